@@ -1,0 +1,101 @@
+"""What all commands share: the environment, flags, and errors on one line."""
+
+import os
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _enter_environment():
+    """Runs the command in the project's .venv, if there is one and none is active."""
+    python = _ROOT / ".venv" / "bin" / "python"
+    if sys.prefix == sys.base_prefix and python.exists():
+        os.execv(python, [str(python), *sys.argv])
+    sys.path.insert(0, str(_ROOT))
+    # TensorFlow's own messages bury those of the commands.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    try:
+        import absl  # noqa: F401
+    except ImportError:
+        _fail("the packages are not installed: run bin/quickstart, or pip install -e .")
+
+
+def _fail(message, code=2):
+    sys.stderr.write(f"{Path(sys.argv[0]).name}: {message}\n")
+    sys.exit(code)
+
+
+_enter_environment()
+
+from absl import app  # noqa: E402
+from absl import flags  # noqa: E402
+from absl import logging  # noqa: E402
+
+
+def _help(doc):
+    lines = [doc.strip(), "", "Flags:"]
+    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+        default = "" if flag.default in (None, [], "") else f" (default: {flag.default})"
+        name = f"--{flag.name}" if flag.boolean else f"--{flag.name}=..."
+        lines.append(f"  {name:<18} {flag.help.split(chr(10))[0].rstrip(";")}{default}")
+    return "\n".join(lines) + "\n"
+
+
+def _parse(argv, doc):
+    if any(argument in ("--help", "-h", "--helpfull") for argument in argv[1:]):
+        sys.stdout.write(_help(doc))
+        sys.exit(0)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{str(error).strip()} See --help.")
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}; flags look like --name=value.")
+    return rest
+
+
+def run(main, doc):
+    """Parses the flags, calls main() and turns users' mistakes into one line.
+
+    Args:
+      main: function without arguments.
+      doc: the text of --help.
+    """
+
+    def guarded(_):
+        logging.set_verbosity(logging.WARNING)
+        from tfp_priors.errors import NonFiniteError
+        from tfp_priors.errors import UserError
+
+        try:
+            main()
+        except UserError as error:
+            _fail(str(error).splitlines()[0])
+        except NonFiniteError as error:
+            _fail(str(error).splitlines()[0], code=1)
+        except OSError as error:
+            message = _disk_problem(error)
+            if message is None:
+                raise
+            _fail(message)
+        except KeyboardInterrupt:
+            _fail("interrupted", code=130)
+
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, doc))
+
+
+def _disk_problem(error):
+    """One line for a disk that is full or refuses, None for other errors."""
+    from tfp_priors.files import is_disk_full
+
+    where = f" ({error.filename})" if error.filename else ""
+    if is_disk_full(error):
+        return (
+            f"no space left on the disk{where}: make room and run the same command "
+            "again; what was complete before is still there."
+        )
+    if isinstance(error, PermissionError):
+        return f"permission denied{where}: choose a folder that you may write to."
+    return None

@@ -1,0 +1,267 @@
+"""Gin: the names that configurations may use, strict loading, and runs by config.
+
+Only `bin/` and the tests import this module; the library works without gin.
+"""
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import gin
+import keras
+from absl import logging
+
+from tfp_priors import data
+from tfp_priors import divergences
+from tfp_priors import likelihoods
+from tfp_priors import models
+from tfp_priors import networks
+from tfp_priors import posteriors
+from tfp_priors import priors
+from tfp_priors import training
+from tfp_priors.errors import UserError
+
+_CONFIG_FILE = "config.gin"
+_OPERATIVE_CONFIG_FILE = "operative_config.gin"
+
+# May differ between a run and its resumption: they do not change the steps taken.
+_RESUMABLE = (
+    "train.steps",
+    "train.strategy",
+    "train.scalars_every",
+    "train.images_every",
+    "train.checkpoint_every",
+)
+
+
+def _parameters(configurable) -> dict[str, inspect.Parameter]:
+    """The named parameters, so that gin refuses others despite **kwargs."""
+    signature = inspect.signature(configurable)
+    return {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+
+
+def _register(configurable):
+    return gin.external_configurable(
+        configurable, module="tfp_priors", allowlist=list(_parameters(configurable))
+    )
+
+
+_CONFIGURABLES = {
+    part.__name__: part
+    for part in (
+        divergences.KLDivergence,
+        keras.optimizers.Adam,
+        likelihoods.BernoulliLikelihood,
+        likelihoods.NormalLikelihood,
+        models.LatentVariableModel,
+        networks.InfoGANDecoder,
+        networks.InfoGANEncoder,
+        posteriors.DeterministicPosterior,
+        posteriors.FixedScaleNormalPosterior,
+        posteriors.NormalPosterior,
+        priors.RealNVPPrior,
+        priors.StandardNormalPrior,
+        training.LinearAnnealing,
+    )
+}
+for _part in _CONFIGURABLES.values():
+    _register(_part)
+_load_dataset = _register(data.load_dataset)
+_train = _register(training.train)
+_CONFIGURABLES |= {"load_dataset": data.load_dataset, "train": training.train}
+# What the command line or the code gives, and what has no default on purpose.
+_GIVEN = {
+    "train": ("run_dir", "load_dataset", "records"),
+    "load_dataset": ("data_dir", "split"),
+}
+
+
+def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
+    """Replaces the current configuration.
+
+    Args:
+      gin_files: paths; an `include` is looked up beside the including file.
+      gin_params: bindings that override the files', such as "train.steps = 100".
+
+    Returns:
+      The configuration as text, without includes.
+
+    Raises:
+      UserError: if a file, a name or a required value is missing.
+    """
+    gin.clear_config()
+    for path in gin_files:
+        if not Path(path).is_file():
+            raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
+        gin.add_config_file_search_path(str(Path(path).parent))
+    verbosity = logging.get_verbosity()
+    # Gin logs an error for each place where it looks for an included file.
+    logging.set_verbosity(logging.FATAL)
+    try:
+        gin.parse_config_files_and_bindings(list(gin_files), list(gin_params))
+    except (ValueError, SyntaxError, OSError, TypeError) as error:
+        raise UserError(_explained(str(error))) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = list(dict.fromkeys(_missing_values("train")))
+    missing += [
+        f"load_dataset.{name}"
+        for name in _unbound("load_dataset", gin.get_bindings("load_dataset"))
+    ]
+    if missing:
+        raise UserError(
+            f"No value for {', '.join(missing)}: set it in a gin file, or with "
+            f'--gin_param="{missing[0]} = ..."; gin/*.gin are complete examples.'
+        )
+    return gin.config_str(max_line_length=10**6)
+
+
+def train(
+    run_dir: str | Path,
+    gin_files: Sequence[str],
+    gin_params: Sequence[str] = (),
+    data_dir: str | None = None,
+) -> training.TrainingResult:
+    """Trains what a configuration describes, in run_dir; resumes a run of its own.
+
+    Raises:
+      UserError: as `parse` and `training.train`, and if run_dir holds a run of
+        another configuration; the differing bindings are named.
+    """
+    config = parse(gin_files, gin_params)
+    run_dir = Path(run_dir)
+    _check_same_config(run_dir, config)
+
+    def records():
+        operative = gin.operative_config_str(max_line_length=10**6)
+        return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
+
+    return _train(
+        run_dir=run_dir,
+        load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
+        records=records,
+    )
+
+
+class Run(NamedTuple):
+    """A run read back.
+
+    Attributes:
+      model: with the weights of the newest good checkpoint.
+      load_dataset: maps a split's name to the run's `ImageDataset`.
+    """
+
+    model: models.LatentVariableModel
+    load_dataset: Callable[[str], data.ImageDataset]
+
+
+def load_run(run_dir: str | Path, data_dir: str | None = None) -> Run:
+    """Builds the model of a run and loads its newest good checkpoint.
+
+    Raises:
+      UserError: if run_dir has no configuration or no checkpoint.
+    """
+    path = Path(run_dir) / _CONFIG_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{run_dir} is not a run: it has no {_CONFIG_FILE}. Expected a --run_dir "
+            "of bin/train."
+        )
+    parse([str(path)])
+    make_model = gin.query_parameter("train.model").scoped_configurable_fn
+    model = make_model()
+    if not training.Checkpoints(Path(run_dir) / "checkpoints").restore(model):
+        raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
+
+    def load_dataset(split):
+        return _load_dataset(split=split, data_dir=data_dir)
+
+    return Run(model, load_dataset)
+
+
+def _check_same_config(run_dir, config):
+    path = run_dir / _CONFIG_FILE
+    if not path.is_file():
+        return
+    old, new = _bindings(path.read_text(encoding="utf-8")), _bindings(config)
+    differing = [
+        f"{name} ({old.get(name, 'unset')} there, {new.get(name, 'unset')} here)"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name) and name not in _RESUMABLE
+    ]
+    if differing:
+        raise UserError(
+            f"{run_dir} holds a run of another configuration; these differ: "
+            f"{', '.join(differing)}. Choose another --run_dir."
+        )
+
+
+def _bindings(config: str) -> dict[str, str]:
+    pattern = re.compile(r"^([\w./]+) = (.*)$", re.MULTILINE)
+    return dict(pattern.findall(config))
+
+
+def _unbound(name: str, bindings) -> list[str]:
+    """Required parameters of a configurable that have no binding."""
+    parameters = _parameters(_CONFIGURABLES[name])
+    return [
+        parameter
+        for parameter, value in parameters.items()
+        if value.default is value.empty
+        and parameter not in bindings
+        and parameter not in _GIVEN.get(name, ())
+    ]
+
+
+def _missing_values(selector: str) -> Iterator[str]:
+    """Walks the references from a configurable to what they leave without value."""
+    *scopes, name = selector.split("/")
+    name = name.rsplit(".", 1)[-1]
+    bindings = {}
+    for scope in ("", *("/".join(scopes[: i + 1]) + "/" for i in range(len(scopes)))):
+        bindings |= gin.get_bindings(scope + name, resolve_references=False)
+    for parameter in _unbound(name, bindings):
+        yield f"{selector}.{parameter}"
+    for value in bindings.values():
+        if not isinstance(value, gin.config.ConfigurableReference):
+            continue
+        reference = value.scoped_selector
+        if reference.endswith("gin.macro") or reference.endswith("/macro"):
+            macro = reference.rsplit("/", 1)[0]
+            try:
+                gin.query_parameter(f"{macro}/gin.macro.value")
+            except ValueError:
+                yield macro
+        else:
+            yield from _missing_values(reference)
+
+
+def _explained(message: str) -> str:
+    """Gin's message on one line, with the nearest known name."""
+    message = " ".join(line.strip() for line in message.splitlines() if line.strip())
+    parameter = re.search(r"onfigurable '([\w.]+)'.*parameter named '(\w+)'", message)
+    unknown = re.search(r"No configurable matching '([\w.]+)'", message)
+    if parameter:
+        owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
+        known = _parameters(_CONFIGURABLES[owner]) if owner in _CONFIGURABLES else ()
+    elif unknown:
+        name, known = unknown.group(1), _CONFIGURABLES
+    else:
+        return message
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"{message} Did you mean {nearest[0]!r}?" if nearest else message
+
+
+def _nearest_file(path: str) -> str:
+    names = [str(p) for p in Path(path).parent.glob("*.gin")]
+    nearest = difflib.get_close_matches(path, names, n=1)
+    return f" Did you mean {nearest[0]}?" if nearest else ""
+

@@ -1,0 +1,15 @@
+"""The errors that a command turns into one line for its user."""
+
+
+class UserError(ValueError):
+    """A mistake in the input; the message says what was expected and what to do.
+
+    Commands print the message on one line and exit with code 2.
+    """
+
+
+class NonFiniteError(ArithmeticError):
+    """Training met a NaN or an infinity; the message names the term and the step.
+
+    Commands print the message on one line and exit with code 1.
+    """

@@ -1,0 +1,1 @@
+"""Arrays to pictures: these functions see no models and no data sets."""

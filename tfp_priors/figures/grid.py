@@ -1,0 +1,45 @@
+"""Grids of images."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfp_priors.files import written_atomically
+
+
+def image_grid(images, columns: int | None = None, padding: int = 2) -> np.ndarray:
+    """Tiles images row by row over a white ground.
+
+    Args:
+      images: float array `[n, height, width, channels]` in [0, 1], 1 or 3 channels.
+      columns: images per row; by default the grid is about square.
+      padding: white pixels between images.
+
+    Returns:
+      uint8 array `[grid_height, grid_width, channels]`.
+    """
+    images = np.asarray(images)
+    n, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    shape = (
+        rows * (height + padding) - padding,
+        columns * (width + padding) - padding,
+        channels,
+    )
+    grid = np.full(shape, 255, np.uint8)
+    pixels = np.round(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+    for i, image in enumerate(pixels):
+        top = (i // columns) * (height + padding)
+        left = (i % columns) * (width + padding)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def save_image(pixels: np.ndarray, path: str | Path) -> None:
+    """Writes a uint8 array `[height, width, 1 or 3]` as PNG."""
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    with written_atomically(path) as temporary:
+        picture.save(temporary, format="PNG")

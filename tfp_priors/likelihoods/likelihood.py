@@ -1,0 +1,33 @@
+"""The base class of likelihoods."""
+
+import keras
+
+
+class Likelihood(keras.layers.Layer):
+    """p(x|z) given the decoder's outputs.
+
+    A subclass defines `log_prob` and `mean`.
+    """
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def call(self, outputs):
+        """Returns the expected images, as `mean` does."""
+        return self.mean(outputs)
+
+    def log_prob(self, images, outputs):
+        """log p(x|z) in nats, summed over pixels and channels.
+
+        Args:
+          images: float tensor `[batch, height, width, channels]` in [0, 1].
+          outputs: the decoder's unbounded outputs, of the same shape.
+
+        Returns:
+          Float tensor `[batch]`.
+        """
+        raise NotImplementedError
+
+    def mean(self, outputs):
+        """E[x|z] in [0, 1], of the outputs' shape."""
+        raise NotImplementedError

@@ -1,0 +1,70 @@
+"""A multilayer perceptron, the conditioner of coupling layers."""
+
+from collections.abc import Sequence
+
+import keras
+
+
+class MLP(keras.layers.Layer):
+    """Dense layers with a shared activation and a linear output.
+
+    Args:
+      hidden_sizes: units of each hidden layer.
+      output_size: units of the linear output.
+      activation: Keras activation of the hidden layers.
+      zero_output: start the output layer at zero, so that the network's output
+        is exactly 0 before training. A coupling layer then is the identity.
+
+    Call arguments:
+      inputs: float tensor of shape `[..., input_size]`.
+
+    Returns:
+      Float tensor of shape `[..., output_size]`.
+    """
+
+    def __init__(
+        self,
+        hidden_sizes: Sequence[int],
+        output_size: int,
+        activation: str = "relu",
+        zero_output: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_sizes = tuple(hidden_sizes)
+        self.output_size = output_size
+        self.activation = activation
+        self.zero_output = zero_output
+        self._hidden = [
+            keras.layers.Dense(
+                units, activation=activation, kernel_initializer="he_normal"
+            )
+            for units in self.hidden_sizes
+        ]
+        self._output = keras.layers.Dense(
+            output_size,
+            kernel_initializer="zeros" if zero_output else "glorot_uniform",
+        )
+
+    def build(self, input_shape):
+        shape = tuple(input_shape)
+        for layer in (*self._hidden, self._output):
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, inputs):
+        for layer in self._hidden:
+            inputs = layer(inputs)
+        return self._output(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.output_size)
+
+    def get_config(self):
+        return super().get_config() | {
+            "hidden_sizes": self.hidden_sizes,
+            "output_size": self.output_size,
+            "activation": self.activation,
+            "zero_output": self.zero_output,
+        }

@@ -1,0 +1,65 @@
+"""Diagonal normal posteriors with a learned or a fixed scale."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.posteriors.posterior import Posterior
+
+tfd = tfp.distributions
+
+
+class NormalPosterior(Posterior):
+    """q(z|x) = N(mean(x), diag(scale(x)^2)) with scale(x) >= scale_floor.
+
+    Args:
+      latent_size: dimensions of z.
+      scale_floor: smallest standard deviation. At beta = 0 nothing else keeps the
+        learned scale from collapsing to 0, where log q(z|x) is infinite.
+    """
+
+    def __init__(self, latent_size: int, scale_floor: float = 1e-3, **kwargs):
+        super().__init__(latent_size, **kwargs)
+        if not scale_floor > 0:
+            raise UserError(
+                f"NormalPosterior expects scale_floor > 0, received {scale_floor}."
+            )
+        self.scale_floor = scale_floor
+
+    def _parameters_per_dimension(self):
+        return 2
+
+    def distribution(self, parameters):
+        mean, raw_scale = tf.split(parameters, 2, axis=-1)
+        # softplus(log(e - 1)) = 1: a head at zero is the standard normal.
+        scale = self.scale_floor + tf.nn.softplus(raw_scale + 0.5413248)
+        return tfd.MultivariateNormalDiag(loc=mean, scale_diag=scale)
+
+    def get_config(self):
+        return super().get_config() | {"scale_floor": self.scale_floor}
+
+
+class FixedScaleNormalPosterior(Posterior):
+    """q(z|x) = N(mean(x), scale^2 I): noise of one known strength on every code.
+
+    Args:
+      latent_size: dimensions of z.
+      scale: standard deviation, the same for all codes and dimensions.
+    """
+
+    def __init__(self, latent_size: int, scale: float = 0.1, **kwargs):
+        super().__init__(latent_size, **kwargs)
+        if not scale > 0:
+            raise UserError(
+                f"FixedScaleNormalPosterior expects scale > 0, received {scale}. "
+                "DeterministicPosterior has no noise."
+            )
+        self.scale = scale
+
+    def distribution(self, parameters):
+        return tfd.MultivariateNormalDiag(
+            loc=parameters, scale_diag=tf.fill(tf.shape(parameters), self.scale)
+        )
+
+    def get_config(self):
+        return super().get_config() | {"scale": self.scale}

@@ -1,0 +1,45 @@
+"""The base class of posteriors."""
+
+import keras
+
+from tfp_priors.checks import check_latent_size
+
+
+class Posterior(keras.layers.Layer):
+    """A head on the encoder: features to a distribution q(z|x) of codes.
+
+    A subclass owns its dense layer and defines `distribution`.
+
+    Args:
+      latent_size: dimensions of z.
+    """
+
+    #: Whether log q(z|x) is finite, as the KL divergence needs.
+    has_density = True
+
+    def __init__(self, latent_size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.latent_size = check_latent_size(latent_size, type(self).__name__)
+        self._head = keras.layers.Dense(
+            self.latent_size * self._parameters_per_dimension(),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="head",
+        )
+
+    def _parameters_per_dimension(self) -> int:
+        return 1
+
+    def build(self, input_shape):
+        self._head.build(input_shape)
+        self.built = True
+
+    def call(self, features):
+        """Returns the parameters of q(z|x), one row per image."""
+        return self._head(features)
+
+    def distribution(self, parameters):
+        """The TFP distribution with event shape `[latent_size]`."""
+        raise NotImplementedError
+
+    def get_config(self):
+        return super().get_config() | {"latent_size": self.latent_size}

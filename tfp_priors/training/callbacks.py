@@ -1,0 +1,244 @@
+"""Keras callbacks: guard, progress, TensorBoard, checkpoints."""
+
+import contextlib
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.errors import NonFiniteError
+from tfp_priors.figures.grid import image_grid
+from tfp_priors.figures.grid import save_image
+from tfp_priors.training.checkpoints import Checkpoints
+
+# Burda et al. 2016: a latent unit is active if the variance of its posterior mean
+# over the data exceeds this.
+_ACTIVE_VARIANCE = 1e-2
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Counts training steps across resumed runs.
+
+    Args:
+      start_step: steps done before this run.
+    """
+
+    def __init__(self, start_step: int = 0):
+        super().__init__()
+        self.step = start_step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.on_step(self.step, logs)
+
+    def on_step(self, step: int, logs) -> None:
+        """Called after each step with the running means of the terms."""
+
+
+class NonFiniteGuard(StepCallback):
+    """Stops the training at the first NaN or infinity among the terms.
+
+    Args:
+      images: held-out images to describe the codes with, `[n, h, w, c]`.
+    """
+
+    def __init__(self, images, start_step: int = 0):
+        super().__init__(start_step)
+        self._images = images
+
+    def on_step(self, step, logs):
+        bad = [name for name, value in logs.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        # The loss is a sum: name the terms rather than it.
+        terms = [name for name in bad if name != "loss"] or bad
+        z = self.model.encode(self._images).numpy()
+        raise NonFiniteError(
+            f"{', '.join(terms)} is not finite at step {step}; codes: mean "
+            f"{z.mean():.3g}, standard deviation {z.std():.3g}, largest "
+            f"{np.abs(z).max():.3g}. The last checkpoint is still good: try a lower "
+            "learning rate, a smaller train.clip_norm, or "
+            "RealNVPPrior.standardize = True."
+        )
+
+
+class Progress(StepCallback):
+    """One line with step, terms, images per second and time left.
+
+    Rewrites the line on a terminal; elsewhere prints one every `print_every` steps.
+    """
+
+    def __init__(self, steps: int, batch_size: int, start_step=0, print_every=100):
+        super().__init__(start_step)
+        self._steps = steps
+        self._batch_size = batch_size
+        self._print_every = print_every
+        self._terminal = sys.stderr.isatty()
+        self._start = None
+        self._first_step = start_step
+        self._shown = 0.0
+
+    def on_step(self, step, logs):
+        now = time.monotonic()
+        if self._start is None:
+            # The first step traces and compiles; it would distort the rate.
+            self._start, self._first_step = now, step
+        last = step >= self._steps
+        if self._terminal:
+            due = now - self._shown > 0.25
+        else:
+            due = step % self._print_every == 0
+        if not (due or last):
+            return
+        self._shown = now
+        text = self._line(step, now, logs)
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if last else ""))
+        else:
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def on_train_end(self, logs=None):
+        if self._terminal and self.step < self._steps:
+            sys.stderr.write("\n")
+
+    def _line(self, step, now, logs):
+        parts = [f"step {step}/{self._steps}"]
+        if step > self._first_step:
+            rate = (step - self._first_step) / (now - self._start)
+            left = int((self._steps - step) / rate)
+            parts.append(f"{rate * self._batch_size:.0f} images/s")
+            parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
+        for name, value in logs.items():
+            if not name.endswith("gradient_norm"):
+                parts.append(f"{name} {float(value):.4g}")
+        return "  ".join(parts)
+
+
+class Summaries(StepCallback):
+    """TensorBoard events, and PNG files of samples.
+
+    Args:
+      run_dir: events go to `tensorboard/`, pictures to `samples/`.
+      images: held-out images, `[n, h, w, c]`; reconstructed and encoded.
+      scalars_every: steps between scalars, which are means over these steps.
+      images_every: steps between pictures and latent statistics.
+      texts: texts to show by name.
+      start_step: steps done before this run.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | Path,
+        images,
+        scalars_every: int = 100,
+        images_every: int = 1000,
+        texts: dict[str, str] | None = None,
+        start_step: int = 0,
+    ):
+        super().__init__(start_step)
+        self._run_dir = Path(run_dir)
+        self._images = tf.convert_to_tensor(images)
+        self._scalars_every = scalars_every
+        self._images_every = images_every
+        self._texts = texts or {}
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(str(self._run_dir / "tensorboard"))
+        self._evaluate = tf.function(self._evaluate_model)
+        with self._writer.as_default(step=self.step):
+            for name, text in self._texts.items():
+                # Indented, it is code to TensorBoard's Markdown.
+                tf.summary.text(name, "    " + text.replace("\n", "\n    "))
+
+    def on_step(self, step, logs):
+        if step % self._scalars_every == 0:
+            with self._writer.as_default(step=step):
+                for name, value in logs.items():
+                    tf.summary.scalar(f"train/{name}", value)
+                tf.summary.scalar("train/beta", self.model.beta_at(step))
+            self.model.reset_metrics()
+        if step % self._images_every == 0:
+            self._write_pictures(step)
+
+    def on_train_end(self, logs=None):
+        if self.step % self._images_every:
+            self._write_pictures(self.step)
+        self._writer.close()
+
+    def _write_pictures(self, step):
+        scalars, reconstructions, samples = self._evaluate()
+        rows = np.concatenate([self._images[:10], reconstructions[:10]])
+        grids = {
+            "reconstructions": image_grid(rows, columns=10),
+            "samples": image_grid(samples.numpy(), columns=10),
+        }
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+            for name, grid in grids.items():
+                tf.summary.image(name, grid[None])
+        self._writer.flush()
+        for name, grid in grids.items():
+            save_image(grid, self._run_dir / "samples" / f"{name}_{step:08d}.png")
+
+    def _evaluate_model(self):
+        z = self.model.encode(self._images)
+        scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
+        active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
+        scalars = {
+            "test/prior_nll": -tf.reduce_mean(self.model.log_prob(z)),
+            "latent/scale_min": tf.reduce_min(scale),
+            "latent/scale_mean": tf.reduce_mean(scale),
+            "latent/scale_max": tf.reduce_max(scale),
+            "latent/active_units": tf.reduce_sum(active),
+        }
+        for name, value in self.model.prior.diagnostics(z).items():
+            scalars[f"prior/{name}"] = value
+        return scalars, self.model.decode(z), self.model.sample(100, seed=0)
+
+
+class CheckpointWriter(StepCallback):
+    """Saves every `every` steps and at the end."""
+
+    def __init__(self, checkpoints: Checkpoints, every: int, start_step: int = 0):
+        super().__init__(start_step)
+        self._checkpoints = checkpoints
+        self._every = every
+        self._saved_step = start_step
+
+    def on_step(self, step, logs):
+        if step % self._every == 0:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        if self.step > self._saved_step:
+            self._save()
+
+    def _save(self):
+        self._checkpoints.save(self.model, self.step)
+        self._saved_step = self.step
+
+
+@contextlib.contextmanager
+def stop_on_signal(model: keras.Model) -> Iterator[None]:
+    """At SIGTERM or SIGINT `fit` finishes its step and ends; the state is saved."""
+
+    def request(number, frame):
+        del number, frame
+        model.stop_training = True
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, request) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,126 @@
+"""Checkpoints that can be trusted: complete, checked, the newest good one wins."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+from absl import logging
+
+from tfp_priors.errors import UserError
+from tfp_priors.files import sync
+
+_WEIGHTS = "state.weights.h5"
+_RECORD = "checkpoint.json"
+_FORMAT = 1
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Each is a folder `step_00001000` with Keras' weights file (the model's weights,
+    the state of both optimizers with the step, and the metrics' windows) and a record
+    with its checksum. It is written under another name and renamed at the end.
+
+    Args:
+      directory: where they are kept.
+      keep: how many; the oldest go once a newer one is safe.
+    """
+
+    def __init__(self, directory: str | Path, keep: int = 2):
+        self.directory = Path(directory)
+        self.keep = keep
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints on the disk, damaged ones included, ascending."""
+        names = (path.name for path in self.directory.glob("step_*"))
+        return sorted(int(name.removeprefix("step_")) for name in names)
+
+    def save(self, model: keras.Model, step: int) -> None:
+        """Writes the state of a model that is finite at this step."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        target = self._path(step)
+        temporary = self.directory / f".{target.name}.tmp"
+        self._clean()
+        try:
+            temporary.mkdir()
+            model.save_weights(temporary / _WEIGHTS)
+            record = {
+                "format": _FORMAT,
+                "step": step,
+                "sha256": _sha256(temporary / _WEIGHTS),
+            }
+            (temporary / _RECORD).write_text(json.dumps(record))
+            for path in (temporary / _WEIGHTS, temporary / _RECORD, temporary):
+                sync(path)
+            if target.exists():
+                # Only a damaged one can stand there: a run never goes back.
+                shutil.rmtree(target)
+            os.rename(temporary, target)
+            sync(self.directory)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self._path(old), ignore_errors=True)
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the newest good checkpoint, and says so if a newer one is damaged.
+
+        Args:
+          model: built, and compiled if the optimizers' state is wanted.
+
+        Returns:
+          Its step, or 0 if there is no checkpoint.
+
+        Raises:
+          UserError: if all checkpoints are damaged, or belong to another model.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            path = self._path(step)
+            problem = self._problem(path)
+            if problem:
+                logging.warning("Checkpoint %s is damaged: %s.", path, problem)
+                continue
+            try:
+                model.load_weights(path / _WEIGHTS)
+            except ValueError as error:
+                raise UserError(
+                    f"The checkpoint {path} belongs to another model: "
+                    f"{str(error).splitlines()[0]}"
+                ) from error
+            return step
+        if steps:
+            raise UserError(
+                f"All checkpoints in {self.directory} are damaged: remove them to "
+                "start again."
+            )
+        return 0
+
+    def _path(self, step):
+        return self.directory / f"step_{step:08d}"
+
+    def _clean(self):
+        # Left behind by a process that was killed.
+        for path in self.directory.glob(".step_*.tmp"):
+            shutil.rmtree(path)
+
+    def _problem(self, path):
+        try:
+            record = json.loads((path / _RECORD).read_text())
+            checksum = _sha256(path / _WEIGHTS)
+        except (OSError, ValueError) as error:
+            return str(error)
+        if record.get("format", 0) > _FORMAT:
+            raise UserError(
+                f"{path} was written by a newer release of tfp_priors: update it."
+            )
+        return None if record.get("sha256") == checksum else "its checksum is wrong"
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
