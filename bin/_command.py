@@ -37,9 +37,13 @@ from absl import logging  # noqa: E402
 def _help(doc):
     lines = [doc.strip(), "", "Flags:"]
     for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
-        default = "" if flag.default in (None, [], "") else f" (default: {flag.default})"
+        default = (
+            "" if flag.default in (None, [], "") else f" (default: {flag.default})"
+        )
+        # absl adds a remark of its own to flags that may be repeated.
+        text = flag.help.split("\n")[0].removesuffix(";")
         name = f"--{flag.name}" if flag.boolean else f"--{flag.name}=..."
-        lines.append(f"  {name:<18} {flag.help.split(chr(10))[0].rstrip(";")}{default}")
+        lines.append(f"  {name:<18} {text}{default}")
     return "\n".join(lines) + "\n"
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import gin
 import keras
 from absl import logging
 
+import gin
 from tfp_priors import data
 from tfp_priors import divergences
 from tfp_priors import likelihoods
@@ -121,7 +121,7 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
             f"No value for {', '.join(missing)}: set it in a gin file, or with "
             f'--gin_param="{missing[0]} = ..."; gin/*.gin are complete examples.'
         )
-    return gin.config_str(max_line_length=10**6)
+    return gin.config_str()
 
 
 def train(
@@ -141,7 +141,7 @@ def train(
     _check_same_config(run_dir, config)
 
     def records():
-        operative = gin.operative_config_str(max_line_length=10**6)
+        operative = gin.operative_config_str()
         return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
 
     return _train(
@@ -205,8 +205,12 @@ def _check_same_config(run_dir, config):
 
 
 def _bindings(config: str) -> dict[str, str]:
-    pattern = re.compile(r"^([\w./]+) = (.*)$", re.MULTILINE)
-    return dict(pattern.findall(config))
+    # Long values go on, indented, on the next lines.
+    pattern = re.compile(r"^([\w./]+) =((?:.*\n)(?: .*\n)*)", re.MULTILINE)
+    return {
+        name: " ".join(value.replace("\\\n", "").split())
+        for name, value in pattern.findall(config)
+    }
 
 
 def _unbound(name: str, bindings) -> list[str]:
@@ -264,4 +268,3 @@ def _nearest_file(path: str) -> str:
     names = [str(p) for p in Path(path).parent.glob("*.gin")]
     nearest = difflib.get_close_matches(path, names, n=1)
     return f" Did you mean {nearest[0]}?" if nearest else ""
-

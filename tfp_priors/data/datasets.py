@@ -1,7 +1,6 @@
 """Prepared data sets in memory, and their order as a function of (seed, step)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf

@@ -239,7 +239,9 @@ class LatentVariableModel(keras.Model):
 
     def train_step(self, data):
         step = self.optimizer.iterations
-        groups = {name: group for name, group in self.variable_groups().items() if group}
+        groups = {
+            name: group for name, group in self.variable_groups().items() if group
+        }
         with tf.GradientTape() as tape:
             objective = self.objective(
                 data["image"], self.beta_at(step), self._step_seed(step), training=True

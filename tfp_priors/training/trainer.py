@@ -13,8 +13,8 @@ from tfp_priors.files import write_text
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.training import callbacks
 from tfp_priors.training.checkpoints import Checkpoints
-from tfp_priors.training.run_dir import record_environment
 from tfp_priors.training.run_dir import RunLock
+from tfp_priors.training.run_dir import record_environment
 from tfp_priors.training.run_dir import visible_devices
 from tfp_priors.training.strategy import create_strategy
 

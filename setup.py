@@ -1,0 +1,47 @@
+"""Packaging of tfp_priors."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (ROOT / "tfp_priors" / "__init__.py").read_text()
+).group(1)
+
+setup(
+    name="tfp-priors",
+    version=VERSION,
+    description="Autoencoders with learned priors: Keras 3, TFP, one objective",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["tfp_priors", "tfp_priors.*"]),
+    python_requires=">=3.11,<3.14",
+    install_requires=[
+        "absl-py",
+        "gin-config>=0.5",
+        "h5py",
+        # TFDS imports it without declaring it.
+        "importlib_resources",
+        "keras>=3.10",
+        "matplotlib",
+        "mlxtend",
+        "numpy",
+        "pillow",
+        "scikit-learn",
+        "tensorboard",
+        "tensorflow>=2.20,<2.22",
+        "tensorflow-datasets>=4.9.9",
+        "tensorflow-gan>=2.1",
+        "tensorflow-probability>=0.25",
+        # TFP imports it; no model here is built with it.
+        "tf-keras",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]"],
+        "test": ["pytest", "ruff"],
+    },
+)
