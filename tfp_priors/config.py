@@ -3,6 +3,7 @@
 Only `bin/` and the tests import this module; the library works without gin.
 """
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -102,15 +103,12 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
         if not Path(path).is_file():
             raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
         gin.add_config_file_search_path(str(Path(path).parent))
-    verbosity = logging.get_verbosity()
-    # Gin logs an error for each place where it looks for an included file.
-    logging.set_verbosity(logging.FATAL)
-    try:
-        gin.parse_config_files_and_bindings(list(gin_files), list(gin_params))
-    except (ValueError, SyntaxError, OSError, TypeError) as error:
-        raise UserError(_explained(str(error))) from error
-    finally:
-        logging.set_verbosity(verbosity)
+    for path in gin_files:
+        with _explained(path):
+            gin.parse_config_file(path)
+    for binding in gin_params:
+        with _explained(f"{binding!r}"):
+            gin.parse_config(binding)
     missing = list(dict.fromkeys(_missing_values("train")))
     missing += [
         f"load_dataset.{name}"
@@ -248,20 +246,32 @@ def _missing_values(selector: str) -> Iterator[str]:
             yield from _missing_values(reference)
 
 
-def _explained(message: str) -> str:
-    """Gin's message on one line, with the nearest known name."""
-    message = " ".join(line.strip() for line in message.splitlines() if line.strip())
-    parameter = re.search(r"onfigurable '([\w.]+)'.*parameter named '(\w+)'", message)
-    unknown = re.search(r"No configurable matching '([\w.]+)'", message)
-    if parameter:
-        owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
-        known = _parameters(_CONFIGURABLES[owner]) if owner in _CONFIGURABLES else ()
-    elif unknown:
-        name, known = unknown.group(1), _CONFIGURABLES
-    else:
-        return message
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{message} Did you mean {nearest[0]!r}?" if nearest else message
+@contextlib.contextmanager
+def _explained(source: str) -> Iterator[None]:
+    """Turns gin's errors into one line with the source and the nearest known name."""
+    verbosity = logging.get_verbosity()
+    # Gin logs an error for each place where it looks for an included file.
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    except (ValueError, SyntaxError, OSError, TypeError) as error:
+        message = " ".join(str(error).split())
+        parameter = re.search(r"'([\w./]+)' doesn't .*(?:named|kwarg) '(\w+)'", message)
+        unknown = re.search(r"No configurable matching .*?'@?([\w./]+)", message)
+        if parameter:
+            owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
+            known = _parameters(_CONFIGURABLES[owner])
+            message = f"{owner} has no parameter {name!r}."
+        elif unknown:
+            name, known = unknown.group(1).rsplit("/", 1)[-1], _CONFIGURABLES
+            message = f"There is no configurable {name!r}."
+        else:
+            name, known = "", ()
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise UserError(f"In {source}: {message}{hint}") from error
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _nearest_file(path: str) -> str:

@@ -271,13 +271,13 @@ class LatentVariableModel(keras.Model):
         return {m.name: m.result() for m in self.metrics if m.name in objective.metrics}
 
     def _step_seed(self, step):
-        seed = tf.random.experimental.stateless_fold_in(
-            tf.constant([self.seed, 0], tf.int64), tf.cast(step, tf.int64)
-        )
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.random.experimental.stateless_fold_in(
-            seed, tf.cast(replica, tf.int64)
-        )
+        seed = tf.constant([self.seed, 0], tf.int32)  # TFP takes int32 seeds only.
+        for number in (step, replica):
+            seed = tf.random.experimental.stateless_fold_in(
+                seed, tf.cast(number, tf.int32)
+            )
+        return seed
 
     def _clip(self, gradients):
         """Clips one group's gradient by its norm over the whole batch.

@@ -103,13 +103,13 @@ def train(
         start_step = checkpoints.restore(built)
         if start_step >= steps:
             return TrainingResult(built, start_step, start_step)
+        batches = training.training_batches(batch_size, seed, start_step)
+        images = held_out.take(_HELD_OUT_IMAGES)["image"]
         texts = records()
         for name, text in texts.items():
             write_text(Path(run_dir) / name, text)
         record_environment(run_dir, seed, visible_devices())
-        images = held_out.take(_HELD_OUT_IMAGES)["image"]
         writer = callbacks.CheckpointWriter(checkpoints, checkpoint_every, start_step)
-        batches = training.training_batches(batch_size, seed, start_step)
         with callbacks.stop_on_signal(built):
             built.fit(
                 _without_sharding(batches),

@@ -1,0 +1,53 @@
+"""Settings and parts that the tests share."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tfp_priors import divergences
+from tfp_priors import likelihoods
+from tfp_priors import models
+from tfp_priors import networks
+from tfp_priors import posteriors
+from tfp_priors import priors
+
+# Two logical devices make a MirroredStrategy; must precede any use of the runtime.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+# Tests of exact resumption need it, and it cannot be switched off again.
+tf.config.experimental.enable_op_determinism()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def make_model():
+    """Makes a small model; keyword arguments replace its parts."""
+
+    def make(latent_size=4, image_shape=(8, 8, 1), **parts):
+        defaults = {
+            "encoder": networks.InfoGANEncoder(image_shape, width=4),
+            "decoder": networks.InfoGANDecoder(image_shape, width=4),
+            "posterior": posteriors.DeterministicPosterior(latent_size),
+            "likelihood": likelihoods.BernoulliLikelihood(),
+            "prior": priors.RealNVPPrior(
+                latent_size, couplings=4, hidden_sizes=(16,), standardize=True
+            ),
+            "divergence": divergences.KLDivergence(),
+            "beta": 0.0,
+        }
+        return models.LatentVariableModel(**(defaults | parts))
+
+    return make
+
+
+def randomize(layer, seed=0, scale=0.1):
+    """Moves every weight of a layer, so that zero-initialised parts take effect."""
+    for i, variable in enumerate(layer.trainable_variables):
+        noise = tf.random.stateless_normal(variable.shape, [seed, i])
+        variable.assign_add(scale * noise)

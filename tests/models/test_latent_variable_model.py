@@ -1,0 +1,238 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import randomize
+from tfp_priors.errors import UserError
+from tfp_priors.posteriors import FixedScaleNormalPosterior
+from tfp_priors.posteriors import NormalPosterior
+from tfp_priors.priors import StandardNormalPrior
+from tfp_priors.training import LinearAnnealing
+
+SEED = tf.constant([1, 2])
+
+
+def images(n=8, shape=(8, 8, 1)):
+    return tf.random.stateless_uniform([n, *shape], [3, 4])
+
+
+def dataset(n=8, seeds=3):
+    batches = [tf.random.stateless_uniform([n, 8, 8, 1], [i, 0]) for i in range(seeds)]
+    return tf.data.Dataset.from_tensor_slices({"image": tf.stack(batches)})
+
+
+def compiled(model, rate=1e-2, jit_compile=False):
+    # Without XLA: its compilation takes longer than all steps here.
+    adam = [keras.optimizers.Adam(rate) for _ in range(2)]
+    model.compile(*adam, jit_compile=jit_compile)
+    return model
+
+
+def gradients(model, beta):
+    groups = model.variable_groups()
+    with tf.GradientTape() as tape:
+        loss = model.objective(images(), beta, SEED, training=True).loss
+    return tape.gradient(loss, groups)
+
+
+def assert_same(first, second, **tolerance):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+def test_at_beta_zero_the_prior_does_not_touch_the_autoencoder(make_model):
+    model = make_model(posterior=FixedScaleNormalPosterior(4))
+    before = gradients(model, 0.0)["autoencoder"]
+    randomize(model.prior, scale=1.0)
+    after = gradients(model, 0.0)["autoencoder"]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+    pushed = gradients(model, 1.0)["autoencoder"]
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(after, pushed, strict=True))
+
+
+def test_the_priors_gradient_does_not_depend_on_beta(make_model):
+    model = make_model(posterior=NormalPosterior(4))
+    randomize(model.prior)
+    expected = gradients(model, 1.0)["prior"]
+    for beta in (0.0, 0.1, tf.constant(0.3)):
+        assert_same(gradients(model, beta)["prior"], expected, rtol=1e-4, atol=1e-6)
+    assert all(np.abs(gradient).max() > 0 for gradient in expected)
+
+
+def test_objective_adds_up(make_model):
+    model = make_model(posterior=NormalPosterior(4), prior=StandardNormalPrior(4))
+    objective = model.objective(images(), 0.3, SEED)
+    metrics = objective.metrics
+    expected = metrics["reconstruction"] + 0.3 * metrics["kl"]
+    np.testing.assert_allclose(objective.loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", ["autoencoder", "prior"])
+def test_a_step_moves_only_its_group(make_model, frozen):
+    model = make_model()
+    rates = {"autoencoder": 1e-2, "prior": 1e-2} | {frozen: 0.0}
+    model.compile(
+        *(keras.optimizers.Adam(rate) for rate in rates.values()), jit_compile=False
+    )
+    groups = model.variable_groups()
+    before = {name: [v.numpy() for v in group] for name, group in groups.items()}
+    model.fit(dataset(), verbose=0, shuffle=False)
+    for name, group in groups.items():
+        moved = [
+            np.abs(v - old).max() > 0 for v, old in zip(group, before[name], strict=True)
+        ]
+        assert not any(moved) if name == frozen else all(moved)
+
+
+def test_groups_are_disjoint_and_complete(make_model):
+    model = make_model()
+    groups = [v.path for group in model.variable_groups().values() for v in group]
+    assert len(groups) == len(set(groups))
+    assert sorted(groups) == sorted(v.path for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize("clip_norm", [1e-3, 1e9])
+def test_clipping_is_by_the_groups_norm(make_model, clip_norm):
+    model = make_model()
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        keras.optimizers.SGD(0.0),
+        clip_norm=clip_norm,
+        jit_compile=False,
+    )
+    expected = gradients(model, 0.0)["autoencoder"]
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in expected))
+    variables = model.variable_groups()["autoencoder"]
+    before = [v.numpy() for v in variables]
+    logs = model.train_step({"image": images()})
+    np.testing.assert_allclose(logs["autoencoder_gradient_norm"], norm, rtol=1e-5)
+    scale = min(1.0, clip_norm / norm)
+    for variable, old, gradient in zip(variables, before, expected, strict=True):
+        np.testing.assert_allclose(
+            old - variable, scale * gradient, rtol=1e-2, atol=1e-7
+        )
+
+
+def test_sum_of_squares_of_a_large_tensor():
+    from tfp_priors.models.latent_variable_model import _sum_of_squares
+
+    x = np.random.RandomState(0).randn(128, 64).astype(np.float32)
+    np.testing.assert_allclose(_sum_of_squares(tf.constant(x)), (x**2).sum(), rtol=1e-5)
+
+
+def test_posterior_noise_is_a_function_of_seed_and_step(make_model):
+    def losses(seed):
+        keras.utils.set_random_seed(0)
+        model = compiled(make_model(posterior=NormalPosterior(4), seed=seed), rate=0.0)
+        same = tf.data.Dataset.from_tensors({"image": images()}).repeat(2)
+        seen = []
+        log = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda _, logs: (
+                seen.append(float(logs["kl"])),
+                model.reset_metrics(),
+            )
+        )
+        model.fit(same, verbose=0, shuffle=False, callbacks=[log])
+        return seen
+
+    first, again, other = losses(1), losses(1), losses(2)
+    assert first == again
+    assert first[0] != first[1]
+    assert first != other
+
+
+def test_annealed_beta_is_used(make_model):
+    model = make_model(posterior=NormalPosterior(4), beta=LinearAnnealing(0.5, 10))
+    assert model.beta_at(5) == 0.25
+    compiled(model).fit(dataset(), verbose=0, shuffle=False)
+    assert model.optimizer.iterations == 3
+
+
+def test_round_trip_of_every_variable(make_model, tmp_path):
+    model = compiled(make_model(posterior=NormalPosterior(4)))
+    model.fit(dataset(), verbose=0, shuffle=False)
+    path = tmp_path / "state.weights.h5"
+    model.save_weights(path)
+    keras.utils.set_random_seed(1)
+    other = compiled(make_model(posterior=NormalPosterior(4)))
+    other.load_weights(path)
+
+    def state(m):
+        return [
+            *m.variables,
+            *m.optimizer.variables,
+            *m.prior_optimizer.variables,
+        ]
+
+    assert other.optimizer.iterations == 3
+    assert other.prior_optimizer.iterations == 3
+    # Weights, two Adam moments each, steps and rates.
+    trainable = len(model.trainable_variables)
+    assert len(state(model)) >= 3 * trainable + 4
+    for saved, loaded in zip(state(model), state(other), strict=True):
+        np.testing.assert_array_equal(saved, loaded, err_msg=saved.path)
+
+
+def test_two_replicas_equal_one(make_model):
+    def trained(strategy):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = make_model()
+            randomize(model.prior)
+            model.compile(
+                *(keras.optimizers.SGD(1e-2) for _ in range(2)), clip_norm=1.0
+            )
+        options = tf.data.Options()
+        off = tf.data.experimental.AutoShardPolicy.OFF
+        options.experimental_distribute.auto_shard_policy = off
+        history = model.fit(
+            dataset().with_options(options), verbose=0, shuffle=False
+        ).history
+        return [v.numpy() for v in model.weights], history
+
+    one, one_history = trained(tf.distribute.get_strategy())
+    two, two_history = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    # Sums over 8 images in another order, in float32, over 3 steps.
+    assert_same(one, two, rtol=1e-3, atol=1e-5)
+    for name, value in one_history.items():
+        np.testing.assert_allclose(value, two_history[name], rtol=1e-3)
+
+
+def test_no_retracing(make_model):
+    model = compiled(make_model(), jit_compile=True)
+    traces = []
+    step = model.train_step
+    model.train_step = lambda data: (traces.append(1), step(data))[1]
+    model.fit(dataset(seeds=6), verbose=0, shuffle=False)
+    first = len(traces)
+    model.fit(dataset(seeds=6), verbose=0, shuffle=False)
+    assert len(traces) == first
+
+
+def test_inference(make_model):
+    model = make_model()
+    randomize(model.prior)
+    x = images()
+    z = model.encode(x)
+    assert z.shape == (8, 4)
+    reconstruction = model.reconstruct(x)
+    assert reconstruction.shape == x.shape
+    np.testing.assert_array_equal(reconstruction, model.decode(z))
+    np.testing.assert_array_equal(reconstruction, model(x))
+    samples = model.sample(5, seed=3)
+    assert samples.shape == (5, 8, 8, 1)
+    assert np.min(samples) >= 0 and np.max(samples) <= 1
+    np.testing.assert_array_equal(samples, model.sample(5, seed=3))
+    np.testing.assert_allclose(model.from_base(model.to_base(z)), z, atol=1e-4)
+    np.testing.assert_array_equal(model.log_prob(z), model.prior.log_prob(z))
+
+
+def test_bad_parts(make_model):
+    with pytest.raises(UserError, match="one latent size, received 4 and 3"):
+        make_model(prior=StandardNormalPrior(3))
+    with pytest.raises(UserError, match="beta must be"):
+        make_model(beta=-1.0)
+    with pytest.raises(UserError, match="does not have"):
+        make_model(beta=0.1)

@@ -1,0 +1,136 @@
+"""The contract that every prior with a density keeps; one subclass per prior."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import randomize
+from tfp_priors.errors import UserError
+
+
+class PriorContract:
+    """Subclasses define `make`, `variables` and, if need be, `latent_size`."""
+
+    latent_size = 5
+    context_size = 3
+
+    def make(self, **kwargs):
+        """A prior with `latent_size` dimensions."""
+        raise NotImplementedError
+
+    #: Trainable variables without a context.
+    variables: int
+
+    def built(self, context=False, standardize=False):
+        prior = self.make(
+            standardize=standardize, context_size=self.context_size if context else 0
+        )
+        prior.build((None, self.latent_size))
+        randomize(prior)
+        if standardize:
+            prior._standardization.mean.assign(np.linspace(-3, 3, self.latent_size))
+            prior._standardization.variance.assign(
+                np.linspace(0.5, 9, self.latent_size)
+            )
+        context_value = tf.random.stateless_normal([7, self.context_size], [9, 9])
+        return prior, context_value if context else None
+
+    @pytest.fixture(params=["plain", "standardized", "context", "both"])
+    def prior_and_context(self, request):
+        return self.built(
+            context=request.param in ("context", "both"),
+            standardize=request.param in ("standardized", "both"),
+        )
+
+    def test_shapes(self, prior_and_context):
+        prior, context = prior_and_context
+        z = prior.sample(7, tf.constant([1, 2]), context=context)
+        assert z.shape == (7, self.latent_size)
+        assert prior.log_prob(z, context).shape == (7,)
+        assert prior.to_base(z, context).shape == (7, self.latent_size)
+
+    def test_round_trip(self, prior_and_context):
+        prior, context = prior_and_context
+        z0 = tf.random.stateless_normal([7, self.latent_size], [3, 4])
+        # The identities break TFP's cache, which would return z0 itself.
+        z = tf.identity(prior.from_base(z0, context))
+        back = prior.to_base(tf.identity(z), context)
+        np.testing.assert_allclose(back, z0, atol=2e-5)
+
+    def test_density_against_autodiff(self, prior_and_context):
+        prior, context = prior_and_context
+        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            z0 = prior.to_base(z, context)
+        jacobian = tape.batch_jacobian(z0, z).numpy()
+        _, log_det = np.linalg.slogdet(jacobian.astype(np.float64))
+        mean = 0.0 if context is None else prior._base_mean(context).numpy()
+        error = z0.numpy() - mean
+        normal = -0.5 * (error**2 + np.log(2 * np.pi)).sum(1)
+        np.testing.assert_allclose(
+            prior.log_prob(z, context), normal + log_det, rtol=1e-4, atol=1e-4
+        )
+
+    def test_samples_have_the_density(self):
+        # E_p[u(z)] for a bounded u, by draws and by importance weights of a broad
+        # normal: both estimate one number. 4 standard errors at a fixed seed.
+        prior, _ = self.built()
+        n = 40_000
+        draws = np.tanh(prior.sample(n, tf.constant([1, 1])).numpy()).mean(1)
+        scale = 2.5
+        noise = tf.random.stateless_normal([n, self.latent_size], [2, 2]) * scale
+        log_q = -0.5 * (noise.numpy() ** 2 / scale**2 + np.log(2 * np.pi * scale**2))
+        weights = np.exp(prior.log_prob(noise).numpy() - log_q.sum(1))
+        values = weights * np.tanh(noise.numpy()).mean(1)
+        error = 4 * np.hypot(draws.std(), values.std()) / np.sqrt(n)
+        assert abs(draws.mean() - values.mean()) < error
+        assert abs(weights.mean() - 1.0) < 4 * weights.std() / np.sqrt(n)
+
+    def test_same_seed_same_samples(self):
+        prior, _ = self.built()
+        first, second, other = (
+            prior.sample(7, tf.constant([seed, 0])).numpy() for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, second)
+        assert np.abs(first - other).max() > 0.1
+
+    def test_temperature_zero_is_the_mode_of_the_base(self):
+        prior, _ = self.built()
+        z = prior.sample(3, tf.constant([1, 1]), temperature=0.0)
+        expected = prior.from_base(tf.zeros([3, self.latent_size]))
+        np.testing.assert_allclose(z, expected, atol=1e-5)
+
+    def test_number_of_variables(self):
+        prior, _ = self.built()
+        assert len(prior.trainable_variables) == self.variables
+
+    def test_every_variable_has_a_gradient(self, prior_and_context):
+        prior, context = prior_and_context
+        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(prior.log_prob(z, context))
+        gradients = tape.gradient(loss, [v.value for v in prior.trainable_variables])
+        for variable, gradient in zip(
+            prior.trainable_variables, gradients, strict=True
+        ):
+            assert gradient is not None, variable.path
+            assert np.abs(gradient).max() > 0, variable.path
+
+    def test_config_round_trip(self):
+        prior = self.make(standardize=True, context_size=2)
+        copy = type(prior).from_config(prior.get_config())
+        assert copy.get_config() == prior.get_config()
+
+    def test_wrong_context_is_refused(self):
+        prior, _ = self.built()
+        with pytest.raises(UserError, match="context of width 0, received 2"):
+            prior.log_prob(tf.zeros([1, self.latent_size]), tf.zeros([1, 2]))
+        prior, _ = self.built(context=True)
+        with pytest.raises(UserError, match="context of width 3, received none"):
+            prior.log_prob(tf.zeros([1, self.latent_size]))
+
+    def test_latent_size_zero_is_refused(self):
+        class_ = type(self.make())
+        with pytest.raises(UserError, match="latent size of at least"):
+            class_(latent_size=0)

@@ -1,0 +1,68 @@
+"""Imports point one way, and commands stay thin."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tfp_priors
+
+ROOT = Path(tfp_priors.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+#: Each room may import the rooms named here, and itself.
+ALLOWED = {
+    "errors": (),
+    "checks": ("errors",),
+    "files": ("errors",),
+    "data": ("errors",),
+    "networks": ("errors",),
+    "posteriors": ("errors", "checks", "networks"),
+    "likelihoods": ("errors", "networks"),
+    "priors": ("errors", "checks", "networks"),
+    "divergences": ("errors", "networks", "posteriors", "priors"),
+    "models": ("errors", "posteriors", "likelihoods", "priors", "divergences"),
+    "evaluation": ("errors", "data"),
+    "figures": ("errors", "files"),
+    "training": ("errors", "files", "data", "models", "figures"),
+    "export": ("errors", "models"),
+}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "tfp_priors":
+            yield from (f"tfp_priors.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_arrow_points_backwards(path):
+    home = path.relative_to(ROOT).with_suffix("").parts[0]
+    if home in ("__init__", "config"):
+        return
+    for name in imports(path):
+        if name.startswith("tfp_priors.") and name != "tfp_priors.__version__":
+            target = room(name)
+            assert target == home or target in ALLOWED[home], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_gin_is_configs_alone_and_models_are_keras_3(path):
+    for name in imports(path):
+        assert not name.startswith("tf_keras"), path
+        if path != ROOT / "config.py":
+            assert name.split(".")[0] != "gin", path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_module_opens_with_a_sentence(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring and docstring.splitlines()[0].endswith(".")
