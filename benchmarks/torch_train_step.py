@@ -139,7 +139,7 @@ def main():
             loss = step(i)
         seconds = (time.perf_counter() - start) / args.steps
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        result = {"seconds": seconds, "peak_mib": peak, "loss": float(loss)}
+        result = {"seconds": seconds, "peak_mib": peak, "loss": float(loss.detach())}
         print(json.dumps(result), flush=True)
 
 

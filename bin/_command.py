@@ -69,7 +69,7 @@ def run(main, doc):
     """
 
     def guarded(_):
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)
         from tfp_priors.errors import NonFiniteError
         from tfp_priors.errors import UserError
 
@@ -88,6 +88,18 @@ def run(main, doc):
             _fail("interrupted", code=130)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, doc))
+
+
+def import_tensorflow():
+    """Imports TensorFlow without the lines that it writes before it can be told."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as null:
+            os.dup2(null.fileno(), 2)
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _disk_problem(error):

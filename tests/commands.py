@@ -45,12 +45,7 @@ def run(name, *args, cwd=ROOT, code=0, **flags):
 def refused(name, *args, **flags):
     """The one line with which bin/NAME refuses its input."""
     process = run(name, *args, code=2, **flags)
-    lines = [
-        line
-        for line in process.stderr.splitlines()
-        # TensorFlow writes these before it can be told not to.
-        if not line.startswith(("WARNING: All log", "I0000", "E0000"))
-    ]
+    lines = process.stderr.splitlines()
     assert len(lines) == 1, process.stderr
     assert lines[0].startswith(f"{name}: ")
     return lines[0]

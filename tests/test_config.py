@@ -61,7 +61,10 @@ GIN = str(ROOT / "gin" / "mnist_beta0.gin")
     [
         (["train.stepz = 1"], "train has no parameter 'stepz'. Did you mean 'steps'"),
         (["RealNVPPrior.coupling = 1"], "Did you mean 'couplings'"),
-        (["RealNVP.couplings = 1"], "no configurable 'RealNVP'. Did you mean 'RealNVPPrior'"),
+        (
+            ["RealNVP.couplings = 1"],
+            "no configurable 'RealNVP'. Did you mean 'RealNVPP",
+        ),
         (["LatentVariableModel.prior = @RealNVPrior()"], "mean 'RealNVPPrior'"),
         (["train.steps = "], "train.steps"),
         (["train.steps"], "train.steps"),
@@ -99,7 +102,7 @@ def test_run_of_another_config_names_the_differing_bindings(tmp_path):
 
 
 def test_config_text_is_complete_and_stable():
-    text = config.parse([GIN], ["RealNVPPrior.hidden_sizes = %s" % ((8,) * 60,)])
+    text = config.parse([GIN], [f"RealNVPPrior.hidden_sizes = {(8,) * 60}"])
     assert config._bindings(text)["RealNVPPrior.hidden_sizes"].count("8") == 60
     assert "include" not in text
 

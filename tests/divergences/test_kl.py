@@ -29,7 +29,9 @@ def test_closed_form_for_the_standard_normal():
 def test_single_draws_average_to_the_closed_form():
     # The flow is new, hence a standard normal, but no closed form is known to it.
     n = 20_000
-    posterior = tfd.MultivariateNormalDiag(np.repeat(MEAN, n, 0), np.repeat(SCALE, n, 0))
+    posterior = tfd.MultivariateNormalDiag(
+        np.repeat(MEAN, n, 0), np.repeat(SCALE, n, 0)
+    )
     z = posterior.sample(seed=tf.constant([1, 2]))
     prior = RealNVPPrior(3, couplings=2, hidden_sizes=(4,))
     prior.build()

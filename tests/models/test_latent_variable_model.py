@@ -81,7 +81,8 @@ def test_a_step_moves_only_its_group(make_model, frozen):
     model.fit(dataset(), verbose=0, shuffle=False)
     for name, group in groups.items():
         moved = [
-            np.abs(v - old).max() > 0 for v, old in zip(group, before[name], strict=True)
+            np.abs(v - old).max() > 0
+            for v, old in zip(group, before[name], strict=True)
         ]
         assert not any(moved) if name == frozen else all(moved)
 

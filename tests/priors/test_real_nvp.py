@@ -13,7 +13,9 @@ class TestRealNVPPrior(PriorContract):
     variables = 4 * 2 * 3  # couplings, kernel and bias, layers
 
     def make(self, **kwargs):
-        return RealNVPPrior(self.latent_size, couplings=4, hidden_sizes=(8, 8), **kwargs)
+        return RealNVPPrior(
+            self.latent_size, couplings=4, hidden_sizes=(8, 8), **kwargs
+        )
 
     def test_is_a_transformed_distribution_of_real_nvp_bijectors(self):
         distribution = self.make().distribution()

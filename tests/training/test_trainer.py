@@ -130,4 +130,3 @@ def test_bad_input_leaves_nothing(run, tmp_path, kwargs, message):
     with pytest.raises(UserError, match=message):
         run(**kwargs)
     assert not (tmp_path / "run").exists()
-

@@ -1,10 +1,12 @@
 """Prepared data sets in memory, and their order as a function of (seed, step)."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
 
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.errors import UserError
@@ -190,9 +192,8 @@ def _prepared_builder(name, data_dir):
             "or a name of TFDS, such as mnist, fashion_mnist, cifar10 or celeb_a."
         ) from error
     if not builder.is_prepared():
-        config = tfds.download.DownloadConfig(try_download_gcs=False)
         try:
-            builder.download_and_prepare(download_config=config)
+            download_and_prepare(builder)
         except Exception as error:
             # TFDS lets errors of several HTTP libraries through.
             if isinstance(error, OSError) and error.filename is not None:
@@ -203,6 +204,16 @@ def _prepared_builder(name, data_dir):
                 f"--dataset={name} --source=FOLDER."
             ) from error
     return builder
+
+
+def download_and_prepare(builder: tfds.core.DatasetBuilder) -> None:
+    """Runs TFDS's preparation; its progress bars are for terminals."""
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    # TFDS's 10 retries, each after twice the wait, take 200 s without a connection.
+    downloader.MAX_RETRIES = min(downloader.MAX_RETRIES, 5)
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    builder.download_and_prepare(download_config=config)
 
 
 def _pair(size):

