@@ -1,6 +1,7 @@
 """The commands, as a user runs them."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -219,7 +220,7 @@ def test_second_process_is_refused_with_the_firsts_id(tmp_path):
         first.terminate()
         output, _ = first.communicate(timeout=60)
         assert first.returncode == 0
-        step = int(output.split()[1].rstrip("."))
+        step = int(re.search(r"^Step (\d+)", output, re.MULTILINE).group(1))
         assert (tmp_path / "run/checkpoints" / f"step_{step:08d}").is_dir()
     finally:
         first.kill()

@@ -60,6 +60,7 @@ _CONFIGURABLES = {
     for part in (
         divergences.KLDivergence,
         keras.optimizers.Adam,
+        keras.optimizers.schedules.CosineDecay,
         likelihoods.BernoulliLikelihood,
         likelihoods.NormalLikelihood,
         models.LatentVariableModel,

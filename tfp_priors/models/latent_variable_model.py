@@ -266,9 +266,10 @@ class LatentVariableModel(keras.Model):
         objective = self.objective(
             data["image"], self.beta_at(step), self._step_seed(step)
         )
-        for name, value in {"loss": objective.loss, **objective.metrics}.items():
+        scalars = {"loss": objective.loss, **objective.metrics}
+        for name, value in scalars.items():
             self._means[name].update_state(value)
-        return {m.name: m.result() for m in self.metrics if m.name in objective.metrics}
+        return {name: self._means[name].result() for name in scalars}
 
     def _step_seed(self, step):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
