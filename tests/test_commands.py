@@ -113,6 +113,18 @@ def test_saved_model_in_a_process_with_tensorflow_only(trained, tmp_path):
         np.testing.assert_allclose(received, expected, atol=1e-5)
 
 
+def test_train_with_xla_on_a_mirrored_device(trained, tmp_path):
+    folder, _ = trained
+    flags = {"gin_file": GIN, "data_dir": folder / "data", "steps": 2}
+    params = [p for p in commands.TINY if "jit_compile" not in p]
+    for strategy in ("one_device", "mirrored"):
+        run_dir = tmp_path / strategy
+        process = commands.run(
+            "train", gin_param=params, strategy=strategy, run_dir=run_dir, **flags
+        )
+        assert "step 2/2" in process.stderr
+
+
 def test_sample(trained, tmp_path):
     folder, _ = trained
     grids = []

@@ -20,5 +20,5 @@ def test_failed_write_keeps_the_old_file(tmp_path):
 
 def test_disk_full():
     assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
-    assert is_disk_full(OSError("Can't write data (errno = 28, error message = ...)"))
+    assert is_disk_full(OSError("[Errno 28] No space left on device"))
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))

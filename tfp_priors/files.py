@@ -42,5 +42,5 @@ def sync(path: Path) -> None:
 def is_disk_full(error: OSError) -> bool:
     """Whether a write failed for want of space, quota or allowed file size."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # h5py puts the number into the message only.
-    return error.errno in full or any(f"errno = {n}" in str(error) for n in full)
+    # Gin passes the error on with its message, but without its number.
+    return error.errno in full or any(f"[Errno {n}]" in str(error) for n in full)

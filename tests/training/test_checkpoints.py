@@ -10,7 +10,7 @@ from tfp_priors.training import Checkpoints
 @pytest.fixture
 def model(make_model):
     built = make_model(prior=StandardNormalPrior(4))
-    built.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    built.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), jit_compile=False)
     return built
 
 

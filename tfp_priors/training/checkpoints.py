@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 from absl import logging
 
 from tfp_priors.errors import UserError
@@ -46,6 +47,7 @@ class Checkpoints:
         self._clean()
         try:
             temporary.mkdir()
+            _claim_room(temporary / "room", _state_bytes(model))
             model.save_weights(temporary / _WEIGHTS)
             record = {
                 "format": _FORMAT,
@@ -119,6 +121,22 @@ class Checkpoints:
                 f"{path} was written by a newer release of tfp_priors: update it."
             )
         return None if record.get("sha256") == checksum else "its checksum is wrong"
+
+
+def _state_bytes(model):
+    """An upper bound of the size of a weights file."""
+    variables = list(model.variables)
+    for optimizer in (model.optimizer, getattr(model, "prior_optimizer", None)):
+        variables += optimizer.variables if optimizer is not None else []
+    return sum(int(np.prod(v.shape)) * 4 + 8192 for v in variables)
+
+
+def _claim_room(path, size):
+    # A write that fails inside HDF5 ends the process with a segmentation fault; this
+    # raises OSError first if the disk, a quota or a limit has no room.
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
 
 
 def _sha256(path):
