@@ -118,6 +118,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(run, tmp_path):
     ("kwargs", "message"),
     [
         ({"steps": 0}, "train.steps must be at least 1"),
+        ({"images_every": 0}, "train.images_every must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 7, "strategy": "mirrored"}, "does not divide by the 2"),
         (

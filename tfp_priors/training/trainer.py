@@ -78,8 +78,14 @@ def train(
       UserError: if the parts do not fit, or another process uses run_dir.
       NonFiniteError: if a term is not finite; the last checkpoint is still good.
     """
-    if steps < 1:
-        raise UserError(f"train.steps must be at least 1, received {steps}.")
+    for name, value in {
+        "steps": steps,
+        "scalars_every": scalars_every,
+        "images_every": images_every,
+        "checkpoint_every": checkpoint_every,
+    }.items():
+        if value < 1:
+            raise UserError(f"train.{name} must be at least 1, received {value}.")
     with RunLock(run_dir):
         scope = create_strategy(strategy)
         replicas = scope.num_replicas_in_sync
