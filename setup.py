@@ -26,15 +26,15 @@ setup(
         "h5py",
         # TFDS imports it without declaring it.
         "importlib_resources",
-        "keras>=3.10",
+        "keras>=3.15,<4",
         "matplotlib",
         "mlxtend",
         "numpy",
         "pillow",
         "scikit-learn",
         "tensorboard",
-        "tensorflow>=2.20,<2.22",
-        "tensorflow-datasets>=4.9.9",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-datasets>=4.9.10",
         "tensorflow-gan>=2.1",
         "tensorflow-probability>=0.25",
         # TFP imports it; no model here is built with it.
