@@ -15,7 +15,7 @@ ALLOWED = {
     "errors": (),
     "checks": ("errors",),
     "files": ("errors",),
-    "data": ("errors",),
+    "data": ("errors", "files"),
     "networks": ("errors",),
     "posteriors": ("errors", "checks", "networks"),
     "likelihoods": ("errors", "networks"),

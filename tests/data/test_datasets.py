@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -127,6 +129,15 @@ def test_encoded_in_memory_equals_decoded(data_dir, monkeypatch):
 def test_bad_input(data_dir, kwargs, message):
     with pytest.raises(UserError, match=message):
         load_dataset(data_dir=data_dir, **kwargs)
+
+
+def test_a_full_disk_is_not_called_a_failed_download(tmp_path, monkeypatch):
+    def full(builder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(datasets, "download_and_prepare", full)
+    with pytest.raises(OSError, match="No space left"):
+        load_dataset("embedded_digits", data_dir=str(tmp_path))
 
 
 def test_no_connection_names_the_offline_command(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from tensorflow_datasets.core.download import downloader
 
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.errors import UserError
+from tfp_priors.files import is_disk_full
 
 # Larger sets stay JPEG or PNG in memory and are decoded batch by batch.
 _MAX_DECODED_BYTES = 4 * 2**30
@@ -196,7 +197,7 @@ def _prepared_builder(name, data_dir):
             download_and_prepare(builder)
         except Exception as error:
             # TFDS lets errors of several HTTP libraries through.
-            if isinstance(error, OSError) and error.filename is not None:
+            if isinstance(error, OSError) and (error.filename or is_disk_full(error)):
                 raise
             raise UserError(
                 f"Could not download {name} ({type(error).__name__}). Without a "
