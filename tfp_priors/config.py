@@ -23,6 +23,7 @@ from tfp_priors import models
 from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
+from tfp_priors import regularizers
 from tfp_priors import training
 from tfp_priors.errors import UserError
 
@@ -36,6 +37,7 @@ _RESUMABLE = (
     "train.scalars_every",
     "train.images_every",
     "train.checkpoint_every",
+    "PostHoc.steps",
 )
 
 
@@ -49,16 +51,26 @@ def _parameters(configurable) -> dict[str, inspect.Parameter]:
     }
 
 
-def _register(configurable):
+def _register(configurable, name=None):
     return gin.external_configurable(
-        configurable, module="tfp_priors", allowlist=list(_parameters(configurable))
+        configurable,
+        name=name,
+        module="tfp_priors",
+        allowlist=list(_parameters(configurable)),
     )
 
 
 _CONFIGURABLES = {
     part.__name__: part
     for part in (
+        divergences.AdversarialDivergence,
+        divergences.GaussianKernel,
+        divergences.HingeLoss,
+        divergences.InverseMultiquadricKernel,
         divergences.KLDivergence,
+        divergences.MMDDivergence,
+        divergences.NonSaturatingLoss,
+        divergences.WassersteinLoss,
         keras.optimizers.Adam,
         keras.optimizers.schedules.CosineDecay,
         likelihoods.BernoulliLikelihood,
@@ -66,24 +78,36 @@ _CONFIGURABLES = {
         models.LatentVariableModel,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
+        networks.MLP,
         posteriors.DeterministicPosterior,
         posteriors.FixedScaleNormalPosterior,
+        posteriors.InverseAutoregressivePosterior,
         posteriors.NormalPosterior,
+        priors.GaussianMixturePrior,
+        priors.GeneratorPrior,
+        priors.InverseAutoregressivePrior,
+        priors.MaskedAutoregressivePrior,
         priors.RealNVPPrior,
+        priors.SecondStageVAEPrior,
+        priors.SplinePrior,
         priors.StandardNormalPrior,
+        priors.VampPrior,
+        regularizers.CodeNorm,
+        regularizers.DecoderGradient,
+        regularizers.DecoderWeights,
+        regularizers.LatentReconstruction,
+        training.CyclicalAnnealing,
         training.LinearAnnealing,
+        training.PostHoc,
     )
 }
 for _part in _CONFIGURABLES.values():
     _register(_part)
 _load_dataset = _register(data.load_dataset)
-_train = _register(training.train)
-_CONFIGURABLES |= {"load_dataset": data.load_dataset, "train": training.train}
-# What the command line or the code gives, and what has no default on purpose.
-_GIVEN = {
-    "train": ("run_dir", "load_dataset", "records"),
-    "load_dataset": ("data_dir", "split"),
-}
+_Trainer = _register(training.Trainer, "train")
+_CONFIGURABLES |= {"load_dataset": data.load_dataset, "train": training.Trainer}
+# What the command line or the code gives.
+_GIVEN = {"load_dataset": ("data_dir", "split")}
 
 
 def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
@@ -128,26 +152,79 @@ def train(
     gin_files: Sequence[str],
     gin_params: Sequence[str] = (),
     data_dir: str | None = None,
+    autoencoder: str | Path | None = None,
 ) -> training.TrainingResult:
     """Trains what a configuration describes, in run_dir; resumes a run of its own.
 
+    If the configuration has a `train.post_hoc`, its autoencoder is trained first, in
+    run_dir/autoencoder, unless another run's is given.
+
+    Args:
+      run_dir: folder of the run.
+      gin_files: see `parse`.
+      gin_params: see `parse`.
+      data_dir: folder of prepared data, or None.
+      autoencoder: folder of a run whose encoder, posterior, decoder and likelihood
+        this one starts from, or None.
+
     Raises:
-      UserError: as `parse` and `training.train`, and if run_dir holds a run of
-        another configuration; the differing bindings are named.
+      UserError: as `parse` and `Trainer.train`; if run_dir holds a run of another
+        configuration, whose differing bindings are named; and if the parts of
+        `autoencoder` are others.
     """
     config = parse(gin_files, gin_params)
     run_dir = Path(run_dir)
     _check_same_config(run_dir, config)
+    begun = bool(training.Checkpoints(run_dir / "checkpoints").steps())
+    if _is_post_hoc() and autoencoder is None and not begun:
+        autoencoder = run_dir / "autoencoder"
+        params = [*gin_params, "train.post_hoc = None"]
+        try:
+            first = train(autoencoder, gin_files, params, data_dir)
+        except UserError:
+            with contextlib.suppress(OSError):
+                run_dir.rmdir()
+            raise
+        if not first.finished:
+            return first
+    initialize = None
+    if autoencoder is not None and not begun:
+        initialize = _weights_of(autoencoder)
+        parse(gin_files, gin_params)
 
     def records():
         operative = gin.operative_config_str()
         return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
 
-    return _train(
+    return _Trainer().train(
         run_dir=run_dir,
         load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
         records=records,
+        initialize=initialize,
     )
+
+
+def _is_post_hoc():
+    bindings = gin.get_bindings("train", resolve_references=False)
+    return bindings.get("post_hoc") is not None
+
+
+def _weights_of(run_dir):
+    """A function that gives a model the autoencoder of a run."""
+    parts = load_run(run_dir).model.autoencoder
+
+    def initialize(model):
+        for name, part in model.autoencoder.items():
+            source, target = parts[name].weights, part.weights
+            if [v.shape for v in source] != [v.shape for v in target]:
+                raise UserError(
+                    f"The {name} of the run {run_dir} has other weights than that of "
+                    "this configuration: use the settings it was trained with."
+                )
+            for old, new in zip(source, target, strict=True):
+                new.assign(old)
+
+    return initialize
 
 
 class Run(NamedTuple):
@@ -175,8 +252,7 @@ def load_run(run_dir: str | Path, data_dir: str | None = None) -> Run:
             "of bin/train."
         )
     parse([str(path)])
-    make_model = gin.query_parameter("train.model").scoped_configurable_fn
-    model = make_model()
+    model = _Trainer().make_model()
     if not training.Checkpoints(Path(run_dir) / "checkpoints").restore(model):
         raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
 

@@ -19,7 +19,8 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
         reconstruct(images) -> images log_prob(z) -> nats, [batch]
 
     with images float32 `[batch, height, width, channels]` in [0, 1] and z float32
-    `[batch, latent_size]`. The same seed gives the images of `model.sample`.
+    `[batch, latent_size]`. The same seed gives the images of `model.sample`. A prior
+    without a density has no log_prob.
 
     Raises:
       UserError: if `out` exists.
@@ -43,7 +44,8 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
     archive.add_endpoint("encode", model.encode, [images])
     archive.add_endpoint("decode", model.decode, [z])
     archive.add_endpoint("reconstruct", model.reconstruct, [images])
-    archive.add_endpoint("log_prob", model.log_prob, [z])
+    if model.prior.has_density:
+        archive.add_endpoint("log_prob", model.log_prob, [z])
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -1,7 +1,7 @@
 """Prepared data sets in memory, and their order as a function of (seed, step)."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,44 @@ _MAX_DECODED_BYTES = 4 * 2**30
 # Of the cipher behind the permutation. The op's default of 4 leaves half of 100
 # examples in their places; from 8 on, permutations pass for random ones.
 _ROUNDS = 16
+
+
+def shuffled_indices(
+    size: int, batch_size: int, seed: int, start_step: int = 0
+) -> tf.data.Dataset:
+    """Endless batches of indices into `size` examples, a function of seed and step.
+
+    Index i of the stream is index `i % size` of the permutation number `i // size`, so
+    every example comes once before any comes again.
+
+    Args:
+      size: number of examples.
+      batch_size: indices per batch.
+      seed: of the permutations.
+      start_step: batches to leave out; costs nothing.
+
+    Returns:
+      int64 tensors `[batch_size]`.
+    """
+    if batch_size < 1:
+        raise UserError(f"batch_size must be at least 1, received {batch_size}.")
+    size = tf.constant(size, tf.int64)
+
+    def indices(step):
+        position = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        epoch = position // size
+        seeds = tf.stack(
+            [tf.fill([batch_size], tf.constant(seed, tf.int64)), epoch, 0 * epoch],
+            axis=1,
+        )
+        # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes
+        # one seed for all indices, and a batch may span two permutations.
+        return tf.raw_ops.RandomIndexShuffle(
+            index=position % size, seed=seeds, max_index=size - 1, rounds=_ROUNDS
+        )
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    return steps.map(indices)
 
 
 class ImageDataset:
@@ -47,42 +85,36 @@ class ImageDataset:
     ) -> tf.data.Dataset:
         """Endless shuffled batches, the same for the same seed and step.
 
-        Example i of the stream is example `i % size` of the permutation number
-        `i // size`, so every image is seen once before any is seen again.
-
         Args:
           batch_size: images per batch.
-          seed: of the permutations.
+          seed: of the order, see `shuffled_indices`.
           start_step: batches to leave out; costs nothing.
 
         Returns:
           Dicts of "image", float32 `[batch_size, height, width, channels]` in
           [0, 1], and the features.
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, received {batch_size}.")
-        size = tf.constant(self.size, tf.int64)
-
-        def indices(step):
-            position = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-            epoch = position // size
-            seeds = tf.stack(
-                [tf.fill([batch_size], tf.constant(seed, tf.int64)), epoch, 0 * epoch],
-                axis=1,
-            )
-            # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes
-            # one seed for all indices, and a batch may span two permutations.
-            return tf.raw_ops.RandomIndexShuffle(
-                index=position % size, seed=seeds, max_index=size - 1, rounds=_ROUNDS
-            )
-
-        steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-        return self._gather(steps.map(indices))
+        return self._gather(shuffled_indices(self.size, batch_size, seed, start_step))
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """All examples in their stored order; the last batch may be smaller."""
         indices = tf.data.Dataset.range(self.size).batch(batch_size)
         return self._gather(indices)
+
+    def map(self, function: Callable, batch_size: int = 500) -> np.ndarray:
+        """The values of a function of images, for all images in their stored order.
+
+        Args:
+          function: maps images `[batch, height, width, channels]` in [0, 1] to a
+            tensor `[batch, ...]`.
+          batch_size: images per call.
+
+        Returns:
+          An array `[size, ...]`.
+        """
+        compiled = tf.function(function, reduce_retracing=True)
+        batches = self.batches(batch_size)
+        return np.concatenate([compiled(batch["image"]).numpy() for batch in batches])
 
     def take(self, n: int) -> dict[str, np.ndarray]:
         """The first n examples (all, if there are fewer) as one batch of arrays."""

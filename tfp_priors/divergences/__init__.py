@@ -1,8 +1,27 @@
 """Divergences D: how far the code is from the prior."""
 
+from tfp_priors.divergences.adversarial import AdversarialDivergence
+from tfp_priors.divergences.adversarial_losses import HingeLoss
+from tfp_priors.divergences.adversarial_losses import NonSaturatingLoss
+from tfp_priors.divergences.adversarial_losses import WassersteinLoss
+from tfp_priors.divergences.divergence import CriticTerms
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
-from tfp_priors.divergences.divergence import scale_gradient
+from tfp_priors.divergences.kernels import GaussianKernel
+from tfp_priors.divergences.kernels import InverseMultiquadricKernel
 from tfp_priors.divergences.kl import KLDivergence
+from tfp_priors.divergences.mmd import MMDDivergence
 
-__all__ = ["Divergence", "DivergenceTerms", "KLDivergence", "scale_gradient"]
+__all__ = [
+    "AdversarialDivergence",
+    "CriticTerms",
+    "Divergence",
+    "DivergenceTerms",
+    "GaussianKernel",
+    "HingeLoss",
+    "InverseMultiquadricKernel",
+    "KLDivergence",
+    "MMDDivergence",
+    "NonSaturatingLoss",
+    "WassersteinLoss",
+]

@@ -1,45 +1,112 @@
 """The KL divergence of VAEs and flow-prior VAEs (equations 5 to 8)."""
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
-from tfp_priors.divergences.divergence import is_zero
-from tfp_priors.divergences.divergence import scale_gradient
 from tfp_priors.errors import UserError
+from tfp_priors.gradients import is_zero
 
 tfd = tfp.distributions
 
 
 class KLDivergence(Divergence):
-    """KL[q(z|x) || p(z)], in closed form where TFP knows one, else at one draw.
+    """KL[q(z|x) || p(z)], in closed form where there is one, else at one draw.
 
-    Metrics: `kl` (only if q(z|x) has a density) and `prior_nll` = -log p(z), nats.
+    With free bits (Kingma et al. 2016) the code is pushed only while the divergence,
+    averaged over the batch, exceeds `free_bits`: the autoencoder minimises
+    max(free_bits, KL) for each subset of the latent dimensions. The prior learns as
+    ever.
+
+    Metrics: `kl` (only if q(z|x) has a density) and `prior_nll` = -log p(z), nats; for
+    a prior that knows a bound only, their bounds.
+
+    Args:
+      free_bits: nats per subset that cost nothing.
+      subset_size: neighbouring dimensions per subset; None: the whole code is one.
+        Smaller subsets need a diagonal posterior and the standard normal prior.
     """
 
-    def metric_names(self, posterior):
+    def __init__(
+        self, free_bits: float = 0.0, subset_size: int | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= free_bits < float("inf"):
+            raise UserError(
+                f"KLDivergence expects finite free_bits >= 0, received {free_bits}."
+            )
+        self.free_bits = free_bits
+        self.subset_size = subset_size
+
+    def metric_names(self, posterior, prior, beta):
         return ("kl", "prior_nll") if posterior.has_density else ("prior_nll",)
 
     def check(self, posterior, prior, beta):
+        if not prior.has_nll:
+            raise UserError(
+                f"KLDivergence needs log p(z), which a {type(prior).__name__} does not "
+                "have: use AdversarialDivergence or MMDDivergence."
+            )
         if not posterior.has_density and not is_zero(beta):
             raise UserError(
                 "KLDivergence needs log q(z|x), which a "
                 f"{type(posterior).__name__} does not have: set beta = 0, or choose "
                 "NormalPosterior or FixedScaleNormalPosterior."
             )
+        size = self.subset_size
+        if size is not None and (size < 1 or posterior.latent_size % size):
+            raise UserError(
+                f"KLDivergence.subset_size = {size} does not divide the "
+                f"{posterior.latent_size} latent dimensions."
+            )
 
-    def terms(self, posterior, z, prior, beta, context=None):
-        distribution = prior.distribution(context)
-        prior_nll = -distribution.log_prob(scale_gradient(z, beta))
+    def terms(self, posterior, z, prior, beta, seed, context=None):
+        closed_form = self._closed_form(posterior, prior, context)
+        if closed_form is not None:
+            metrics = {
+                "kl": tf.reduce_sum(closed_form, axis=-1),
+                "prior_nll": prior.nll(z, 0.0, seed, context),
+            }
+            return DivergenceTerms(beta * self._with_free_bits(closed_form), metrics)
+        if self.subset_size is not None:
+            raise UserError(
+                "KLDivergence.subset_size needs the closed form of a diagonal "
+                "posterior and the standard normal prior: remove it."
+            )
         if isinstance(posterior, tfd.VectorDeterministic):
-            return DivergenceTerms(prior_nll, {"prior_nll": prior_nll})
-        if not prior.trainable_variables and _has_closed_form(posterior, distribution):
-            kl = tfd.kl_divergence(posterior, distribution)
-            return DivergenceTerms(beta * kl, {"kl": kl, "prior_nll": prior_nll})
+            nll = prior.nll(z, beta, seed, context)
+            return DivergenceTerms(nll, {"prior_nll": nll})
         log_q = posterior.log_prob(z)
-        loss = prior_nll if is_zero(beta) else beta * log_q + prior_nll
-        return DivergenceTerms(loss, {"kl": log_q + prior_nll, "prior_nll": prior_nll})
+        if self.free_bits:
+            kl = tf.reduce_mean(log_q + prior.nll(z, 0.0, seed, context))
+            # max(free_bits, kl) has the gradient of kl, or none.
+            beta *= tf.stop_gradient(tf.cast(kl > self.free_bits, tf.float32))
+        nll = prior.nll(z, beta, seed, context)
+        loss = nll if is_zero(beta) else beta * log_q + nll
+        return DivergenceTerms(loss, {"kl": log_q + nll, "prior_nll": nll})
 
+    def _closed_form(self, posterior, prior, context):
+        """KL per dimension, `[batch, latent_size]`, or None."""
+        if prior.trainable_variables or not prior.has_density:
+            return None
+        distribution = prior.distribution(context)
+        pair = (posterior, distribution)
+        if not all(isinstance(d, tfd.MultivariateNormalDiag) for d in pair):
+            return None
+        q, p = (tfd.Normal(d.mean(), d.stddev()) for d in pair)
+        return tfd.kl_divergence(q, p)
 
-def _has_closed_form(q: tfd.Distribution, p: tfd.Distribution) -> bool:
-    return all(isinstance(d, tfd.MultivariateNormalDiag) for d in (q, p))
+    def _with_free_bits(self, kl):
+        """`[batch, latent_size]` to `[batch]`, or to a scalar with free bits."""
+        if not self.free_bits:
+            return tf.reduce_sum(kl, axis=-1)
+        mean = tf.reduce_mean(kl, axis=0)  # [latent_size]
+        subsets = tf.reshape(mean, [-1, self.subset_size or mean.shape[0]])
+        return tf.reduce_sum(tf.maximum(tf.reduce_sum(subsets, -1), self.free_bits))
+
+    def get_config(self):
+        return super().get_config() | {
+            "free_bits": self.free_bits,
+            "subset_size": self.subset_size,
+        }

@@ -11,7 +11,7 @@ from tfp_priors.files import written_atomically
 
 
 def save_latent_panels(
-    base_codes: np.ndarray,
+    base_codes: np.ndarray | None,
     codes: np.ndarray,
     prior_codes: np.ndarray,
     labels: np.ndarray,
@@ -24,7 +24,7 @@ def save_latent_panels(
     them are counted in d's title.
 
     Args:
-      base_codes: z0 of the images, `[n, 2]`.
+      base_codes: z0 of the images, `[n, 2]`; None if there is none.
       codes: z of the images, `[n, 2]`.
       prior_codes: draws from the prior, `[m, 2]`.
       labels: classes of the images, `[n]`.
@@ -36,8 +36,12 @@ def save_latent_panels(
     style = {"s": 1.5, "linewidths": 0, "rasterized": True}
     colours = matplotlib.colormaps["tab10"]
     by_class = {"c": labels, "cmap": colours, "vmin": 0, "vmax": 9, **style}
-    axes[0].scatter(*base_codes.T, **by_class)
-    axes[0].set_title("(a) base codes f(E(x)) by class")
+    if base_codes is None:
+        axes[0].text(0.5, 0.5, "the prior has no inverse", ha="center")
+        axes[0].set_axis_off()
+    else:
+        axes[0].scatter(*base_codes.T, **by_class)
+        axes[0].set_title("(a) base codes f(E(x)) by class")
     scatter = axes[1].scatter(*codes.T, **by_class)
     axes[1].set_title("(b) codes E(x) by class")
     axes[2].scatter(*codes.T, c="black", **style)

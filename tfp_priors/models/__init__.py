@@ -1,5 +1,7 @@
-"""The base model that owns the training step."""
+"""Models: encoder, decoder, prior and divergence under one training step."""
 
+from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.latent_variable_model import POSTERIOR
 from tfp_priors.models.latent_variable_model import LatentVariableModel
 
-__all__ = ["LatentVariableModel"]
+__all__ = ["POSTERIOR", "GroupedModel", "LatentVariableModel"]

@@ -1,6 +1,6 @@
 """The base model: encoder, decoder, prior, divergence and beta in one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -9,8 +9,18 @@ import tensorflow as tf
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood
+from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.grouped_model import fold_in
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
+from tfp_priors.regularizers import Regularizer
+
+#: Key of the data that holds the parameters of q(z|x) in place of images.
+POSTERIOR = "posterior"
+
+
+# What is folded into a step's seed for uses other than the posterior's noise.
+_DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
 
 
 class Objective(NamedTuple):
@@ -28,7 +38,7 @@ class Objective(NamedTuple):
     z: Any
 
 
-class LatentVariableModel(keras.Model):
+class LatentVariableModel(GroupedModel):
     """An autoencoder with a prior on its code.
 
         L_phi,psi = reconstruction + beta * D(q, p)   the prior held fixed   (eq. 7)
@@ -36,7 +46,8 @@ class LatentVariableModel(keras.Model):
 
     With a fixed normal prior and the KL divergence it is a VAE, with a flow prior
     the FP-VAE; at beta = 0 an unregularised autoencoder whose prior comes to the
-    code (eq. 8). All variables exist once the constructor returns.
+    code (eq. 8). All variables exist once the constructor returns. Their groups are
+    "autoencoder", "prior" and, for an adversarial divergence, "discriminator".
 
     Args:
       encoder: layer, images to features; has an attribute `image_shape`.
@@ -47,11 +58,14 @@ class LatentVariableModel(keras.Model):
       divergence: D.
       beta: weight of D in the autoencoder's loss; a number, or a function of the
         step (an integer tensor) such as `training.LinearAnnealing`.
-      seed: of the posterior's noise. The noise of a step is a function of the seed,
-        the step and the replica, so a resumed run repeats it.
+      seed: of all noise. The noise of a step is a function of the seed, the step and
+        the replica, so a resumed run repeats it.
+      regularizers: further terms of the autoencoder's loss.
 
     Images are float tensors `[batch, height, width, channels]` in [0, 1]. The
-    training data is a `tf.data.Dataset` of dicts with the key "image".
+    training data is a `tf.data.Dataset` of dicts with the key "image"; or with the
+    key "posterior", the outputs of `posterior_parameters`: the prior then learns
+    alone.
     """
 
     def __init__(
@@ -64,6 +78,7 @@ class LatentVariableModel(keras.Model):
         divergence: Divergence,
         beta: float | Callable = 1.0,
         seed: int = 0,
+        regularizers: Sequence[Regularizer] = (),
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,13 +98,8 @@ class LatentVariableModel(keras.Model):
         self.divergence = divergence
         self.beta = beta
         self.seed = seed
-        self.prior_optimizer = None
-        self.clip_norm = None
-        names = ("loss", "reconstruction", *divergence.metric_names(posterior))
-        self._means = {name: keras.metrics.Mean(name=name) for name in names}
-        for group in self.variable_groups():
-            name = f"{group}_gradient_norm"
-            self._means[name] = keras.metrics.Mean(name=name)
+        self.regularizers = tuple(regularizers)
+        prior.connect(encoder, posterior)
         self.build((None, *encoder.image_shape))
 
     @property
@@ -104,44 +114,82 @@ class LatentVariableModel(keras.Model):
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
-        self.encoder.build(input_shape)
-        self.posterior.build(self.encoder.compute_output_shape(input_shape))
-        self.decoder.build(latent_shape)
-        self.likelihood.build(self.decoder.compute_output_shape(latent_shape))
-        self.prior.build(latent_shape)
-        self.divergence.build(latent_shape)
+        features_shape = self.encoder.compute_output_shape(input_shape)
+        outputs_shape = self.decoder.compute_output_shape(latent_shape)
+        joint_shape = (None, self.latent_size + self.prior.context_size)
+        for part, shape in (
+            (self.encoder, input_shape),
+            (self.posterior, features_shape),
+            (self.decoder, latent_shape),
+            (self.likelihood, outputs_shape),
+            (self.prior, latent_shape),
+            (self.divergence, joint_shape),
+        ):
+            if not part.built:
+                part.build(shape)
+        names = ["loss", "reconstruction", *(r.name for r in self.regularizers)]
+        names += self.divergence.metric_names(self.posterior, self.prior, self.beta)
+        self.track([*names, *self.divergence.critic_metric_names()])
         self.built = True
 
-    def variable_groups(self) -> dict[str, list]:
-        """The trainable variables by the loss that moves them."""
-        parts = (self.encoder, self.posterior, self.decoder, self.likelihood)
+    @property
+    def autoencoder(self) -> dict[str, keras.layers.Layer]:
+        """The parts that are not the prior's, by name."""
+        return {
+            "encoder": self.encoder,
+            "posterior": self.posterior,
+            "decoder": self.decoder,
+            "likelihood": self.likelihood,
+        }
+
+    def variable_groups(self):
+        parts = self.autoencoder.values()
         return {
             "autoencoder": [v for part in parts for v in part.trainable_variables],
             "prior": self.prior.trainable_variables,
+            "discriminator": self.divergence.trainable_variables,
         }
+
+    def with_prior(self, prior: Prior, divergence: Divergence) -> "LatentVariableModel":
+        """A model of the same autoencoder, held fixed from now on, and another prior.
+
+        Its beta is 0: the prior comes to the code.
+        """
+        for part in self.autoencoder.values():
+            part.trainable = False
+        return LatentVariableModel(
+            **self.autoencoder,
+            prior=prior,
+            divergence=divergence,
+            beta=0.0,
+            seed=self.seed,
+        )
 
     # Inference -----------------------------------------------------------------
 
     def call(self, images, training=False):
         """Reconstructs images."""
-        z = self.posterior_distribution(images, training).mean()
-        return self.decode(z, training)
+        parameters = self.posterior_parameters(images, training)
+        return self.decode(self.posterior.code(parameters), training)
+
+    def posterior_parameters(self, images, training=False):
+        """What `posterior.distribution` makes q(z|x) of, a row per image."""
+        return self.posterior(self.encoder(images, training=training))
 
     def posterior_distribution(self, images, training=False):
         """q(z|x) as a TFP distribution with batch shape `[batch]`."""
-        features = self.encoder(images, training=training)
-        return self.posterior.distribution(self.posterior(features))
+        return self.posterior.distribution(self.posterior_parameters(images, training))
 
     def encode(self, images):
-        """Images to the means of their posteriors, `[batch, latent_size]`."""
-        return self.posterior_distribution(images).mean()
+        """Images to codes, `[batch, latent_size]`: as a rule the means of q(z|x)."""
+        return self.posterior.code(self.posterior_parameters(images))
 
     def decode(self, z, training=False):
         """Codes `[batch, latent_size]` to expected images in [0, 1]."""
         return self.likelihood.mean(self.decoder(z, training=training))
 
     def reconstruct(self, images):
-        """Images to the decoded means of their posteriors."""
+        """Images to their decoded codes."""
         return self.decode(self.encode(images))
 
     def sample(self, n, seed=0, temperature=1.0):
@@ -150,7 +198,7 @@ class LatentVariableModel(keras.Model):
         Args:
           n: number of images.
           seed: int; the same seed gives the same images.
-          temperature: factor on the standard deviation of z0.
+          temperature: factor on the standard deviation of z0; see `Prior.distribution`.
 
         Returns:
           Float tensor `[n, height, width, channels]` in [0, 1].
@@ -176,44 +224,6 @@ class LatentVariableModel(keras.Model):
 
     # Training ------------------------------------------------------------------
 
-    def compile(
-        self,
-        optimizer="adam",
-        prior_optimizer="adam",
-        clip_norm: float | None = None,
-        jit_compile: bool | str = "auto",
-        **kwargs,
-    ):
-        """Prepares training.
-
-        Args:
-          optimizer: Keras optimizer of encoder, posterior, decoder and likelihood.
-          prior_optimizer: Keras optimizer of the prior.
-          clip_norm: largest global norm of each group's gradient; None: no limit.
-          jit_compile: compile the step with XLA; "auto" does so on one replica.
-          **kwargs: passed on to `keras.Model.compile`.
-        """
-        if jit_compile == "auto":
-            jit_compile = self.distribute_strategy.num_replicas_in_sync == 1
-        super().compile(
-            optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs
-        )
-        self.prior_optimizer = keras.optimizers.get(prior_optimizer)
-        self.clip_norm = clip_norm
-        # Each optimizer owns one group only. Built here: `fit` would build the
-        # first one over all variables.
-        groups = self.variable_groups()
-        for group, group_optimizer in self._group_optimizers().items():
-            if groups[group]:
-                group_optimizer.build(groups[group])
-
-    def _group_optimizers(self):
-        return {"autoencoder": self.optimizer, "prior": self.prior_optimizer}
-
-    @property
-    def metrics(self):
-        return list(self._means.values())
-
     def beta_at(self, step):
         """beta at a step: the number itself, or a scalar tensor if it changes."""
         return self.beta(step) if callable(self.beta) else self.beta
@@ -224,86 +234,78 @@ class LatentVariableModel(keras.Model):
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
           beta: scalar.
-          seed: int tensor `[2]`, of the posterior's noise.
+          seed: int tensor `[2]`, of all noise.
           training: use batch statistics.
         """
         posterior = self.posterior_distribution(images, training)
         z = posterior.sample(seed=seed)
         outputs = self.decoder(z, training=training)
         reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
-        divergence = self.divergence.terms(posterior, z, self.prior, beta)
-        loss = tf.reduce_mean(reconstruction + divergence.loss)
+        divergence = self.divergence.terms(
+            posterior, z, self.prior, beta, fold_in(seed, _DRAWS)
+        )
+        loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
-        metrics = {name: tf.reduce_mean(value) for name, value in metrics.items()}
-        return Objective(loss, metrics, z)
+        for i, regularizer in enumerate(self.regularizers):
+            term = regularizer.term(self, z, fold_in(seed, _REGULARIZERS + i))
+            loss += regularizer.weight * tf.reduce_mean(term)
+            metrics[regularizer.name] = term
+        return Objective(loss, _means(metrics), z)
+
+    def prior_objective(self, parameters, seed) -> Objective:
+        """The prior's objective (equation 6) on a batch of fixed codes.
+
+        Args:
+          parameters: of q(z|x), from `posterior_parameters`.
+          seed: int tensor `[2]`, of all noise.
+        """
+        posterior = self.posterior.distribution(tf.stop_gradient(parameters))
+        z = posterior.sample(seed=seed)
+        divergence = self.divergence.terms(
+            posterior, z, self.prior, 0.0, fold_in(seed, _DRAWS)
+        )
+        loss = tf.reduce_mean(divergence.loss)
+        return Objective(loss, _means(divergence.metrics), z)
 
     def train_step(self, data):
-        step = self.optimizer.iterations
-        groups = {
-            name: group for name, group in self.variable_groups().items() if group
-        }
+        fixed_codes = POSTERIOR in data
+        groups = self.variable_groups()
+        names = ("prior",) if fixed_codes else ("autoencoder", "prior")
+        moved = [name for name in names if groups[name]]
+        step = self._optimizers[moved[0]].iterations
+        seed = self.step_seed(self.seed, step)
         with tf.GradientTape() as tape:
-            objective = self.objective(
-                data["image"], self.beta_at(step), self._step_seed(step), training=True
-            )
+            if fixed_codes:
+                objective = self.prior_objective(data[POSTERIOR], seed)
+            else:
+                objective = self.objective(
+                    data["image"], self.beta_at(step), seed, training=True
+                )
             # Keras optimizers add the replicas' gradients up.
-            replicas = self.distribute_strategy.num_replicas_in_sync
-            loss = objective.loss / replicas
-        gradients = tape.gradient(loss, groups)
-        norms = {}
-        for name, optimizer in self._group_optimizers().items():
-            if name in groups:
-                clipped, norms[f"{name}_gradient_norm"] = self._clip(gradients[name])
-                optimizer.apply_gradients(zip(clipped, groups[name], strict=True))
-        self.prior.update_statistics(objective.z)
-        scalars = {"loss": objective.loss, **objective.metrics, **norms}
-        for name, value in scalars.items():
-            self._means[name].update_state(value)
-        return self.get_metrics_result()
+            loss = objective.loss / self.replicas
+        gradients = tape.gradient(loss, {name: groups[name] for name in moved})
+        scalars = {"loss": objective.loss, **objective.metrics}
+        for name in moved:
+            scalars |= self.apply_gradients(name, gradients[name])
+        for i in range(self.divergence.critic_steps):
+            scalars |= self._critic_step(objective.z, fold_in(seed, _CRITIC + i))
+        if not fixed_codes:
+            self.prior.update_statistics(objective.z)
+        return self.report(scalars)
+
+    def _critic_step(self, z, seed):
+        with tf.GradientTape() as tape:
+            terms = self.divergence.critic_terms(z, self.prior, seed)
+            loss = terms.loss / self.replicas
+        gradients = tape.gradient(loss, self.divergence.trainable_variables)
+        return terms.metrics | self.apply_gradients("discriminator", gradients)
 
     def test_step(self, data):
-        step = self.optimizer.iterations
-        objective = self.objective(
-            data["image"], self.beta_at(step), self._step_seed(step)
-        )
-        scalars = {"loss": objective.loss, **objective.metrics}
-        for name, value in scalars.items():
-            self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in scalars}
-
-    def _step_seed(self, step):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.constant([self.seed, 0], tf.int32)  # TFP takes int32 seeds only.
-        for number in (step, replica):
-            seed = tf.random.experimental.stateless_fold_in(
-                seed, tf.cast(number, tf.int32)
-            )
-        return seed
-
-    def _clip(self, gradients):
-        """Clips one group's gradient by its norm over the whole batch.
-
-        Keras would clip each replica's share by itself, before the sum.
-        """
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1:
-            replica = tf.distribute.get_replica_context()
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        norm = tf.sqrt(tf.add_n([_sum_of_squares(g) for g in gradients]))
-        if self.clip_norm is not None:
-            scale = self.clip_norm / tf.maximum(norm, self.clip_norm)
-            gradients = [scale * gradient for gradient in gradients]
-        if replicas > 1:
-            # Every replica now holds the sum, which the optimizer adds up again.
-            gradients = [gradient / replicas for gradient in gradients]
-        return gradients, norm
+        step = next(iter(self._optimizers.values())).iterations
+        seed = self.step_seed(self.seed, step)
+        objective = self.objective(data["image"], self.beta_at(step), seed)
+        return self.report({"loss": objective.loss, **objective.metrics})
 
 
-def _sum_of_squares(x, lanes=64):
-    # XLA's reduction on a CPU adds one number after another. Adding whole slices
-    # first is vectorised: 1.6 ms instead of 10.6 ms for 6.4 M numbers.
-    size = x.shape.num_elements()
-    if size % lanes or size < lanes**2:
-        return tf.reduce_sum(tf.square(x))
-    slices = tf.split(tf.reshape(x, [-1]), lanes)
-    return tf.reduce_sum(tf.add_n([tf.square(part) for part in slices]))
+def _means(metrics):
+    return {name: tf.reduce_mean(value) for name, value in metrics.items()}

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 _LEAK = 0.2
 _BATCH_NORM_MOMENTUM = 0.9
@@ -120,6 +121,8 @@ class InfoGANDecoder(keras.layers.Layer):
     Args:
       image_shape: `(height, width, channels)` of the images.
       width: channels of the last hidden layer; the others scale with it.
+      spectral_normalization: divide each kernel by its largest singular value, the
+        regulariser of RAE-SN (Ghosh et al. 2020).
 
     Call arguments:
       z: float tensor of shape `[batch, latent_size]`.
@@ -130,43 +133,62 @@ class InfoGANDecoder(keras.layers.Layer):
       turns them into a distribution of images.
     """
 
-    def __init__(self, image_shape: Sequence[int], width: int = 64, **kwargs):
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int = 64,
+        spectral_normalization: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape = _check_image_shape(image_shape)
         self.width = width
+        self.spectral_normalization = spectral_normalization
+
+        def normalized(layer):
+            return SpectralNormalization(layer) if spectral_normalization else layer
+
         height, image_width, channels = self.image_shape
         grid = (height // 4, image_width // 4, 2 * width)
         self._body = keras.Sequential(
             [
-                keras.layers.Dense(
-                    16 * width, use_bias=False, kernel_initializer=_initializer()
+                normalized(
+                    keras.layers.Dense(
+                        16 * width, use_bias=False, kernel_initializer=_initializer()
+                    )
                 ),
                 _batch_norm(),
                 keras.layers.ReLU(),
-                keras.layers.Dense(
-                    grid[0] * grid[1] * grid[2],
-                    use_bias=False,
-                    kernel_initializer=_initializer(),
+                normalized(
+                    keras.layers.Dense(
+                        grid[0] * grid[1] * grid[2],
+                        use_bias=False,
+                        kernel_initializer=_initializer(),
+                    )
                 ),
                 _batch_norm(),
                 keras.layers.ReLU(),
                 keras.layers.Reshape(grid),
-                keras.layers.Conv2DTranspose(
-                    width,
-                    4,
-                    strides=2,
-                    padding="same",
-                    use_bias=False,
-                    kernel_initializer=_initializer(),
+                normalized(
+                    keras.layers.Conv2DTranspose(
+                        width,
+                        4,
+                        strides=2,
+                        padding="same",
+                        use_bias=False,
+                        kernel_initializer=_initializer(),
+                    )
                 ),
                 _batch_norm(),
                 keras.layers.ReLU(),
-                keras.layers.Conv2DTranspose(
-                    channels,
-                    4,
-                    strides=2,
-                    padding="same",
-                    kernel_initializer=_initializer(),
+                normalized(
+                    keras.layers.Conv2DTranspose(
+                        channels,
+                        4,
+                        strides=2,
+                        padding="same",
+                        kernel_initializer=_initializer(),
+                    )
                 ),
             ],
             name="body",
@@ -186,4 +208,5 @@ class InfoGANDecoder(keras.layers.Layer):
         return super().get_config() | {
             "image_shape": self.image_shape,
             "width": self.width,
+            "spectral_normalization": self.spectral_normalization,
         }

@@ -1,8 +1,10 @@
-"""A multilayer perceptron, the conditioner of coupling layers."""
+"""A multilayer perceptron: conditioner, generator or discriminator of codes."""
 
 from collections.abc import Sequence
 
 import keras
+
+from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 
 class MLP(keras.layers.Layer):
@@ -14,6 +16,7 @@ class MLP(keras.layers.Layer):
       activation: Keras activation of the hidden layers.
       zero_output: start the output layer at zero, so that the network's output
         is exactly 0 before training. A coupling layer then is the identity.
+      spectral_normalization: divide each kernel by its largest singular value.
 
     Call arguments:
       inputs: float tensor of shape `[..., input_size]`.
@@ -28,6 +31,7 @@ class MLP(keras.layers.Layer):
         output_size: int,
         activation: str = "relu",
         zero_output: bool = False,
+        spectral_normalization: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -35,28 +39,34 @@ class MLP(keras.layers.Layer):
         self.output_size = output_size
         self.activation = activation
         self.zero_output = zero_output
-        self._hidden = [
+        self.spectral_normalization = spectral_normalization
+        layers = [
             keras.layers.Dense(
                 units, activation=activation, kernel_initializer="he_normal"
             )
             for units in self.hidden_sizes
         ]
-        self._output = keras.layers.Dense(
+        output = keras.layers.Dense(
             output_size,
             kernel_initializer="zeros" if zero_output else "glorot_uniform",
         )
+        layers.append(output)
+        if spectral_normalization:
+            layers = [SpectralNormalization(layer) for layer in layers]
+        self._layers_in_order = layers
 
     def build(self, input_shape):
         shape = tuple(input_shape)
-        for layer in (*self._hidden, self._output):
+        for layer in self._layers_in_order:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def call(self, inputs):
-        for layer in self._hidden:
+    def call(self, inputs, training=False):
+        del training  # Keras passes it on to the layers that know it.
+        for layer in self._layers_in_order:
             inputs = layer(inputs)
-        return self._output(inputs)
+        return inputs
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_size)
@@ -67,4 +77,5 @@ class MLP(keras.layers.Layer):
             "output_size": self.output_size,
             "activation": self.activation,
             "zero_output": self.zero_output,
+            "spectral_normalization": self.spectral_normalization,
         }

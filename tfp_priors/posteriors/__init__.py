@@ -1,6 +1,7 @@
 """Posteriors q(z|x): heads that turn encoder features into distributions of codes."""
 
 from tfp_priors.posteriors.deterministic import DeterministicPosterior
+from tfp_priors.posteriors.inverse_autoregressive import InverseAutoregressivePosterior
 from tfp_priors.posteriors.normal import FixedScaleNormalPosterior
 from tfp_priors.posteriors.normal import NormalPosterior
 from tfp_priors.posteriors.posterior import Posterior
@@ -8,6 +9,7 @@ from tfp_priors.posteriors.posterior import Posterior
 __all__ = [
     "DeterministicPosterior",
     "FixedScaleNormalPosterior",
+    "InverseAutoregressivePosterior",
     "NormalPosterior",
     "Posterior",
 ]

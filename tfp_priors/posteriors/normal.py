@@ -26,8 +26,8 @@ class NormalPosterior(Posterior):
             )
         self.scale_floor = scale_floor
 
-    def _parameters_per_dimension(self):
-        return 2
+    def _parameters_size(self):
+        return 2 * self.latent_size
 
     def distribution(self, parameters):
         mean, raw_scale = tf.split(parameters, 2, axis=-1)

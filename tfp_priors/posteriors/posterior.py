@@ -21,13 +21,14 @@ class Posterior(keras.layers.Layer):
         super().__init__(**kwargs)
         self.latent_size = check_latent_size(latent_size, type(self).__name__)
         self._head = keras.layers.Dense(
-            self.latent_size * self._parameters_per_dimension(),
+            self._parameters_size(),
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
             name="head",
         )
 
-    def _parameters_per_dimension(self) -> int:
-        return 1
+    def _parameters_size(self) -> int:
+        """Outputs of the head."""
+        return self.latent_size
 
     def build(self, input_shape):
         self._head.build(input_shape)
@@ -40,6 +41,10 @@ class Posterior(keras.layers.Layer):
     def distribution(self, parameters):
         """The TFP distribution with event shape `[latent_size]`."""
         raise NotImplementedError
+
+    def code(self, parameters):
+        """The code of an image, `[batch, latent_size]`: the mean of q(z|x)."""
+        return self.distribution(parameters).mean()
 
     def get_config(self):
         return super().get_config() | {"latent_size": self.latent_size}

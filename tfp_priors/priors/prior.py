@@ -1,31 +1,38 @@
-"""The base class of priors with a density."""
+"""The base class of priors."""
 
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.checks import check_latent_size
 from tfp_priors.errors import UserError
+from tfp_priors.gradients import scale_gradient
 from tfp_priors.priors.standardization import LatentStandardization
 
-tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
 class Prior(keras.layers.Layer):
-    """p(z) as the image of a base distribution of z0 under a bijector.
+    """p(z), fixed or learned.
 
-    z0 ~ N(m(context), I), z = from_base(z0); the paper's f is `to_base`. A subclass
-    overrides `bijector`, and `build` for the variables of its own; the rest follows.
+    A subclass with a density defines `standard_distribution`; one without defines
+    `standard_sample` and says so with `has_density = False`. Those with a base space
+    define `to_base` or `from_base` too. "Standard" codes are codes before the affine
+    map of `standardize`, and codes themselves without it.
 
     Args:
-      latent_size: dimensions of z and z0.
-      standardize: put a `LatentStandardization` between the bijector and z.
-      context_size: width of the context vector that conditions the prior; 0 for
-        none. The mean of z0 then is a linear function of the context.
+      latent_size: dimensions of z.
+      standardize: put a `LatentStandardization` between the prior and z.
+      context_size: width of the context vector that conditions the prior; 0 for none.
     """
+
+    #: Whether `log_prob` is known exactly.
+    has_density = True
+    #: Whether draws have gradients with respect to the prior's variables.
+    reparameterized = True
 
     def __init__(
         self,
@@ -39,57 +46,77 @@ class Prior(keras.layers.Layer):
         self.standardize = standardize
         self.context_size = context_size
         self._standardization = LatentStandardization() if standardize else None
-        self._base_mean = (
-            keras.layers.Dense(latent_size, kernel_initializer="zeros")
-            if context_size
-            else None
-        )
+
+    @property
+    def has_nll(self) -> bool:
+        """Whether `nll` is there: with a density, or with a bound on it."""
+        return self.has_density
+
+    def connect(self, encoder, posterior) -> None:
+        """Gives a prior that is made of posteriors the model's q(z|x)."""
 
     def build(self, input_shape=None):
         if self._standardization is not None:
             self._standardization.build((None, self.latent_size))
-        if self._base_mean is not None:
-            self._base_mean.build((None, self.context_size))
         self.built = True
 
     def call(self, z, context=None):
         """Returns `log_prob(z, context)`."""
         return self.log_prob(z, context)
 
-    def bijector(self, context=None) -> tfb.Bijector | None:
-        """Maps z0 to standardised z (TFP's forward direction); None: identity."""
-        return None
+    # Densities and draws ---------------------------------------------------------
 
-    def base_distribution(self, context=None, temperature=1.0) -> tfd.Distribution:
-        """The distribution of z0, its standard deviation scaled by `temperature`."""
-        context = self._checked(context)
-        scale = tf.fill([self.latent_size], tf.cast(temperature, tf.float32))
-        if context is None:
-            loc = tf.zeros([self.latent_size])
-        else:
-            loc = self._base_mean(context)
-        return tfd.MultivariateNormalDiag(loc=loc, scale_diag=scale)
+    def standard_distribution(self, context=None, temperature=1.0) -> tfd.Distribution:
+        """The distribution of standard codes; see `distribution`."""
+        raise UserError(
+            f"{type(self).__name__} has no density: its draws are the outputs of a "
+            "network. Use log_prob with a prior that has one, or measure draws."
+        )
 
     def distribution(self, context=None, temperature=1.0) -> tfd.Distribution:
         """p(z) as a TFP distribution.
 
         Args:
           context: float tensor `[batch, context_size]`, or None.
-          temperature: factor on the standard deviation of z0.
+          temperature: factor on the standard deviation of z0, or of each component
+            of a mixture.
 
         Returns:
           A distribution with event shape `[latent_size]`; its batch shape is
           `[batch]` if there is a context and `[]` otherwise.
+
+        Raises:
+          UserError: if the prior has no density, or the context's width is wrong.
         """
-        base = self.base_distribution(context, temperature)
-        bijector = self._chain(context)
-        if bijector is None:
-            return base
-        return tfd.TransformedDistribution(base, bijector)
+        standard = self.standard_distribution(self.checked(context), temperature)
+        if self._standardization is None:
+            return standard
+        return tfd.TransformedDistribution(standard, self._standardization.bijector())
 
     def log_prob(self, z, context=None):
         """log p(z) in nats: `[batch, latent_size]` to `[batch]`."""
         return self.distribution(context).log_prob(z)
+
+    def nll(self, z, beta, seed=None, context=None):
+        """-log p(z), or an upper bound of it, with the gradients of equations 6 and 7.
+
+        Args:
+          z: codes `[batch, latent_size]`; their gradient is multiplied by beta.
+          beta: scalar.
+          seed: int tensor `[2]`, for priors whose bound is an estimate.
+          context: float tensor `[batch, context_size]`, or None.
+
+        Returns:
+          Nats, `[batch]`.
+        """
+        del seed
+        return -self.log_prob(scale_gradient(z, beta), context)
+
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        """Draws standard codes; see `sample`."""
+        shape = [n] if context is None else []
+        distribution = self.standard_distribution(context, temperature)
+        return distribution.sample(shape, seed=seed)
 
     def sample(self, n, seed, temperature=1.0, context=None):
         """Draws n codes; the same seed gives the same codes.
@@ -97,29 +124,62 @@ class Prior(keras.layers.Layer):
         Args:
           n: number of codes.
           seed: int tensor of shape `[2]`, a stateless seed.
-          temperature: factor on the standard deviation of z0.
+          temperature: see `distribution`.
           context: float tensor `[n, context_size]`, or None.
 
         Returns:
           Float tensor `[n, latent_size]`.
         """
-        shape = [n] if context is None else []
-        return self.distribution(context, temperature).sample(shape, seed=seed)
+        draws = self.standard_sample(n, seed, temperature, self.checked(context))
+        return self.unstandardized(draws)
+
+    # The base space --------------------------------------------------------------
 
     def to_base(self, z, context=None):
         """z to z0 (the paper's f_theta); shape `[batch, latent_size]`."""
-        bijector = self._chain(self._checked(context))
-        return tf.identity(z) if bijector is None else bijector.inverse(z)
+        raise UserError(
+            f"{type(self).__name__} has no to_base: {self._why_no_base()}. Flow "
+            "priors, such as RealNVPPrior, have one."
+        )
 
     def from_base(self, z0, context=None):
-        """z0 to z, the inverse of `to_base`."""
-        bijector = self._chain(self._checked(context))
-        return tf.identity(z0) if bijector is None else bijector.forward(z0)
+        """z0 to z, the inverse of `to_base` where there is one."""
+        raise UserError(f"{type(self).__name__} has no z0: {self._why_no_base()}.")
+
+    def _why_no_base(self):
+        return "its codes are not the image of one base variable"
+
+    # Standardisation and fitting -------------------------------------------------
+
+    def standardized(self, z):
+        """Codes to standard codes."""
+        return z if self._standardization is None else self._standardization(z)
+
+    def unstandardized(self, z):
+        """Standard codes to codes."""
+        if self._standardization is None:
+            return tf.identity(z)
+        return self._standardization.bijector().forward(z)
 
     def update_statistics(self, z) -> None:
         """Tells the prior of a batch of codes `[batch, latent_size]` in training."""
         if self._standardization is not None:
             self._standardization.update(z)
+
+    def set_statistics(self, codes: np.ndarray) -> None:
+        """Tells the prior of all codes `[n, latent_size]` that it will be fitted to."""
+        if self._standardization is not None:
+            self._standardization.mean.assign(codes.mean(0))
+            self._standardization.variance.assign(codes.var(0))
+
+    def fit(self, codes: np.ndarray, iterations: int, seed: int) -> bool:
+        """Fits the prior to codes `[n, latent_size]` if it knows how without gradients.
+
+        Returns:
+          Whether it does; False leaves it to gradient steps.
+        """
+        del codes, iterations, seed
+        return not self.trainable_variables
 
     def diagnostics(self, z, context=None) -> dict[str, Any]:
         """Named scalars that tell how the prior fares on the codes z."""
@@ -132,16 +192,12 @@ class Prior(keras.layers.Layer):
             "context_size": self.context_size,
         }
 
-    def _chain(self, context):
-        # Made anew for each use: TFP's bijectors cache tensors, which must not
-        # outlive the graph that they belong to.
-        bijector = self.bijector(context)
-        if self._standardization is None:
-            return bijector
-        affine = self._standardization.bijector()
-        return affine if bijector is None else tfb.Chain([affine, bijector])
+    def checked(self, context):
+        """Returns the context.
 
-    def _checked(self, context):
+        Raises:
+          UserError: if its width is not `context_size`.
+        """
         width = 0 if context is None else context.shape[-1]
         if width != self.context_size:
             raise UserError(
@@ -149,3 +205,8 @@ class Prior(keras.layers.Layer):
                 f"{self.context_size}, received {'none' if not width else width}."
             )
         return context
+
+
+def with_context(inputs, context):
+    """Inputs of a network, with the context, if any, beside them."""
+    return inputs if context is None else tf.concat([inputs, context], axis=-1)

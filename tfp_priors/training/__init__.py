@@ -1,15 +1,19 @@
 """Training: schedules, strategies, checkpoints, callbacks and the trainer."""
 
 from tfp_priors.training.checkpoints import Checkpoints
+from tfp_priors.training.post_hoc import PostHoc
+from tfp_priors.training.schedules import CyclicalAnnealing
 from tfp_priors.training.schedules import LinearAnnealing
 from tfp_priors.training.strategy import create_strategy
+from tfp_priors.training.trainer import Trainer
 from tfp_priors.training.trainer import TrainingResult
-from tfp_priors.training.trainer import train
 
 __all__ = [
     "Checkpoints",
+    "CyclicalAnnealing",
     "LinearAnnealing",
+    "PostHoc",
+    "Trainer",
     "TrainingResult",
     "create_strategy",
-    "train",
 ]

@@ -63,8 +63,8 @@ class NonFiniteGuard(StepCallback):
             f"{', '.join(terms)} is not finite at step {step}; codes: mean "
             f"{z.mean():.3g}, standard deviation {z.std():.3g}, largest "
             f"{np.abs(z).max():.3g}. The last checkpoint is still good: try a lower "
-            "learning rate, a smaller train.clip_norm, or "
-            "RealNVPPrior.standardize = True."
+            "learning rate, a smaller train.clip_norm, or a prior with "
+            "standardize = True."
         )
 
 
@@ -150,6 +150,13 @@ class Summaries(StepCallback):
         self._texts = texts or {}
         self._writer = None
 
+    def write_once(self, model, step: int) -> None:
+        """Writes pictures and statistics of a model that was fitted without steps."""
+        self.set_model(model)
+        self.on_train_begin()
+        self._write_pictures(step)
+        self._writer.close()
+
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(str(self._run_dir / "tensorboard"))
         self._evaluate = tf.function(self._evaluate_model)
@@ -194,12 +201,13 @@ class Summaries(StepCallback):
         scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
         active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
         scalars = {
-            "test/prior_nll": -tf.reduce_mean(self.model.log_prob(z)),
             "latent/scale_min": tf.reduce_min(scale),
             "latent/scale_mean": tf.reduce_mean(scale),
             "latent/scale_max": tf.reduce_max(scale),
             "latent/active_units": tf.reduce_sum(active),
         }
+        if self.model.prior.has_density:
+            scalars["test/prior_nll"] = -tf.reduce_mean(self.model.log_prob(z))
         for name, value in self.model.prior.diagnostics(z).items():
             scalars[f"prior/{name}"] = value
         return scalars, self.model.decode(z), self.model.sample(100, seed=0)

@@ -6,12 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 from absl import logging
 
 from tfp_priors.errors import UserError
 from tfp_priors.files import sync
+from tfp_priors.models import GroupedModel
 
 _WEIGHTS = "state.weights.h5"
 _RECORD = "checkpoint.json"
@@ -22,7 +22,7 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Each is a folder `step_00001000` with Keras' weights file (the model's weights,
-    the state of both optimizers with the step, and the metrics' windows) and a record
+    the state of its optimizers with the step, and the metrics' windows) and a record
     with its checksum. It is written under another name and renamed at the end.
 
     Args:
@@ -39,7 +39,7 @@ class Checkpoints:
         names = (path.name for path in self.directory.glob("step_*"))
         return sorted(int(name.removeprefix("step_")) for name in names)
 
-    def save(self, model: keras.Model, step: int) -> None:
+    def save(self, model: GroupedModel, step: int) -> None:
         """Writes the state of a model that is finite at this step."""
         self.directory.mkdir(parents=True, exist_ok=True)
         target = self._path(step)
@@ -68,7 +68,7 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old), ignore_errors=True)
 
-    def restore(self, model: keras.Model) -> int:
+    def restore(self, model: GroupedModel) -> int:
         """Loads the newest good checkpoint, and says so if a newer one is damaged.
 
         Args:
@@ -126,8 +126,8 @@ class Checkpoints:
 def _state_bytes(model):
     """An upper bound of the size of a weights file."""
     variables = list(model.variables)
-    for optimizer in (model.optimizer, getattr(model, "prior_optimizer", None)):
-        variables += optimizer.variables if optimizer is not None else []
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
     return sum(int(np.prod(v.shape)) * 4 + 8192 for v in variables)
 
 

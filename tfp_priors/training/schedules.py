@@ -29,3 +29,42 @@ class LinearAnnealing:
         """The value at a step, a float32 scalar."""
         progress = tf.cast(step, tf.float32) / self.steps
         return self.value * tf.minimum(progress, 1.0)
+
+
+class CyclicalAnnealing:
+    """Repeats a linear rise from 0 to `value` (Fu et al. 2019).
+
+    Within each cycle of `period` steps the rise takes the first `rise` of them, as a
+    share, and the value stays for the rest.
+
+    Args:
+      value: the value at the end of each rise.
+      period: steps per cycle.
+      rise: share of a cycle that rises, in (0, 1].
+      cycles: number of cycles, after which the value stays.
+    """
+
+    def __init__(
+        self,
+        value: float = 1.0,
+        period: int = 25_000,
+        rise: float = 0.5,
+        cycles: int = 4,
+    ):
+        if min(period, cycles) < 1 or not (0 <= value < float("inf") and 0 < rise <= 1):
+            raise UserError(
+                "CyclicalAnnealing expects a finite value >= 0, period and cycles >= 1 "
+                f"and 0 < rise <= 1, received value = {value}, period = {period}, "
+                f"cycles = {cycles} and rise = {rise}."
+            )
+        self.value = value
+        self.period = period
+        self.rise = rise
+        self.cycles = cycles
+
+    def __call__(self, step):
+        """The value at a step, a float32 scalar."""
+        step = tf.cast(step, tf.int32)
+        position = tf.cast(step % self.period, tf.float32) / self.period
+        risen = self.value * tf.minimum(position / self.rise, 1.0)
+        return tf.where(step < self.period * self.cycles, risen, self.value)

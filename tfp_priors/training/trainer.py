@@ -13,6 +13,7 @@ from tfp_priors.files import write_text
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.training import callbacks
 from tfp_priors.training.checkpoints import Checkpoints
+from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.run_dir import RunLock
 from tfp_priors.training.run_dir import record_environment
 from tfp_priors.training.run_dir import visible_devices
@@ -28,110 +29,170 @@ class TrainingResult(NamedTuple):
       model: the model.
       start_step: the step of the checkpoint that it started from, or 0.
       step: steps done in all.
+      finished: whether these are all that were asked for.
     """
 
     model: LatentVariableModel
     start_step: int
     step: int
+    finished: bool
 
 
-def train(
-    run_dir: str | Path,
-    load_dataset: Callable[..., ImageDataset],
-    model: Callable[..., LatentVariableModel],
-    optimizer: Callable[[], keras.optimizers.Optimizer],
-    prior_optimizer: Callable[[], keras.optimizers.Optimizer],
-    steps: int,
-    batch_size: int = 64,
-    clip_norm: float | None = None,
-    seed: int = 0,
-    strategy: str = "auto",
-    jit_compile: bool | str = "auto",
-    scalars_every: int = 100,
-    images_every: int = 1000,
-    checkpoint_every: int = 1000,
-    records: Callable[[], dict[str, str]] = dict,
-) -> TrainingResult:
-    """Trains until `steps` steps are done; resumes if run_dir has a checkpoint.
-
-    On one device, a resumed run takes the same steps as an uninterrupted one.
+class Trainer:
+    """What is trained and how; `train` says where and on what.
 
     Args:
-      run_dir: receives checkpoints, TensorBoard events, samples and the environment.
-      load_dataset: called with split="train" and split="test".
       model: called with seed=seed in the strategy's scope.
-      optimizer: makes the autoencoder's optimizer.
-      prior_optimizer: makes the prior's optimizer.
+      optimizers: makes the optimizer of each group of variables, by the group's name;
+        names of groups that the model lacks are ignored.
       steps: total number of steps.
       batch_size: images per step over all replicas.
       clip_norm: largest gradient norm of each variable group, or None.
       seed: of initial weights, order of images and noise.
       strategy: see `create_strategy`.
-      jit_compile: see `LatentVariableModel.compile`.
+      jit_compile: see `GroupedModel.compile`.
+      post_hoc: None: the prior learns with the autoencoder. Otherwise the model's
+        autoencoder is held fixed, and another prior learns from its codes, for
+        `post_hoc.steps` steps.
       scalars_every: steps between TensorBoard scalars.
       images_every: steps between pictures and latent statistics.
       checkpoint_every: steps between checkpoints.
-      records: called once all parts exist; returns texts by file name, which are
-        written to run_dir and shown in TensorBoard.
-
-    Raises:
-      UserError: if the parts do not fit, or another process uses run_dir.
-      NonFiniteError: if a term is not finite; the last checkpoint is still good.
     """
-    for name, value in {
-        "steps": steps,
-        "scalars_every": scalars_every,
-        "images_every": images_every,
-        "checkpoint_every": checkpoint_every,
-    }.items():
-        if value < 1:
-            raise UserError(f"train.{name} must be at least 1, received {value}.")
-    with RunLock(run_dir):
-        scope = create_strategy(strategy)
+
+    def __init__(
+        self,
+        model: Callable[..., LatentVariableModel],
+        optimizers: dict[str, Callable[[], keras.optimizers.Optimizer]],
+        steps: int,
+        batch_size: int = 64,
+        clip_norm: float | None = None,
+        seed: int = 0,
+        strategy: str = "auto",
+        jit_compile: bool | str = "auto",
+        post_hoc: PostHoc | None = None,
+        scalars_every: int = 100,
+        images_every: int = 1000,
+        checkpoint_every: int = 1000,
+    ):
+        for name, value in {
+            "steps": steps,
+            "scalars_every": scalars_every,
+            "images_every": images_every,
+            "checkpoint_every": checkpoint_every,
+        }.items():
+            if value < 1:
+                raise UserError(f"train.{name} must be at least 1, received {value}.")
+        self.model = model
+        self.optimizers = optimizers
+        self.steps = steps if post_hoc is None else post_hoc.steps
+        self.batch_size = batch_size if post_hoc is None else post_hoc.batch_size
+        self.clip_norm = clip_norm
+        self.seed = seed
+        self.strategy = strategy
+        self.jit_compile = jit_compile
+        self.post_hoc = post_hoc
+        self.scalars_every = scalars_every
+        self.images_every = images_every
+        self.checkpoint_every = checkpoint_every
+
+    def make_model(self) -> LatentVariableModel:
+        """The model that `train` trains, with new weights and not compiled."""
+        model = self.model(seed=self.seed)
+        return model if self.post_hoc is None else self.post_hoc.model(model)
+
+    def train(
+        self,
+        run_dir: str | Path,
+        load_dataset: Callable[..., ImageDataset],
+        records: Callable[[], dict[str, str]] = dict,
+        initialize: Callable[[LatentVariableModel], None] | None = None,
+    ) -> TrainingResult:
+        """Trains until `steps` steps are done; resumes if run_dir has a checkpoint.
+
+        On one device, a resumed run takes the same steps as an uninterrupted one.
+
+        Args:
+          run_dir: receives checkpoints, TensorBoard events, samples and the
+            environment.
+          load_dataset: called with split="train" and split="test".
+          records: called once all parts exist; returns texts by file name, which are
+            written to run_dir and shown in TensorBoard.
+          initialize: called with the model if there is no checkpoint, for weights
+            that come from elsewhere.
+
+        Raises:
+          UserError: if the parts do not fit, or another process uses run_dir.
+          NonFiniteError: if a term is not finite; the last checkpoint is still good.
+        """
+        with RunLock(run_dir):
+            model = self._compiled_model()
+            training, held_out = (
+                load_dataset(split=split) for split in ("train", "test")
+            )
+            _check_shapes(training, model)
+            checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
+            start = checkpoints.restore(model)
+            if start >= self.steps:
+                return TrainingResult(model, start, start, finished=True)
+            if start == 0 and initialize is not None:
+                initialize(model)
+            batches = self._batches(model, training, start)
+            texts = records()
+            for name, text in texts.items():
+                write_text(Path(run_dir) / name, text)
+            record_environment(run_dir, self.seed, visible_devices())
+            images = held_out.take(_HELD_OUT_IMAGES)["image"]
+            summaries = callbacks.Summaries(
+                run_dir, images, self.scalars_every, self.images_every, texts, start
+            )
+            if batches is None:
+                checkpoints.save(model, self.steps)
+                summaries.write_once(model, self.steps)
+                return TrainingResult(model, start, self.steps, finished=True)
+            writer = callbacks.CheckpointWriter(
+                checkpoints, self.checkpoint_every, start
+            )
+            guard = callbacks.NonFiniteGuard(images, start)
+            progress = callbacks.Progress(
+                self.steps, self.batch_size, start, self.scalars_every
+            )
+            with callbacks.stop_on_signal(model):
+                model.fit(
+                    _without_sharding(batches),
+                    steps_per_epoch=self.steps - start,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[guard, progress, summaries, writer],
+                )
+            return TrainingResult(model, start, writer.step, writer.step >= self.steps)
+
+    def _compiled_model(self):
+        scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
-        if batch_size % replicas:
+        if self.batch_size % replicas:
             raise UserError(
-                f"train.batch_size = {batch_size} does not divide by the {replicas} "
-                "replicas."
+                f"train.batch_size = {self.batch_size} does not divide by the "
+                f"{replicas} replicas."
             )
-        keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(self.seed)
         with scope.scope():
-            built = model(seed=seed)
-            built.compile(
-                optimizer=optimizer(),
-                prior_optimizer=prior_optimizer(),
-                clip_norm=clip_norm,
-                jit_compile=jit_compile,
-            )
-        training, held_out = (load_dataset(split=split) for split in ("train", "test"))
-        _check_shapes(training, built)
-        checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
-        start_step = checkpoints.restore(built)
-        if start_step >= steps:
-            return TrainingResult(built, start_step, start_step)
-        batches = training.training_batches(batch_size, seed, start_step)
-        images = held_out.take(_HELD_OUT_IMAGES)["image"]
-        texts = records()
-        for name, text in texts.items():
-            write_text(Path(run_dir) / name, text)
-        record_environment(run_dir, seed, visible_devices())
-        writer = callbacks.CheckpointWriter(checkpoints, checkpoint_every, start_step)
-        with callbacks.stop_on_signal(built):
-            built.fit(
-                _without_sharding(batches),
-                steps_per_epoch=steps - start_step,
-                shuffle=False,
-                verbose=0,
-                callbacks=[
-                    callbacks.NonFiniteGuard(images, start_step),
-                    callbacks.Progress(steps, batch_size, start_step, scalars_every),
-                    callbacks.Summaries(
-                        run_dir, images, scalars_every, images_every, texts, start_step
-                    ),
-                    writer,
-                ],
-            )
-        return TrainingResult(built, start_step, writer.step)
+            model = self.make_model()
+            optimizers = {
+                name: optimizer()
+                for name, optimizer in self.optimizers.items()
+                if model.variable_groups().get(name)
+            }
+            model.compile(optimizers, self.clip_norm, self.jit_compile)
+        return model
+
+    def _batches(self, model, training, start):
+        """The batches from a step on, or None if there is nothing to step through."""
+        if self.post_hoc is None:
+            return training.training_batches(self.batch_size, self.seed, start)
+        parameters = self.post_hoc.encode(model, training)
+        if start == 0 and self.post_hoc.fit(model, parameters, self.seed):
+            return None
+        return self.post_hoc.training_batches(parameters, self.seed, start)
 
 
 def _check_shapes(dataset, model):

@@ -1,0 +1,114 @@
+"""The adversarial divergence of AAE and Prior-AAE (the paper's section 3)."""
+
+import keras
+import tensorflow as tf
+
+from tfp_priors.divergences.adversarial_losses import NonSaturatingLoss
+from tfp_priors.divergences.divergence import CriticTerms
+from tfp_priors.divergences.divergence import Divergence
+from tfp_priors.divergences.divergence import DivergenceTerms
+from tfp_priors.divergences.draws import check_reparameterized
+from tfp_priors.divergences.draws import codes_and_draws
+from tfp_priors.errors import UserError
+from tfp_priors.gradients import is_zero
+
+
+class AdversarialDivergence(Divergence):
+    """A discriminator tells draws of the prior from codes.
+
+    The code moves towards the prior, with weight beta, and a learned prior towards
+    the code, with full weight; with a fixed prior this is an AAE (Makhzani et al.
+    2016), with a `GeneratorPrior` a Prior-AAE. Codes are compared after the prior's
+    standardisation, if it has one.
+
+    Metrics: `adversarial`, the loss of the code (unless beta is 0);
+    `prior_adversarial`, the loss of a learned prior; `discriminator_loss` with its
+    penalties; `discriminator_accuracy`, 1/2 if it cannot tell.
+
+    Args:
+      discriminator: layer, codes to one number, such as `MLP(sizes, 1)`.
+      loss: see `tfp_priors.divergences.adversarial_losses`.
+      critic_steps: discriminator updates per step, with new draws of the prior each.
+      gradient_penalty: weight of E[(|grad| - 1)^2] on lines between draws and codes
+        (Gulrajani et al. 2017).
+      r1: weight of E[|grad|^2] / 2 on the side that does not follow: the draws of a
+        fixed prior, or the codes if the prior is learned (Mescheder et al. 2018).
+    """
+
+    def __init__(
+        self,
+        discriminator: keras.layers.Layer,
+        loss=None,
+        critic_steps: int = 1,
+        gradient_penalty: float = 0.0,
+        r1: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if critic_steps < 1 or gradient_penalty < 0 or r1 < 0:
+            raise UserError(
+                "AdversarialDivergence expects critic_steps >= 1 and penalties >= 0, "
+                f"received {critic_steps}, {gradient_penalty} and {r1}."
+            )
+        self.discriminator = discriminator
+        self.loss = NonSaturatingLoss() if loss is None else loss
+        self.critic_steps = critic_steps
+        self.gradient_penalty = gradient_penalty
+        self.r1 = r1
+
+    def build(self, input_shape):
+        self.discriminator.build(input_shape)
+        self.built = True
+
+    def metric_names(self, posterior, prior, beta):
+        names = () if is_zero(beta) else ("adversarial",)
+        return (*names, "prior_adversarial") if prior.trainable_variables else names
+
+    def critic_metric_names(self):
+        return ("discriminator_loss", "discriminator_accuracy")
+
+    def check(self, posterior, prior, beta):
+        check_reparameterized(prior, "AdversarialDivergence")
+
+    def terms(self, posterior, z, prior, beta, seed, context=None):
+        codes, draws = codes_and_draws(z, prior, beta, seed, context)
+        losses = {}
+        if not is_zero(beta):
+            t = self.discriminator(codes)
+            losses["adversarial"] = self.loss.follower(t)[:, 0]
+        if prior.trainable_variables:
+            t = self.discriminator(draws)
+            losses["prior_adversarial"] = self.loss.follower(-t)[:, 0]
+        loss = tf.add_n(list(losses.values())) if losses else tf.zeros([])
+        return DivergenceTerms(loss, losses)
+
+    def critic_terms(self, z, prior, seed, context=None):
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        codes, draws = codes_and_draws(z, prior, 0.0, seeds[0], context)
+        draws = tf.stop_gradient(draws)
+        t = self.discriminator(tf.concat([draws, codes], axis=0), training=True)
+        t_draws, t_codes = tf.split(t, 2)
+        loss = tf.reduce_mean(self.loss.critic(t_draws) + self.loss.critic(-t_codes))
+        if self.gradient_penalty:
+            shape = [tf.shape(codes)[0], 1]
+            share = tf.random.stateless_uniform(shape, seeds[1])
+            between = share * draws + (1.0 - share) * codes
+            norm = gradient_norm(self.discriminator, between)
+            loss += self.gradient_penalty * tf.reduce_mean(tf.square(norm - 1.0))
+        if self.r1:
+            leader = codes if prior.trainable_variables else draws
+            norm = gradient_norm(self.discriminator, leader)
+            loss += 0.5 * self.r1 * tf.reduce_mean(tf.square(norm))
+        right = [t_draws > 0.0, t_codes < 0.0]
+        accuracy = tf.reduce_mean(tf.cast(tf.concat(right, axis=0), tf.float32))
+        metrics = {"discriminator_loss": loss, "discriminator_accuracy": accuracy}
+        return CriticTerms(loss, metrics)
+
+
+def gradient_norm(function, x):
+    """|d function / d x| for each row of x, `[batch]`."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(function(x))
+    # The root's own gradient is infinite at 0.
+    return tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(y, x)), axis=-1) + 1e-12)

@@ -1,0 +1,30 @@
+"""What divergences that compare draws share."""
+
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.gradients import scale_gradient
+
+
+def check_reparameterized(prior, owner: str) -> None:
+    """Raises UserError if a prior that must learn has draws without gradients."""
+    if prior.trainable_variables and not prior.reparameterized:
+        raise UserError(
+            f"{owner} learns a prior through its draws, and those of a "
+            f"{type(prior).__name__} have no gradient: use KLDivergence."
+        )
+
+
+def codes_and_draws(z, prior, beta, seed, context):
+    """Codes and as many draws of the prior, both standard, the context beside them.
+
+    Returns:
+      Two float tensors `[batch, latent_size + context_size]`.
+    """
+    codes = prior.standardized(scale_gradient(z, beta))
+    n = tf.shape(z)[0]
+    draws = prior.standard_sample(n, seed, context=prior.checked(context))
+    draws = tf.ensure_shape(draws, z.shape)
+    if context is None:
+        return codes, draws
+    return tuple(tf.concat([x, context], axis=-1) for x in (codes, draws))

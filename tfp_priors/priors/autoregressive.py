@@ -1,0 +1,86 @@
+"""The base class of autoregressive flows: each dimension given those before it."""
+
+from collections.abc import Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.networks import MADE
+from tfp_priors.priors.affine import affine_bijector
+from tfp_priors.priors.affine import bounded_log_scale
+from tfp_priors.priors.affine import check_log_scale_bound
+from tfp_priors.priors.flow import FlowPrior
+
+tfb = tfp.bijectors
+
+
+class AutoregressivePrior(FlowPrior):
+    """z = f^-1(z0), f a chain of affine autoregressive maps.
+
+    The order of the dimensions is reversed between the flows. The conditioners are
+    `MADE` networks that start with a zero output. A subclass defines `_flow`.
+
+    Args:
+      latent_size: dimensions of the code.
+      flows: number of autoregressive maps.
+      hidden_sizes: hidden units of each conditioner.
+      log_scale_bound: c in log_scale = c tanh(s / c).
+      standardize: see `Prior`.
+      context_size: see `FlowPrior`; the context also is an input of each conditioner.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        flows: int = 4,
+        hidden_sizes: Sequence[int] = (256, 256),
+        log_scale_bound: float = 2.0,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        name = type(self).__name__
+        if flows < 1:
+            raise UserError(f"{name} expects flows >= 1, received {flows}.")
+        self.flows = flows
+        self.hidden_sizes = tuple(hidden_sizes)
+        self.log_scale_bound = check_log_scale_bound(log_scale_bound, name)
+        self._conditioners = [
+            MADE(self.latent_size, 2, self.hidden_sizes, context_size)
+            for _ in range(flows)
+        ]
+
+    def build(self, input_shape=None):
+        for conditioner in self._conditioners:
+            conditioner.build()
+        super().build(input_shape)
+
+    def _flow(self, masked: tfb.MaskedAutoregressiveFlow) -> tfb.Bijector:
+        """One flow, from the bijector whose inverse takes one pass."""
+        raise NotImplementedError
+
+    def bijector(self, context=None):
+        order = range(self.latent_size)[::-1]
+        bijectors = []
+        for i in range(self.flows):
+            if i:
+                bijectors.append(tfb.Permute(list(order)))
+            masked = tfb.MaskedAutoregressiveFlow(bijector_fn=self._affine(i, context))
+            bijectors.append(self._flow(masked))
+        return tfb.Chain(bijectors)
+
+    def _affine(self, index, context):
+        def bijector_fn(before, **kwargs):
+            del kwargs
+            shift, s = self._conditioners[index](before, context)
+            return affine_bijector(shift, bounded_log_scale(s, self.log_scale_bound))
+
+        return bijector_fn
+
+    def get_config(self):
+        return super().get_config() | {
+            "flows": self.flows,
+            "hidden_sizes": self.hidden_sizes,
+            "log_scale_bound": self.log_scale_bound,
+        }

@@ -1,0 +1,106 @@
+"""The base class of coupling flows: one half of the code moves, given the other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_priors.checks import check_latent_size
+from tfp_priors.errors import UserError
+from tfp_priors.networks import MLP
+from tfp_priors.priors.flow import FlowPrior
+from tfp_priors.priors.prior import with_context
+
+tfb = tfp.bijectors
+
+
+class CouplingPrior(FlowPrior):
+    """z = f^-1(z0), f a chain of couplings on alternate halves of the code.
+
+    The couplings come in pairs: the first moves one half given the other, the
+    second the other way round, and a fixed permutation separates the pairs. All
+    conditioners start with a zero output, at which a coupling must be the identity.
+    If the latent size is odd, the second half is the larger one. A subclass defines
+    `_outputs_per_dimension` and `_elementwise`.
+
+    Args:
+      latent_size: dimensions of the code, at least 2.
+      couplings: number of coupling layers.
+      hidden_sizes: hidden units of each conditioner.
+      permutation_seed: fixes the permutations between the pairs.
+      standardize: see `Prior`.
+      context_size: see `FlowPrior`; the context also is an input of each conditioner.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        couplings: int = 8,
+        hidden_sizes: Sequence[int] = (256, 256),
+        permutation_seed: int = 0,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        name = type(self).__name__
+        check_latent_size(latent_size, name, minimum=2)
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        if couplings < 1:
+            raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
+        self.couplings = couplings
+        self.hidden_sizes = tuple(hidden_sizes)
+        self.permutation_seed = permutation_seed
+        random = np.random.RandomState(permutation_seed)
+        self._permutations = [
+            tuple(int(i) for i in random.permutation(latent_size))
+            for _ in range((couplings - 1) // 2)
+        ]
+        outputs = self._outputs_per_dimension()
+        self._conditioners = [
+            MLP(self.hidden_sizes, outputs * self._moved(i), zero_output=True)
+            for i in range(couplings)
+        ]
+
+    def _outputs_per_dimension(self) -> int:
+        """Outputs of a conditioner for each dimension that it moves."""
+        raise NotImplementedError
+
+    def _elementwise(self, outputs, moved_size: int) -> tfb.Bijector:
+        """The bijector of the moved half, given `_outputs_per_dimension` for each."""
+        raise NotImplementedError
+
+    def _num_masked(self, index: int) -> int:
+        # TFP keeps the first n dimensions for n > 0 and the last -n for n < 0.
+        first = self.latent_size // 2
+        return first if index % 2 == 0 else first - self.latent_size
+
+    def _moved(self, index: int) -> int:
+        return self.latent_size - abs(self._num_masked(index))
+
+    def build(self, input_shape=None):
+        for i, conditioner in enumerate(self._conditioners):
+            conditioner.build((None, abs(self._num_masked(i)) + self.context_size))
+        super().build(input_shape)
+
+    def bijector(self, context=None):
+        bijectors = []
+        for i in range(self.couplings):
+            bijectors.append(self._coupling(i, context))
+            if i % 2 == 1 and i < self.couplings - 1:
+                bijectors.append(tfb.Permute(self._permutations[i // 2]))
+        return tfb.Chain(bijectors)
+
+    def _coupling(self, index, context):
+        def bijector_fn(kept, moved_size, **kwargs):
+            del kwargs
+            outputs = self._conditioners[index](with_context(kept, context))
+            return self._elementwise(outputs, moved_size)
+
+        return tfb.RealNVP(num_masked=self._num_masked(index), bijector_fn=bijector_fn)
+
+    def get_config(self):
+        return super().get_config() | {
+            "couplings": self.couplings,
+            "hidden_sizes": self.hidden_sizes,
+            "permutation_seed": self.permutation_seed,
+        }

@@ -1,0 +1,75 @@
+"""The base class of flow priors: a normal z0 under a bijector."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.priors.prior import Prior
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+class FlowPrior(Prior):
+    """p(z) as the image of a base distribution of z0 under a bijector.
+
+    z0 ~ N(m(context), I), z = from_base(z0); the paper's f is `to_base`. A subclass
+    overrides `bijector`, and `build` for the variables of its own; the rest follows.
+
+    Args:
+      latent_size: dimensions of z and z0.
+      standardize: see `Prior`.
+      context_size: see `Prior`; the mean of z0 is a linear function of the context.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        self._base_mean = (
+            keras.layers.Dense(latent_size, kernel_initializer="zeros")
+            if context_size
+            else None
+        )
+
+    def build(self, input_shape=None):
+        if self._base_mean is not None:
+            self._base_mean.build((None, self.context_size))
+        super().build(input_shape)
+
+    def bijector(self, context=None) -> tfb.Bijector | None:
+        """Maps z0 to standard codes (TFP's forward direction); None: identity.
+
+        Made anew for each use: TFP's bijectors cache tensors, which must not outlive
+        the graph that they belong to.
+        """
+        return None
+
+    def base_distribution(self, context=None, temperature=1.0) -> tfd.Distribution:
+        """The distribution of z0, its standard deviation scaled by `temperature`."""
+        scale = tf.fill([self.latent_size], tf.cast(temperature, tf.float32))
+        if context is None:
+            loc = tf.zeros([self.latent_size])
+        else:
+            loc = self._base_mean(context)
+        return tfd.MultivariateNormalDiag(loc=loc, scale_diag=scale)
+
+    def standard_distribution(self, context=None, temperature=1.0):
+        base = self.base_distribution(context, temperature)
+        bijector = self.bijector(context)
+        if bijector is None:
+            return base
+        return tfd.TransformedDistribution(base, bijector)
+
+    def to_base(self, z, context=None):
+        bijector = self.bijector(self.checked(context))
+        z = self.standardized(z)
+        return tf.identity(z) if bijector is None else bijector.inverse(z)
+
+    def from_base(self, z0, context=None):
+        bijector = self.bijector(self.checked(context))
+        return self.unstandardized(z0 if bijector is None else bijector.forward(z0))

@@ -1,0 +1,134 @@
+"""A mixture of Gaussians as a prior."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.priors.prior import Prior
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+_COVARIANCES = ("full", "diag")
+
+
+class GaussianMixturePrior(Prior):
+    """p(z) = sum_k w_k N(z; m_k, S_k), trained by gradients or by EM (`fit`).
+
+    A context changes the weights, and moves all means, by linear functions of it.
+
+    Args:
+      latent_size: dimensions of the code.
+      components: number of normals.
+      covariance: "full" or "diag".
+      scale_floor: smallest diagonal entry of a Cholesky factor of S_k, in units of
+        standard codes; without it a component could collapse onto one code.
+      standardize: see `Prior`.
+      context_size: see `Prior`.
+    """
+
+    reparameterized = False
+
+    def __init__(
+        self,
+        latent_size: int,
+        components: int = 10,
+        covariance: str = "full",
+        scale_floor: float = 1e-3,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        if components < 1 or covariance not in _COVARIANCES or not scale_floor > 0:
+            raise UserError(
+                "GaussianMixturePrior expects components >= 1, a covariance of "
+                f"{_COVARIANCES} and scale_floor > 0, received {components}, "
+                f"{covariance!r} and {scale_floor}."
+            )
+        self.components = components
+        self.covariance = covariance
+        self.scale_floor = scale_floor
+        self._shift = (
+            keras.layers.Dense(components + latent_size, kernel_initializer="zeros")
+            if context_size
+            else None
+        )
+
+    def build(self, input_shape=None):
+        k, d = self.components, self.latent_size
+        self._logits = self.add_weight(name="logits", shape=(k,), initializer="zeros")
+        self._means = self.add_weight(
+            name="means", shape=(k, d), initializer=keras.initializers.RandomNormal(1.0)
+        )
+        size = d * (d + 1) // 2 if self.covariance == "full" else d
+        self._raw_scales = self.add_weight(
+            name="raw_scales", shape=(k, size), initializer="zeros"
+        )
+        # Zero raw scales are unit covariances.
+        self._raw_scales.assign(self._raw(np.tile(np.eye(d, dtype="f"), (k, 1, 1))))
+        if self._shift is not None:
+            self._shift.build((None, self.context_size))
+        super().build(input_shape)
+
+    def _scale_bijector(self):
+        return tfb.FillScaleTriL(
+            diag_bijector=tfb.Softplus(), diag_shift=self.scale_floor
+        )
+
+    def _raw(self, factors):
+        """Cholesky factors `[k, d, d]` to the values of the variable."""
+        if self.covariance == "full":
+            return self._scale_bijector().inverse(factors)
+        diagonals = np.diagonal(factors, axis1=-2, axis2=-1) - self.scale_floor
+        return tfp.math.softplus_inverse(diagonals)
+
+    def standard_distribution(self, context=None, temperature=1.0):
+        logits, means = tf.identity(self._logits), tf.identity(self._means)
+        if context is not None:
+            sizes = [self.components, self.latent_size]
+            moved, shift = tf.split(self._shift(context), sizes, axis=-1)
+            logits = logits + moved  # [B, K]
+            means = means + shift[:, None]  # [B, K, D]
+        temperature = tf.cast(temperature, tf.float32)
+        if self.covariance == "full":
+            factors = self._scale_bijector().forward(tf.identity(self._raw_scales))
+            components = tfd.MultivariateNormalTriL(means, temperature * factors)
+        else:
+            scales = self.scale_floor + tf.nn.softplus(tf.identity(self._raw_scales))
+            components = tfd.MultivariateNormalDiag(means, temperature * scales)
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def fit(self, codes, iterations, seed):
+        """Fits the mixture by scikit-learn's expectation maximisation."""
+        if self.context_size:
+            return False
+        from sklearn.mixture import GaussianMixture
+
+        floor = self.scale_floor
+        mixture = GaussianMixture(
+            self.components,
+            covariance_type=self.covariance,
+            max_iter=iterations,
+            random_state=seed,
+            reg_covar=1e-6 + 4 * floor**2,
+        )
+        mixture.fit(self.standardized(codes.astype(np.float32)).numpy())
+        covariances = mixture.covariances_
+        if self.covariance == "diag":
+            covariances = np.stack([np.diag(c) for c in covariances])
+        self._logits.assign(np.log(mixture.weights_))
+        self._means.assign(mixture.means_)
+        self._raw_scales.assign(
+            self._raw(np.linalg.cholesky(covariances).astype(np.float32))
+        )
+        return True
+
+    def get_config(self):
+        return super().get_config() | {
+            "components": self.components,
+            "covariance": self.covariance,
+            "scale_floor": self.scale_floor,
+        }

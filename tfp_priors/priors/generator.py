@@ -1,0 +1,77 @@
+"""The implicit prior: codes are the outputs of a network fed with noise."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.networks import MLP
+from tfp_priors.priors.prior import Prior
+from tfp_priors.priors.prior import with_context
+
+_NOISES = ("normal", "uniform")
+
+
+class GeneratorPrior(Prior):
+    """z = G(z0): the prior of Prior-AAE (the paper's section 3) and of GMMN+AE.
+
+    It has neither a density nor an inverse, so the KL divergence cannot train it;
+    `AdversarialDivergence` and `MMDDivergence` can.
+
+    Args:
+      latent_size: dimensions of the code.
+      base_size: dimensions of z0; None: `latent_size`.
+      hidden_sizes: hidden units of G.
+      noise: distribution of each dimension of z0: "normal", N(0, 1), or "uniform" on
+        [-1, 1].
+      standardize: see `Prior`.
+      context_size: see `Prior`; the context also is an input of G.
+    """
+
+    has_density = False
+
+    def __init__(
+        self,
+        latent_size: int,
+        base_size: int | None = None,
+        hidden_sizes: Sequence[int] = (256, 256, 256),
+        noise: str = "normal",
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        if noise not in _NOISES:
+            raise UserError(
+                f"GeneratorPrior expects a noise of {_NOISES}, received {noise!r}."
+            )
+        self.base_size = self.latent_size if base_size is None else base_size
+        self.hidden_sizes = tuple(hidden_sizes)
+        self.noise = noise
+        self._generator = MLP(self.hidden_sizes, self.latent_size)
+
+    def build(self, input_shape=None):
+        self._generator.build((None, self.base_size + self.context_size))
+        super().build(input_shape)
+
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        shape = [n, self.base_size]
+        if self.noise == "normal":
+            z0 = tf.random.stateless_normal(shape, seed)
+        else:
+            z0 = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+        return self._generator(with_context(temperature * z0, context))
+
+    def from_base(self, z0, context=None):
+        inputs = with_context(z0, self.checked(context))
+        return self.unstandardized(self._generator(inputs))
+
+    def _why_no_base(self):
+        return "the generator is a network without an inverse"
+
+    def get_config(self):
+        return super().get_config() | {
+            "base_size": self.base_size,
+            "hidden_sizes": self.hidden_sizes,
+            "noise": self.noise,
+        }

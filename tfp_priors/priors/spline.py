@@ -1,0 +1,89 @@
+"""The spline flow prior: rational-quadratic couplings (Durkan et al. 2019)."""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.priors.coupling import CouplingPrior
+
+tfb = tfp.bijectors
+
+# Smallest width and height of a bin, as a share of the mean one, and smallest slope.
+_SMALLEST = 1e-3
+
+
+class SplinePrior(CouplingPrior):
+    """Couplings whose elementwise map is a monotone rational-quadratic spline.
+
+    The spline maps [-bound, bound] onto itself and is the identity outside, so
+    `standardize` matters more than elsewhere. A new flow equals its base.
+
+    Args:
+      latent_size: dimensions of the code, at least 2.
+      couplings: see `CouplingPrior`.
+      hidden_sizes: see `CouplingPrior`.
+      bins: pieces of each spline, at least 2.
+      bound: half the length of the interval that is warped.
+      permutation_seed: see `CouplingPrior`.
+      standardize: see `Prior`.
+      context_size: see `CouplingPrior`.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        couplings: int = 4,
+        hidden_sizes: Sequence[int] = (256, 256),
+        bins: int = 8,
+        bound: float = 5.0,
+        permutation_seed: int = 0,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        if bins < 2 or not bound > 0:
+            raise UserError(
+                "SplinePrior expects bins >= 2 and bound > 0, received "
+                f"{bins} and {bound}."
+            )
+        self.bins = bins
+        self.bound = bound
+        super().__init__(
+            latent_size,
+            couplings,
+            hidden_sizes,
+            permutation_seed,
+            standardize,
+            context_size,
+            **kwargs,
+        )
+
+    def _outputs_per_dimension(self):
+        return 3 * self.bins - 1
+
+    def _elementwise(self, outputs, moved_size):
+        shape = tf.concat([tf.shape(outputs)[:-1], [moved_size, -1]], axis=0)
+        outputs = tf.reshape(outputs, shape)
+        outputs = tf.ensure_shape(outputs, [*outputs.shape[:-1], 3 * self.bins - 1])
+        widths, heights, slopes = tf.split(
+            outputs, [self.bins, self.bins, self.bins - 1], axis=-1
+        )
+        # softplus(log(e^(1 - m) - 1)) = 1 - m: a zero output gives the slope 1.
+        one = math.log(math.expm1(1.0 - _SMALLEST))
+        return tfb.RationalQuadraticSpline(
+            bin_widths=self._shares(widths),
+            bin_heights=self._shares(heights),
+            knot_slopes=_SMALLEST + tf.nn.softplus(slopes + one),
+            range_min=-self.bound,
+        )
+
+    def _shares(self, outputs):
+        """Positive numbers along the last axis that add up to the interval."""
+        shares = _SMALLEST / self.bins + (1.0 - _SMALLEST) * tf.nn.softmax(outputs)
+        return 2.0 * self.bound * shares
+
+    def get_config(self):
+        return super().get_config() | {"bins": self.bins, "bound": self.bound}

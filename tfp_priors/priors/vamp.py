@@ -1,0 +1,123 @@
+"""The VampPrior: a mixture of posteriors at learned pseudo-inputs."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.gradients import scale_gradient
+from tfp_priors.gradients import scaled_weights
+from tfp_priors.priors.prior import Prior
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+class VampPrior(Prior):
+    """p(z) = sum_k w_k q(z|u_k) with learned images u_k (Tomczak & Welling 2018).
+
+    The pseudo-inputs are the prior's variables and learn at full weight. The encoder,
+    which the prior shares with the autoencoder, feels beta times the pull through its
+    pseudo-inputs, as it does through the code: at beta = 1 the gradient is that of
+    the authors' objective, at beta = 0 the prior leaves the encoder alone.
+
+    A context changes the weights w_k by a linear function of it; they are all equal
+    without one. Components lie in code space by themselves, so `standardize` changes
+    nothing but what `standardized` returns.
+
+    Args:
+      latent_size: dimensions of the code.
+      image_shape: `(height, width, channels)` of the pseudo-inputs.
+      pseudo_inputs: number K of components.
+      standardize: see `Prior`.
+      context_size: see `Prior`.
+    """
+
+    reparameterized = False
+
+    def __init__(
+        self,
+        latent_size: int,
+        image_shape: Sequence[int],
+        pseudo_inputs: int = 500,
+        standardize: bool = False,
+        context_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        if pseudo_inputs < 1:
+            raise UserError(
+                f"VampPrior expects at least 1 pseudo-input, received {pseudo_inputs}: "
+                "set VampPrior.pseudo_inputs."
+            )
+        self.image_shape = tuple(image_shape)
+        self.pseudo_inputs = pseudo_inputs
+        self._logits = keras.layers.Dense(pseudo_inputs) if context_size else None
+        self._parts = None
+
+    def connect(self, encoder, posterior):
+        # In a function: Keras would count the layers' variables as the prior's.
+        self._parts = lambda: (encoder, posterior)
+
+    def build(self, input_shape=None):
+        if self._parts is None:
+            raise UserError(
+                "VampPrior is made of posteriors: call connect(encoder, posterior), as "
+                "LatentVariableModel does."
+            )
+        # Their sigmoids are the images: grey noise at first.
+        self._pixels = self.add_weight(
+            name="pseudo_inputs",
+            shape=(self.pseudo_inputs, *self.image_shape),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+        )
+        if self._logits is not None:
+            self._logits.build((None, self.context_size))
+        super().build(input_shape)
+
+    def images(self):
+        """The pseudo-inputs, `[pseudo_inputs, height, width, channels]` in [0, 1]."""
+        return tf.sigmoid(self._pixels)
+
+    def standard_distribution(self, context=None, temperature=1.0):
+        return self._mixture(context, temperature, beta=0.0)
+
+    def nll(self, z, beta, seed=None, context=None):
+        del seed
+        mixture = self._mixture(self.checked(context), 1.0, beta)
+        standard = self.standardized(scale_gradient(z, beta))
+        log_det = 0.0
+        if self._standardization is not None:
+            affine = self._standardization.bijector()
+            log_det = affine.inverse_log_det_jacobian(z, event_ndims=1)
+        return -mixture.log_prob(standard) - log_det
+
+    def _mixture(self, context, temperature, beta):
+        encoder, posterior = self._parts()
+        with scaled_weights([encoder, posterior], beta):
+            features = encoder(self.images(), training=False)
+            components = posterior.distribution(posterior(features))
+        if not isinstance(components, tfd.MultivariateNormalDiag):
+            raise UserError(
+                "VampPrior expects a normal posterior, received a "
+                f"{type(posterior).__name__}: choose NormalPosterior or "
+                "FixedScaleNormalPosterior."
+            )
+        components = tfd.MultivariateNormalDiag(
+            components.mean(), tf.cast(temperature, tf.float32) * components.stddev()
+        )
+        if self._standardization is not None:
+            affine = self._standardization.bijector()
+            components = tfd.TransformedDistribution(components, tfb.Invert(affine))
+        logits = tf.zeros([self.pseudo_inputs])
+        if context is not None:
+            logits = self._logits(context)
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def get_config(self):
+        return super().get_config() | {
+            "image_shape": self.image_shape,
+            "pseudo_inputs": self.pseudo_inputs,
+        }

@@ -1,0 +1,25 @@
+"""The latent reconstruction term of Zhu et al. 2017 (BicycleGAN)."""
+
+import tensorflow as tf
+
+from tfp_priors.gradients import scaled_weights
+from tfp_priors.regularizers.regularizer import Regularizer
+
+
+class LatentReconstruction(Regularizer):
+    """|E(D(z)) - z|_1 for draws z of the prior: the decoder must show the code.
+
+    As in the paper's source, the decoder alone learns from it; the encoder, which
+    could hide the code in invisible detail, and the prior are held fixed.
+    """
+
+    name = "latent_reconstruction"
+
+    def term(self, model, z, seed):
+        n = tf.shape(z)[0]
+        draws = tf.stop_gradient(model.prior.sample(n, seed))
+        draws = tf.ensure_shape(draws, z.shape)
+        images = model.decode(draws, training=False)
+        with scaled_weights([model.encoder, model.posterior], 0.0):
+            codes = model.encode(images)
+        return tf.reduce_sum(tf.abs(codes - draws), axis=-1)

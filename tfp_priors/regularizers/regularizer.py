@@ -1,0 +1,35 @@
+"""The base class of regularizers."""
+
+from tfp_priors.errors import UserError
+
+
+class Regularizer:
+    """A term `weight * term(...)` of the autoencoder's loss; the prior is held fixed.
+
+    Args:
+      weight: of the term.
+    """
+
+    #: The metric that reports the term, without its weight.
+    name: str
+
+    def __init__(self, weight: float):
+        if not 0 <= weight < float("inf"):
+            raise UserError(
+                f"{type(self).__name__} expects a finite weight >= 0, received "
+                f"{weight}."
+            )
+        self.weight = weight
+
+    def term(self, model, z, seed):
+        """The term without its weight.
+
+        Args:
+          model: the `LatentVariableModel`.
+          z: codes of the batch, `[batch, latent_size]`.
+          seed: int tensor `[2]`.
+
+        Returns:
+          Float tensor `[batch]`, or a scalar.
+        """
+        raise NotImplementedError
