@@ -22,7 +22,6 @@ def _ours(args):
     import resource
     import time
 
-    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -31,18 +30,7 @@ def _ours(args):
 
     gin_file = _HERE.parent / "gin" / "mnist_beta0.gin"
     config.parse([str(gin_file)])
-    import gin
-
-    def made(name):
-        return gin.query_parameter(f"train.{name}").scoped_configurable_fn()
-
-    keras.utils.set_random_seed(0)
-    model = made("model")
-    model.compile(
-        made("optimizer"),
-        made("prior_optimizer"),
-        clip_norm=gin.query_parameter("train.clip_norm"),
-    )
+    model = config.trainer().compiled_model()
     images = np.random.RandomState(0).randint(0, 256, (3200, 28, 28, 1), np.uint8)
     data = ImageDataset(images, {}, (28, 28, 1)).training_batches(args.batch_size, 0)
     model.make_train_function()

@@ -14,6 +14,7 @@ TINY = (
     "InfoGANDecoder.width = 2",
     "RealNVPPrior.couplings = 2",
     "RealNVPPrior.hidden_sizes = (8,)",
+    "VampPrior.pseudo_inputs = 3",
     "train.jit_compile = False",
 )
 

@@ -204,6 +204,11 @@ def train(
     )
 
 
+def trainer() -> training.Trainer:
+    """The trainer that the current configuration describes; see `parse`."""
+    return _Trainer()
+
+
 def _is_post_hoc():
     bindings = gin.get_bindings("train", resolve_references=False)
     return bindings.get("post_hoc") is not None
@@ -309,10 +314,7 @@ def _missing_values(selector: str) -> Iterator[str]:
         bindings |= gin.get_bindings(scope + name, resolve_references=False)
     for parameter in _unbound(name, bindings):
         yield f"{selector}.{parameter}"
-    for value in bindings.values():
-        if not isinstance(value, gin.config.ConfigurableReference):
-            continue
-        reference = value.scoped_selector
+    for reference in _references(list(bindings.values())):
         if reference.endswith("gin.macro") or reference.endswith("/macro"):
             macro = reference.rsplit("/", 1)[0]
             try:
@@ -321,6 +323,17 @@ def _missing_values(selector: str) -> Iterator[str]:
                 yield macro
         else:
             yield from _missing_values(reference)
+
+
+def _references(value) -> Iterator[str]:
+    """The selectors of gin's references in a value, lists and dicts included."""
+    if isinstance(value, gin.config.ConfigurableReference):
+        yield value.scoped_selector
+    elif isinstance(value, dict):
+        yield from _references(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _references(item)
 
 
 @contextlib.contextmanager

@@ -5,10 +5,12 @@ import tensorflow_probability as tfp
 
 from tests.conftest import randomize
 from tfp_priors.divergences import KLDivergence
-from tfp_priors.divergences import scale_gradient
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors import DeterministicPosterior
+from tfp_priors.posteriors import NormalPosterior
+from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import RealNVPPrior
+from tfp_priors.priors import SecondStageVAEPrior
 from tfp_priors.priors import StandardNormalPrior
 
 tfd = tfp.distributions
@@ -16,13 +18,16 @@ tfd = tfp.distributions
 MEAN = np.array([[0.5, -1.0, 2.0]], np.float32)
 SCALE = np.array([[0.3, 1.0, 2.0]], np.float32)
 # KL[N(m, s^2) || N(0, 1)] = (s^2 + m^2 - 1) / 2 - log s, summed.
-CLOSED_FORM = np.sum((SCALE**2 + MEAN**2 - 1) / 2 - np.log(SCALE))
+PER_DIMENSION = ((SCALE**2 + MEAN**2 - 1) / 2 - np.log(SCALE))[0]
+CLOSED_FORM = np.sum(PER_DIMENSION)
+SEED = tf.constant([1, 2])
 
 
 def test_closed_form_for_the_standard_normal():
     posterior = tfd.MultivariateNormalDiag(MEAN, SCALE)
     z = posterior.sample(seed=tf.constant([1, 2]))
-    terms = KLDivergence().terms(posterior, z, StandardNormalPrior(3), beta=1.0)
+    prior = StandardNormalPrior(3)
+    terms = KLDivergence().terms(posterior, z, prior, beta=1.0, seed=SEED)
     np.testing.assert_allclose(terms.metrics["kl"], [CLOSED_FORM], rtol=1e-5)
 
 
@@ -35,7 +40,7 @@ def test_single_draws_average_to_the_closed_form():
     z = posterior.sample(seed=tf.constant([1, 2]))
     prior = RealNVPPrior(3, couplings=2, hidden_sizes=(4,))
     prior.build()
-    kl = KLDivergence().terms(posterior, z, prior, beta=1.0).metrics["kl"].numpy()
+    kl = KLDivergence().terms(posterior, z, prior, 1.0, SEED).metrics["kl"].numpy()
     assert abs(kl.mean() - CLOSED_FORM) < 4 * kl.std() / np.sqrt(n)
 
 
@@ -51,7 +56,7 @@ def test_gradients_of_equations_6_and_7(beta):
     def terms(weight):
         posterior = tfd.MultivariateNormalDiag(mean, scale)
         z = mean + scale * noise
-        return KLDivergence().terms(posterior, z, prior, weight), posterior, z
+        return KLDivergence().terms(posterior, z, prior, weight, SEED), posterior, z
 
     variables = [v.value for v in prior.trainable_variables]
     with tf.GradientTape() as tape:
@@ -70,22 +75,76 @@ def test_gradients_of_equations_6_and_7(beta):
         )
 
 
-def test_scale_gradient_keeps_the_value_exactly():
-    x = tf.Variable(np.random.RandomState(0).randn(100).astype(np.float32))
-    with tf.GradientTape() as tape:
-        y = scale_gradient(x, tf.constant(0.3))
-    np.testing.assert_array_equal(x, y)
-    np.testing.assert_allclose(tape.gradient(y, x), 0.3 * np.ones(100), rtol=1e-6)
-
-
-def test_beta_zero_meets_no_infinity():
-    x = tf.Variable(0.0)
-    with tf.GradientTape() as tape:
-        y = tf.sqrt(scale_gradient(x, 0.0)) + x
-    assert tape.gradient(y, x) == 1.0
-
-
 def test_deterministic_posterior_has_no_kl():
     with pytest.raises(UserError, match="DeterministicPosterior does not have"):
         KLDivergence().check(DeterministicPosterior(3), StandardNormalPrior(3), 0.5)
     KLDivergence().check(DeterministicPosterior(3), StandardNormalPrior(3), 0.0)
+
+
+def test_implicit_prior_has_no_kl():
+    with pytest.raises(UserError, match="GeneratorPrior does not have: use Adv"):
+        KLDivergence().check(NormalPosterior(3), GeneratorPrior(3), 0.0)
+    KLDivergence().check(NormalPosterior(3), SecondStageVAEPrior(3), 1.0)
+
+
+def test_free_bits_per_subset():
+    """max(lambda, KL) by hand: of each dimension, of pairs, and of the whole code."""
+    mean, scale = tf.Variable(MEAN), tf.constant(SCALE)
+    mean4 = np.append(MEAN[0], 0.1)
+    scale4 = np.append(SCALE[0], 1.0)
+    per_dimension = np.append(PER_DIMENSION, 0.1**2 / 2)
+
+    def loss(free_bits, subset_size, m, s):
+        posterior = tfd.MultivariateNormalDiag(m, s)
+        divergence = KLDivergence(free_bits, subset_size)
+        prior = StandardNormalPrior(m.shape[-1])
+        return divergence.terms(posterior, posterior.mean(), prior, 2.0, SEED).loss
+
+    for bits, size in ((0.7, 1), (1.5, 2), (2.0, 4), (99.0, None)):
+        subsets = per_dimension.reshape(-1, size or 4).sum(1)
+        received = loss(bits, size, mean4[None].astype("f"), scale4[None].astype("f"))
+        np.testing.assert_allclose(received, 2 * np.maximum(subsets, bits).sum(), 1e-5)
+    # KL per dimension is 0.83, 0.5 and 2.31: at 0.7 nats the second is not pushed.
+    with tf.GradientTape() as tape:
+        value = loss(0.7, 1, mean, scale)
+    expected = 2.0 * MEAN * (PER_DIMENSION > 0.7)
+    np.testing.assert_allclose(tape.gradient(value, mean), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_free_bits_with_a_learned_prior(pushed):
+    """The code is pushed above the bound alone, the prior learns in both cases."""
+    prior = RealNVPPrior(3, couplings=2, hidden_sizes=(4,))
+    prior.build()
+    randomize(prior)
+    mean = tf.Variable(MEAN)
+
+    def gradients(divergence):
+        with tf.GradientTape() as tape:
+            posterior = tfd.MultivariateNormalDiag(mean, SCALE)
+            z = posterior.sample(seed=SEED)
+            terms = divergence.terms(posterior, z, prior, 0.5, SEED)
+            loss = tf.reduce_mean(terms.loss)
+        own = [v.value for v in prior.trainable_variables]
+        kl = float(tf.reduce_mean(terms.metrics["kl"]))
+        return kl, *tape.gradient(loss, [mean, own], unconnected_gradients="zero")
+
+    kl, code, own = gradients(KLDivergence())
+    bits = kl - 0.1 if pushed else kl + 0.1
+    _, free_code, free_own = gradients(KLDivergence(free_bits=bits))
+    np.testing.assert_allclose(free_code, code * pushed, rtol=1e-5, atol=1e-7)
+    for a, b in zip(free_own, own, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_bad_arguments():
+    with pytest.raises(UserError, match="free_bits >= 0"):
+        KLDivergence(free_bits=-1.0)
+    divergence = KLDivergence(free_bits=1.0, subset_size=2)
+    with pytest.raises(UserError, match="does not divide the 3 latent"):
+        divergence.check(NormalPosterior(3), StandardNormalPrior(3), 1.0)
+    prior = RealNVPPrior(2, couplings=1, hidden_sizes=())
+    prior.build()
+    posterior = tfd.MultivariateNormalDiag([[0.0, 0.0]], [[1.0, 1.0]])
+    with pytest.raises(UserError, match="needs the closed form"):
+        divergence.terms(posterior, posterior.mean(), prior, 1.0, SEED)

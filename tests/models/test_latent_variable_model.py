@@ -4,9 +4,15 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import randomize
+from tfp_priors.divergences import AdversarialDivergence
+from tfp_priors.divergences import KLDivergence
 from tfp_priors.errors import UserError
+from tfp_priors.models import POSTERIOR
+from tfp_priors.networks import MLP
 from tfp_priors.posteriors import FixedScaleNormalPosterior
 from tfp_priors.posteriors import NormalPosterior
+from tfp_priors.priors import GeneratorPrior
+from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
 from tfp_priors.training import LinearAnnealing
 
@@ -24,8 +30,7 @@ def dataset(n=8, seeds=3):
 
 def compiled(model, rate=1e-2):
     # Keras refuses XLA under op determinism; test_commands trains with it.
-    adam = [keras.optimizers.Adam(rate) for _ in range(2)]
-    model.compile(*adam, jit_compile=False)
+    model.compile(keras.optimizers.Adam(rate), jit_compile=False)
     return model
 
 
@@ -73,9 +78,8 @@ def test_objective_adds_up(make_model):
 def test_a_step_moves_only_its_group(make_model, frozen):
     model = make_model()
     rates = {"autoencoder": 1e-2, "prior": 1e-2} | {frozen: 0.0}
-    model.compile(
-        *(keras.optimizers.Adam(rate) for rate in rates.values()), jit_compile=False
-    )
+    optimizers = {name: keras.optimizers.Adam(rate) for name, rate in rates.items()}
+    model.compile(optimizers, jit_compile=False)
     groups = model.variable_groups()
     before = {name: [v.numpy() for v in group] for name, group in groups.items()}
     model.fit(dataset(), verbose=0, shuffle=False)
@@ -97,12 +101,9 @@ def test_groups_are_disjoint_and_complete(make_model):
 @pytest.mark.parametrize("clip_norm", [1e-3, 1e9])
 def test_clipping_is_by_the_groups_norm(make_model, clip_norm):
     model = make_model()
-    model.compile(
-        keras.optimizers.SGD(1.0),
-        keras.optimizers.SGD(0.0),
-        clip_norm=clip_norm,
-        jit_compile=False,
-    )
+    rates = {"autoencoder": 1.0, "prior": 0.0}
+    optimizers = {name: keras.optimizers.SGD(rate) for name, rate in rates.items()}
+    model.compile(optimizers, clip_norm=clip_norm, jit_compile=False)
     expected = gradients(model, 0.0)["autoencoder"]
     norm = np.sqrt(sum(np.sum(np.square(g)) for g in expected))
     variables = model.variable_groups()["autoencoder"]
@@ -114,13 +115,6 @@ def test_clipping_is_by_the_groups_norm(make_model, clip_norm):
         np.testing.assert_allclose(
             old - variable, scale * gradient, rtol=1e-2, atol=1e-7
         )
-
-
-def test_sum_of_squares_of_a_large_tensor():
-    from tfp_priors.models.latent_variable_model import _sum_of_squares
-
-    x = np.random.RandomState(0).randn(128, 64).astype(np.float32)
-    np.testing.assert_allclose(_sum_of_squares(tf.constant(x)), (x**2).sum(), rtol=1e-5)
 
 
 def test_posterior_noise_is_a_function_of_seed_and_step(make_model):
@@ -163,12 +157,12 @@ def test_round_trip_of_every_variable(make_model, tmp_path):
     def state(m):
         return [
             *m.variables,
-            *m.optimizer.variables,
-            *m.prior_optimizer.variables,
+            *(v for o in m.optimizers.values() for v in o.variables),
         ]
 
-    assert other.optimizer.iterations == 3
-    assert other.prior_optimizer.iterations == 3
+    assert set(other.optimizers) == {"autoencoder", "prior"}
+    for optimizer in other.optimizers.values():
+        assert optimizer.iterations == 3
     # Weights, two Adam moments each, steps and rates.
     trainable = len(model.trainable_variables)
     assert len(state(model)) >= 3 * trainable + 4
@@ -182,11 +176,7 @@ def test_two_replicas_equal_one(make_model):
         with strategy.scope():
             model = make_model()
             randomize(model.prior)
-            model.compile(
-                *(keras.optimizers.SGD(1e-2) for _ in range(2)),
-                clip_norm=1.0,
-                jit_compile=False,
-            )
+            model.compile(keras.optimizers.SGD(1e-2), clip_norm=1.0, jit_compile=False)
         options = tf.data.Options()
         off = tf.data.experimental.AutoShardPolicy.OFF
         options.experimental_distribute.auto_shard_policy = off
@@ -250,3 +240,72 @@ def test_bad_parts(make_model):
         make_model(beta=-1.0)
     with pytest.raises(UserError, match="does not have"):
         make_model(beta=0.1)
+
+
+def adversarial(make_model, **parts):
+    discriminator = MLP((16,), 1, "leaky_relu")
+    divergence = AdversarialDivergence(discriminator, critic_steps=3)
+    prior = GeneratorPrior(4, hidden_sizes=(8,), standardize=True)
+    return make_model(**({"prior": prior, "divergence": divergence} | parts))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_critic_learns_beside_the_model(make_model, beta):
+    model = compiled(adversarial(make_model, beta=beta))
+    groups = model.variable_groups()
+    assert all(groups[name] for name in ("autoencoder", "prior", "discriminator"))
+    before = {name: [v.numpy() for v in group] for name, group in groups.items()}
+    logs = model.train_step({"image": images()})
+    for name, group in groups.items():
+        for v, old in zip(group, before[name], strict=True):
+            assert np.abs(v - old).max() > 0, v.path
+    names = {"discriminator_loss", "discriminator_accuracy", "prior_adversarial"}
+    assert names <= set(logs)
+    assert ("adversarial" in logs) == (beta > 0)
+    steps = {name: int(o.iterations) for name, o in model.optimizers.items()}
+    assert steps == {"autoencoder": 1, "prior": 1, "discriminator": 3}
+
+
+def test_at_beta_zero_a_critic_does_not_touch_the_autoencoder(make_model):
+    model = adversarial(make_model)
+    before = gradients(model, 0.0)["autoencoder"]
+    randomize(model.divergence, scale=1.0)
+    for a, b in zip(before, gradients(model, 0.0)["autoencoder"], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fixed_codes_move_the_prior_alone(make_model):
+    model = compiled(adversarial(make_model, posterior=NormalPosterior(4)))
+    parameters = model.posterior_parameters(images())
+    groups = model.variable_groups()
+    before = {name: [v.numpy() for v in group] for name, group in groups.items()}
+    statistics = [v.numpy() for v in model.prior.non_trainable_variables]
+    logs = model.train_step({POSTERIOR: parameters})
+    assert "reconstruction" not in logs
+    for name, group in groups.items():
+        for v, old in zip(group, before[name], strict=True):
+            assert (np.abs(v - old).max() > 0) == (name != "autoencoder"), v.path
+    for old, new in zip(statistics, model.prior.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_with_prior_holds_the_autoencoder_fixed(make_model):
+    first = make_model(prior=StandardNormalPrior(4))
+    prior = RealNVPPrior(4, couplings=2, hidden_sizes=(8,))
+    second = first.with_prior(prior, KLDivergence())
+    assert not second.variable_groups()["autoencoder"]
+    np.testing.assert_array_equal(second.encode(images()), first.encode(images()))
+    assert second.beta == 0.0
+    compiled(second)
+    assert set(second.optimizers) == {"prior"}
+    assert second.optimizer is second.optimizers["prior"]
+
+
+def test_optimizers_must_match_the_groups(make_model):
+    adam = keras.optimizers.Adam
+    with pytest.raises(
+        UserError, match="each of autoencoder, prior, received .* prior"
+    ):
+        make_model().compile({"prior": adam()})
+    with pytest.raises(UserError, match="received them for autoencoder, priors"):
+        make_model().compile({"autoencoder": adam(), "priors": adam()})

@@ -1,4 +1,4 @@
-"""The contract that every prior with a density keeps; one subclass per prior."""
+"""The contracts that priors keep; one subclass per prior."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,17 @@ import tensorflow as tf
 from tests.conftest import randomize
 from tfp_priors.errors import UserError
 
+SEED = tf.constant([1, 2])
+
 
 class PriorContract:
-    """Subclasses define `make`, `variables` and, if need be, `latent_size`."""
+    """What holds for all. Subclasses define `make` and `variables`."""
 
     latent_size = 5
     context_size = 3
 
-    def make(self, **kwargs):
-        """A prior with `latent_size` dimensions."""
+    def make(self, latent_size=5, **kwargs):
+        """A prior with that many dimensions."""
         raise NotImplementedError
 
     #: Trainable variables without a context.
@@ -42,12 +44,132 @@ class PriorContract:
             standardize=request.param in ("standardized", "both"),
         )
 
-    def test_shapes(self, prior_and_context):
+    def test_shape_of_draws(self, prior_and_context):
         prior, context = prior_and_context
-        z = prior.sample(7, tf.constant([1, 2]), context=context)
+        z = prior.sample(7, SEED, context=context)
         assert z.shape == (7, self.latent_size)
+
+    def test_draws_are_unstandardized_standard_draws(self):
+        prior, _ = self.built(standardize=True)
+        standard = prior.standard_sample(7, SEED)
+        z = prior.sample(7, SEED)
+        scale = np.sqrt(np.linspace(0.5, 9, self.latent_size))
+        expected = standard * scale + np.linspace(-3, 3, self.latent_size)
+        np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(prior.standardized(z), standard, atol=1e-5)
+
+    def test_same_seed_same_samples(self):
+        prior, _ = self.built()
+        first, second, other = (
+            prior.sample(7, tf.constant([seed, 0])).numpy() for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, second)
+        assert np.abs(first - other).max() > 0.05
+
+    def test_context_moves_the_draws(self):
+        prior, context = self.built(context=True)
+        randomize(prior, seed=5, scale=0.5)
+        first, second = (
+            prior.sample(7, SEED, context=value).numpy()
+            for value in (context, context + 3.0)
+        )
+        assert np.abs(first - second).max() > 1e-3
+
+    def test_number_of_variables(self):
+        prior, _ = self.built()
+        assert len(prior.trainable_variables) == self.variables
+
+    def test_every_variable_learns(self, prior_and_context):
+        prior, context = prior_and_context
+        with tf.GradientTape() as tape:
+            loss = self.loss(prior, context)
+        gradients = tape.gradient(loss, [v.value for v in prior.trainable_variables])
+        for variable, gradient in zip(
+            prior.trainable_variables, gradients, strict=True
+        ):
+            assert gradient is not None, variable.path
+            assert np.abs(gradient).max() > 0, variable.path
+
+    def loss(self, prior, context):
+        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
+        return tf.reduce_mean(prior.nll(z, 0.0, SEED, context))
+
+    def test_config_round_trip(self):
+        prior = self.make(standardize=True, context_size=2)
+        copy = type(prior).from_config(prior.get_config())
+        assert copy.get_config() == prior.get_config()
+
+    def test_wrong_context_is_refused(self):
+        prior, _ = self.built()
+        with pytest.raises(UserError, match="context of width 0, received 2"):
+            prior.sample(1, SEED, context=tf.zeros([1, 2]))
+        prior, _ = self.built(context=True)
+        with pytest.raises(UserError, match="context of width 3, received none"):
+            prior.sample(1, SEED)
+
+    def test_latent_size_zero_is_refused(self):
+        with pytest.raises(UserError, match="latent size of at least"):
+            self.make(latent_size=0)
+
+
+class ImplicitContract(PriorContract):
+    """What holds for priors without a density."""
+
+    def test_no_density(self):
+        prior, _ = self.built()
+        assert not prior.has_density
+        with pytest.raises(UserError, match="has no density: its draws are the"):
+            prior.log_prob(tf.zeros([1, self.latent_size]))
+
+    def test_no_inverse(self):
+        prior, _ = self.built()
+        with pytest.raises(UserError, match="has no to_base: .*RealNVPPrior"):
+            prior.to_base(tf.zeros([1, self.latent_size]))
+
+
+class DensityContract(PriorContract):
+    """What holds for priors with a density."""
+
+    def test_shape_of_the_density(self, prior_and_context):
+        prior, context = prior_and_context
+        z = prior.sample(7, SEED, context=context)
         assert prior.log_prob(z, context).shape == (7,)
-        assert prior.to_base(z, context).shape == (7, self.latent_size)
+
+    def test_nll_is_the_negative_density(self, prior_and_context):
+        prior, context = prior_and_context
+        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
+        for beta in (0.0, 0.3, 1.0):
+            nll = prior.nll(z, beta, SEED, context)
+            np.testing.assert_allclose(-nll, prior.log_prob(z, context), rtol=1e-5)
+
+    @pytest.mark.parametrize("beta", [0.0, 0.3])
+    def test_nll_scales_the_gradient_of_the_code(self, beta):
+        prior, _ = self.built(standardize=True)
+        z = tf.Variable(tf.random.stateless_normal([7, self.latent_size], [5, 6]))
+        with tf.GradientTape(persistent=True) as tape:
+            nll, log_prob = prior.nll(z, beta, SEED), prior.log_prob(z)
+        expected = -beta * tape.gradient(log_prob, z)
+        received = tape.gradient(nll, z, unconnected_gradients="zero")
+        np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-6)
+
+    def test_samples_have_the_density(self):
+        # E_p[u(z)] for a bounded u, by draws and by importance weights of a broad
+        # normal: both estimate one number. 4 standard errors at a fixed seed.
+        prior, _ = self.built()
+        n = 40_000
+        draws = np.tanh(prior.sample(n, tf.constant([1, 1])).numpy()).mean(1)
+        scale = 2.5
+        noise = tf.random.stateless_normal([n, self.latent_size], [2, 2]) * scale
+        log_q = -0.5 * (noise.numpy() ** 2 / scale**2 + np.log(2 * np.pi * scale**2))
+        weights = np.exp(prior.log_prob(noise).numpy() - log_q.sum(1))
+        values = weights * np.tanh(noise.numpy()).mean(1)
+        error = 4 * np.hypot(draws.std(), values.std()) / np.sqrt(n)
+        assert abs(draws.mean() - values.mean()) < error
+        assert abs(weights.mean() - 1.0) < 4 * weights.std() / np.sqrt(n)
+
+
+class FlowContract(DensityContract):
+    """What holds for priors that are bijectors of a normal z0."""
 
     def test_round_trip(self, prior_and_context):
         prior, context = prior_and_context
@@ -72,65 +194,8 @@ class PriorContract:
             prior.log_prob(z, context), normal + log_det, rtol=1e-4, atol=1e-4
         )
 
-    def test_samples_have_the_density(self):
-        # E_p[u(z)] for a bounded u, by draws and by importance weights of a broad
-        # normal: both estimate one number. 4 standard errors at a fixed seed.
-        prior, _ = self.built()
-        n = 40_000
-        draws = np.tanh(prior.sample(n, tf.constant([1, 1])).numpy()).mean(1)
-        scale = 2.5
-        noise = tf.random.stateless_normal([n, self.latent_size], [2, 2]) * scale
-        log_q = -0.5 * (noise.numpy() ** 2 / scale**2 + np.log(2 * np.pi * scale**2))
-        weights = np.exp(prior.log_prob(noise).numpy() - log_q.sum(1))
-        values = weights * np.tanh(noise.numpy()).mean(1)
-        error = 4 * np.hypot(draws.std(), values.std()) / np.sqrt(n)
-        assert abs(draws.mean() - values.mean()) < error
-        assert abs(weights.mean() - 1.0) < 4 * weights.std() / np.sqrt(n)
-
-    def test_same_seed_same_samples(self):
-        prior, _ = self.built()
-        first, second, other = (
-            prior.sample(7, tf.constant([seed, 0])).numpy() for seed in (1, 1, 2)
-        )
-        np.testing.assert_array_equal(first, second)
-        assert np.abs(first - other).max() > 0.1
-
     def test_temperature_zero_is_the_mode_of_the_base(self):
         prior, _ = self.built()
         z = prior.sample(3, tf.constant([1, 1]), temperature=0.0)
         expected = prior.from_base(tf.zeros([3, self.latent_size]))
         np.testing.assert_allclose(z, expected, atol=1e-5)
-
-    def test_number_of_variables(self):
-        prior, _ = self.built()
-        assert len(prior.trainable_variables) == self.variables
-
-    def test_every_variable_has_a_gradient(self, prior_and_context):
-        prior, context = prior_and_context
-        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(prior.log_prob(z, context))
-        gradients = tape.gradient(loss, [v.value for v in prior.trainable_variables])
-        for variable, gradient in zip(
-            prior.trainable_variables, gradients, strict=True
-        ):
-            assert gradient is not None, variable.path
-            assert np.abs(gradient).max() > 0, variable.path
-
-    def test_config_round_trip(self):
-        prior = self.make(standardize=True, context_size=2)
-        copy = type(prior).from_config(prior.get_config())
-        assert copy.get_config() == prior.get_config()
-
-    def test_wrong_context_is_refused(self):
-        prior, _ = self.built()
-        with pytest.raises(UserError, match="context of width 0, received 2"):
-            prior.log_prob(tf.zeros([1, self.latent_size]), tf.zeros([1, 2]))
-        prior, _ = self.built(context=True)
-        with pytest.raises(UserError, match="context of width 3, received none"):
-            prior.log_prob(tf.zeros([1, self.latent_size]))
-
-    def test_latent_size_zero_is_refused(self):
-        class_ = type(self.make())
-        with pytest.raises(UserError, match="latent size of at least"):
-            class_(latent_size=0)

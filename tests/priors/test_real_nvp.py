@@ -1,21 +1,18 @@
 import numpy as np
 import pytest
-import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.priors.contract import PriorContract
+from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
 from tfp_priors.priors import RealNVPPrior
 
 
-class TestRealNVPPrior(PriorContract):
+class TestRealNVPPrior(FlowContract):
     variables = 4 * 2 * 3  # couplings, kernel and bias, layers
 
-    def make(self, **kwargs):
-        return RealNVPPrior(
-            self.latent_size, couplings=4, hidden_sizes=(8, 8), **kwargs
-        )
+    def make(self, latent_size=5, **kwargs):
+        return RealNVPPrior(latent_size, couplings=4, hidden_sizes=(8, 8), **kwargs)
 
     def test_is_a_transformed_distribution_of_real_nvp_bijectors(self):
         distribution = self.make().distribution()
@@ -48,34 +45,10 @@ class TestRealNVPPrior(PriorContract):
         prior = RealNVPPrior(latent_size, couplings=2, hidden_sizes=(8,))
         prior.build()
         for conditioner in prior._conditioners:
-            conditioner._output.bias.assign(tf.ones_like(conditioner._output.bias))
+            bias = conditioner.trainable_variables[-1]
+            bias.assign(tf.ones_like(bias))
         moved = prior.from_base(tf.zeros([1, latent_size]))
         assert (np.abs(moved) > 0.5).all()
-
-    def test_fits_a_correlated_normal(self):
-        # The KL to the truth is known: its entropy. Held-out NLL must come within
-        # 0.03 nat; the standard error of the mean over 20,000 points is 0.007.
-        covariance = np.array([[1.0, 0.8], [0.8, 1.0]])
-        random = np.random.RandomState(0)
-        z = random.multivariate_normal([0, 0], covariance, 40_000).astype(np.float32)
-        prior = RealNVPPrior(2, couplings=4, hidden_sizes=(16,))
-        prior.build()
-        optimizer = tf.keras.optimizers.Adam(1e-2)
-
-        @tf.function
-        def step(batch):
-            with tf.GradientTape() as tape:
-                loss = -tf.reduce_mean(prior.log_prob(batch))
-            variables = prior.trainable_variables
-            optimizer.apply_gradients(
-                zip(tape.gradient(loss, variables), variables, strict=True)
-            )
-
-        for i in range(300):
-            step(z[(i * 64) % 20_000 :][:64])
-        nll = -np.mean(prior.log_prob(z[20_000:]))
-        entropy = scipy.stats.multivariate_normal([0, 0], covariance).entropy()
-        assert nll - entropy < 0.03
 
     @pytest.mark.parametrize(
         "kwargs",

@@ -2,15 +2,15 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from tests.priors.contract import PriorContract
+from tests.priors.contract import FlowContract
 from tfp_priors.priors import StandardNormalPrior
 
 
-class TestStandardNormalPrior(PriorContract):
+class TestStandardNormalPrior(FlowContract):
     variables = 0
 
-    def make(self, **kwargs):
-        return StandardNormalPrior(self.latent_size, **kwargs)
+    def make(self, latent_size=5, **kwargs):
+        return StandardNormalPrior(latent_size, **kwargs)
 
     def test_density_against_scipy(self):
         z = np.random.RandomState(0).randn(9, 5).astype(np.float32)

@@ -2,6 +2,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.training import CyclicalAnnealing
 from tfp_priors.training import LinearAnnealing
 
 
@@ -16,3 +17,19 @@ def test_linear_annealing(step, expected):
 def test_bad_arguments(kwargs):
     with pytest.raises(UserError, match="LinearAnnealing expects"):
         LinearAnnealing(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 0.0), (20, 1.0), (40, 2.0), (99, 2.0), (100, 0.0), (120, 1.0), (200, 2.0)],
+)
+def test_cyclical_annealing(step, expected):
+    schedule = CyclicalAnnealing(2.0, period=100, rise=0.4, cycles=2)
+    received = float(schedule(tf.constant(step, tf.int64)))
+    assert received == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kwargs", [{"period": 0}, {"rise": 0.0}, {"cycles": 0}])
+def test_bad_cycles(kwargs):
+    with pytest.raises(UserError, match="CyclicalAnnealing expects"):
+        CyclicalAnnealing(**kwargs)

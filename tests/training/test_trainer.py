@@ -11,8 +11,11 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors import NormalPosterior
+from tfp_priors.priors import GaussianMixturePrior
+from tfp_priors.priors import RealNVPPrior
 from tfp_priors.training import LinearAnnealing
-from tfp_priors.training import train
+from tfp_priors.training import PostHoc
+from tfp_priors.training import Trainer
 from tfp_priors.training.run_dir import RunLock
 
 
@@ -26,26 +29,27 @@ def load_dataset(split, shape=(8, 8, 1)):
 def run(make_model, tmp_path):
     """Trains a small model in tmp_path/run; keyword arguments replace settings."""
 
-    def start(steps=4, model=None, rate=1e-3, **kwargs):
-        def default_model(seed):
-            return make_model(posterior=NormalPosterior(4), seed=seed)
+    def default_model(seed):
+        return make_model(posterior=NormalPosterior(4), seed=seed)
 
+    def start(steps=4, model=default_model, rate=1e-3, **kwargs):
+        where = {
+            name: kwargs.pop(name)
+            for name in ("records", "initialize")
+            if name in kwargs
+        }
+        data = kwargs.pop("load_dataset", load_dataset)
         settings = {
-            "load_dataset": load_dataset,
             "batch_size": 8,
             "checkpoint_every": 2,
             "scalars_every": 2,
             "images_every": 4,
             "jit_compile": False,
         }
-        return train(
-            tmp_path / "run",
-            model=model or default_model,
-            optimizer=lambda: keras.optimizers.Adam(rate),
-            prior_optimizer=lambda: keras.optimizers.Adam(rate),
-            steps=steps,
-            **(settings | kwargs),
-        )
+        groups = ("autoencoder", "prior", "discriminator")
+        optimizers = {name: lambda: keras.optimizers.Adam(rate) for name in groups}
+        trainer = Trainer(model, optimizers, steps, **(settings | kwargs))
+        return trainer.train(tmp_path / "run", data, **where)
 
     return start
 
@@ -86,9 +90,12 @@ def test_run_dir_and_tensorboard(run, tmp_path, make_model):
 
 
 def test_resumed_run_takes_the_same_steps(run, tmp_path):
-    run(steps=4)
-    resumed = run(steps=7)
+    initialized = []
+    run(steps=4, initialize=initialized.append)
+    resumed = run(steps=7, initialize=initialized.append)
     assert resumed.start_step == 4
+    # A checkpoint goes before weights from elsewhere.
+    assert len(initialized) == 1
     (tmp_path / "run").rename(tmp_path / "first")
     whole = run(steps=7)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
@@ -131,3 +138,49 @@ def test_bad_input_leaves_nothing(run, tmp_path, kwargs, message):
     with pytest.raises(UserError, match=message):
         run(**kwargs)
     assert not (tmp_path / "run").exists()
+
+
+def test_post_hoc_flow_learns_from_fixed_codes_and_resumes(run, tmp_path):
+    def prior():
+        return RealNVPPrior(4, couplings=2, hidden_sizes=(8,), standardize=True)
+
+    def start(steps):
+        return run(post_hoc=PostHoc(prior, steps, batch_size=8))
+
+    first = start(3)
+    model = first.model
+    assert first.finished and first.step == 3
+    codes = load_dataset("train").map(model.encode)
+    statistics = model.prior._standardization
+    # Codes are drawn once for the moments: 50 draws of scale 0.7.
+    np.testing.assert_allclose(statistics.mean, codes.mean(0), atol=0.5)
+    assert np.abs(statistics.variance - 1.0).max() > 1e-3
+    resumed = start(6)
+    assert resumed.start_step == 3
+    (tmp_path / "run").rename(tmp_path / "first")
+    whole = start(6)
+    for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
+    def prior():
+        return GaussianMixturePrior(4, components=2, standardize=True)
+
+    def start():
+        return run(post_hoc=PostHoc(prior, steps=20))
+
+    result = start()
+    assert (result.start_step, result.step, result.finished) == (0, 20, True)
+    assert result.model.optimizers["prior"].iterations == 0
+    means = result.model.prior.trainable_variables[1]
+    assert np.abs(means).max() > 0
+    assert (tmp_path / "run" / "samples" / "samples_00000020.png").is_file()
+    again = start()
+    assert again.start_step == 20
+    np.testing.assert_array_equal(again.model.prior.trainable_variables[1], means)
+
+
+def test_post_hoc_bad_steps():
+    with pytest.raises(UserError, match="PostHoc.steps must be at least 1"):
+        PostHoc(prior=GaussianMixturePrior, steps=0)

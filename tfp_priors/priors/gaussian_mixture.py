@@ -115,7 +115,7 @@ class GaussianMixturePrior(Prior):
             random_state=seed,
             reg_covar=1e-6 + 4 * floor**2,
         )
-        mixture.fit(self.standardized(codes.astype(np.float32)).numpy())
+        mixture.fit(np.asarray(self.standardized(codes.astype(np.float32))))
         covariances = mixture.covariances_
         if self.covariance == "diag":
             covariances = np.stack([np.diag(c) for c in covariances])

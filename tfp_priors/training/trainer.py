@@ -125,7 +125,7 @@ class Trainer:
           NonFiniteError: if a term is not finite; the last checkpoint is still good.
         """
         with RunLock(run_dir):
-            model = self._compiled_model()
+            model = self.compiled_model()
             training, held_out = (
                 load_dataset(split=split) for split in ("train", "test")
             )
@@ -166,7 +166,8 @@ class Trainer:
                 )
             return TrainingResult(model, start, writer.step, writer.step >= self.steps)
 
-    def _compiled_model(self):
+    def compiled_model(self) -> LatentVariableModel:
+        """The model in its strategy's scope, with new weights and optimizers."""
         scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
         if self.batch_size % replicas:
