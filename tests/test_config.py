@@ -203,11 +203,39 @@ def test_load_run_of_nothing(tmp_path):
 
 
 def test_adam_is_kerass():
-    config.parse([GIN], ["prior/Adam.learning_rate = 3e-4"])
+    config.parse([GIN], [*TINY, "prior/Adam.learning_rate = 3e-4"])
     optimizers = config.trainer().compiled_model().optimizers
     for name, rate in (("autoencoder", 5e-4), ("prior", 3e-4)):
         assert isinstance(optimizers[name], keras.optimizers.Adam)
         np.testing.assert_allclose(optimizers[name].learning_rate, rate, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "message"),
+    [
+        (
+            "beta0",
+            "LatentVariableModel.prior = @GeneratorPrior()",
+            "needs log p.z., wh",
+        ),
+        ("beta0", "LatentVariableModel.beta = 0.5", "needs log q.z.x., which a Determ"),
+        ("vamp_beta1", "VampPrior.pseudo_inputs = 0", "at least 1 pseudo-input, rec"),
+        (
+            "beta0",
+            "LATENT_SIZE = 1",
+            "RealNVPPrior expects a latent size of at least 2",
+        ),
+        ("spline_beta0", "SplinePrior.bins = 1", "expects bins >= 2"),
+        ("aae", "LatentVariableModel.prior = @GaussianMixturePrior()", "no gradient"),
+        ("ae_gmm", "PostHoc.steps = 0", "PostHoc.steps must be at least 1"),
+        ("rae_l2", "CodeNorm.weight = -1.0", "finite weight >= 0"),
+    ],
+)
+def test_parts_that_do_not_fit_get_one_line(name, param, message):
+    config.parse([str(ROOT / "gin" / f"mnist_{name}.gin")], [*TINY, param])
+    with pytest.raises(UserError, match=message) as error:
+        config.trainer().make_model()
+    assert "\n" not in str(error.value).splitlines()[0]
 
 
 def test_references_in_lists_and_dicts_are_followed():

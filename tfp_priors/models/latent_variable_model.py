@@ -89,7 +89,6 @@ class LatentVariableModel(GroupedModel):
             )
         if not callable(beta) and not 0 <= beta < float("inf"):
             raise UserError(f"beta must be a finite number >= 0, received {beta}.")
-        divergence.check(posterior, prior, beta)
         self.encoder = encoder
         self.posterior = posterior
         self.decoder = decoder
@@ -127,6 +126,7 @@ class LatentVariableModel(GroupedModel):
         ):
             if not part.built:
                 part.build(shape)
+        self.divergence.check(self.posterior, self.prior, self.beta)
         names = ["loss", "reconstruction", *(r.name for r in self.regularizers)]
         names += self.divergence.metric_names(self.posterior, self.prior, self.beta)
         self.track([*names, *self.divergence.critic_metric_names()])
