@@ -233,7 +233,7 @@ def test_second_process_is_refused_with_the_firsts_id(tmp_path):
         first.terminate()
         output, _ = first.communicate(timeout=60)
         assert first.returncode == 0
-        step = int(re.search(r"^Stopped at step (\d+)", output).group(1))
+        step = int(re.search(r"^Stopped at step (\d+)", output, re.MULTILINE).group(1))
         assert (tmp_path / "run/checkpoints" / f"step_{step:08d}").is_dir()
     finally:
         first.kill()

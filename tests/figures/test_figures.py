@@ -4,6 +4,7 @@ from PIL import Image
 
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
+from tfp_priors.figures.grid import save_labelled_rows
 from tfp_priors.figures.latent_space import save_latent_panels
 
 
@@ -37,3 +38,20 @@ def test_latent_panels(tmp_path):
         assert picture.size == (1760, 462)
         assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 10
     assert [p.name for p in tmp_path.iterdir()] == ["latents.png"]
+
+
+def test_labelled_rows(tmp_path):
+    random = np.random.RandomState(0)
+    rows = {"a": random.rand(3, 8, 8, 1), "a longer name": random.rand(2, 8, 8, 3)}
+    save_labelled_rows(rows, tmp_path / "rows.png")
+    with Image.open(tmp_path / "rows.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape[0] == 2 * (8 + 4)
+    margin = pixels.shape[1] - (3 * 10 - 2)
+    first = np.round(rows["a"][0] * 255)
+    np.testing.assert_array_equal(pixels[:8, margin : margin + 8], first.repeat(3, -1))
+    second = np.round(rows["a longer name"][1] * 255)
+    np.testing.assert_array_equal(pixels[12:20, margin + 10 : margin + 18], second)
+    # The labels: some ink beside each row, more beside the second.
+    ink = [(pixels[top : top + 8, :margin] < 128).sum() for top in (0, 12)]
+    assert 0 < ink[0] < ink[1]

@@ -14,7 +14,7 @@ def built(**kwargs):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-@pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 12)])
+@pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 12), (128, 96)])
 def test_output_i_depends_on_the_inputs_before_i_alone(size, hidden_sizes):
     network = built(size=size, parameters=2, hidden_sizes=hidden_sizes)
     x = tf.random.stateless_normal([20, size], [3, 4])

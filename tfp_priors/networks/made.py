@@ -6,6 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Entries of a block from which two products are quicker than one.
+_WORTH_SPLITTING = 1024
+
 
 class MADE(keras.layers.Layer):
     """A multilayer perceptron whose output i depends on the inputs before i alone.
@@ -50,13 +53,23 @@ class MADE(keras.layers.Layer):
             for units in self.hidden_sizes
         ]
         inputs = np.arange(1, self.size + 1)
-        return [inputs, *hidden, np.tile(inputs - 1, self.parameters)]
+        halves = np.split(inputs - 1, [self.size // 2])
+        outputs = np.concatenate([np.tile(half, self.parameters) for half in halves])
+        return [inputs, *hidden, outputs]
 
     def build(self, input_shape=None):
         degrees = self._degrees()
+        pairs = list(zip(degrees[:-1], degrees[1:], strict=True))
         self._masks = [
-            (before[:, None] <= after).astype(np.float32)
-            for before, after in zip(degrees[:-1], degrees[1:], strict=True)
+            (before[:, None] <= after).astype(np.float32) for before, after in pairs
+        ]
+        # Degrees ascend from one half of a layer to the other: the first half of the
+        # units sees the first inputs only, and a quarter of the product is saved.
+        self._first_units = [units // 2 for units in self.hidden_sizes]
+        self._first_units.append(self.parameters * (self.size // 2))
+        self._first_inputs = [
+            int(np.sum(before <= max(after[:units], default=-1)))
+            for (before, after), units in zip(pairs, self._first_units, strict=True)
         ]
         self._kernels, self._biases = [], []
         for i, mask in enumerate(self._masks):
@@ -84,12 +97,26 @@ class MADE(keras.layers.Layer):
 
     def call(self, inputs, context=None):
         last = len(self._masks) - 1
-        for i, mask in enumerate(self._masks):
-            outputs = tf.matmul(inputs, self._kernels[i] * mask) + self._biases[i]
+        for i in range(last + 1):
+            outputs = self._product(i, inputs) + self._biases[i]
             if i == 0 and context is not None:
                 outputs += tf.matmul(context, self._context_kernel)
             inputs = outputs if i == last else tf.nn.relu(outputs)
-        return tf.split(inputs, self.parameters, axis=-1)
+        first = self._first_units[-1]
+        halves = (inputs[..., :first], inputs[..., first:])
+        parameters = zip(
+            *(tf.split(half, self.parameters, axis=-1) for half in halves), strict=True
+        )
+        return [tf.concat(pair, axis=-1) for pair in parameters]
+
+    def _product(self, index, inputs):
+        """The product of the inputs and the masked kernel, without its zero block."""
+        kernel = self._kernels[index] * self._masks[index]
+        rows, columns = self._first_inputs[index], self._first_units[index]
+        if rows * columns < _WORTH_SPLITTING:
+            return tf.matmul(inputs, kernel)
+        first = tf.matmul(inputs[..., :rows], kernel[:rows, :columns])
+        return tf.concat([first, tf.matmul(inputs, kernel[:, columns:])], axis=-1)
 
     def get_config(self):
         return super().get_config() | {

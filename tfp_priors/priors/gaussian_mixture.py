@@ -1,5 +1,7 @@
 """A mixture of Gaussians as a prior."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -85,21 +87,54 @@ class GaussianMixturePrior(Prior):
         diagonals = np.diagonal(factors, axis1=-2, axis2=-1) - self.scale_floor
         return tfp.math.softplus_inverse(diagonals)
 
-    def standard_distribution(self, context=None, temperature=1.0):
-        logits, means = tf.identity(self._logits), tf.identity(self._means)
-        if context is not None:
-            sizes = [self.components, self.latent_size]
-            moved, shift = tf.split(self._shift(context), sizes, axis=-1)
-            logits = logits + moved  # [B, K]
-            means = means + shift[:, None]  # [B, K, D]
-        temperature = tf.cast(temperature, tf.float32)
+    def _weights_and_shift(self, context):
+        """Logits `[..., components]` and shifts of all means `[..., latent_size]`."""
+        logits = tf.identity(self._logits)
+        if context is None:
+            return logits, tf.zeros([self.latent_size])
+        sizes = [self.components, self.latent_size]
+        moved, shift = tf.split(self._shift(context), sizes, axis=-1)
+        return logits + moved, shift
+
+    def _scales(self):
+        """Cholesky factors `[k, d, d]`, or standard deviations `[k, d]`."""
+        raw = tf.identity(self._raw_scales)
         if self.covariance == "full":
-            factors = self._scale_bijector().forward(tf.identity(self._raw_scales))
-            components = tfd.MultivariateNormalTriL(means, temperature * factors)
+            return self._scale_bijector().forward(raw)
+        return self.scale_floor + tf.nn.softplus(raw)
+
+    def standard_distribution(self, context=None, temperature=1.0):
+        logits, shift = self._weights_and_shift(context)
+        means = self._means + shift[..., None, :]
+        scales = tf.cast(temperature, tf.float32) * self._scales()
+        if self.covariance == "full":
+            components = tfd.MultivariateNormalTriL(means, scales)
         else:
-            scales = self.scale_floor + tf.nn.softplus(tf.identity(self._raw_scales))
-            components = tfd.MultivariateNormalDiag(means, temperature * scales)
+            components = tfd.MultivariateNormalDiag(means, scales)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def log_prob(self, z, context=None):
+        # TFP solves a triangular system per code and component. One inverse per
+        # component turns all of them into a single matrix product.
+        logits, shift = self._weights_and_shift(self.checked(context))
+        standard = self.standardized(z) - shift  # [B, D]
+        scales = self._scales()
+        if self.covariance == "full":
+            eye = tf.eye(self.latent_size, batch_shape=[self.components])
+            inverses = tf.linalg.triangular_solve(scales, eye)  # [K, D, D]
+            stacked = tf.reshape(inverses, [-1, self.latent_size])
+            white = tf.matmul(standard, stacked, transpose_b=True)
+            white = tf.reshape(white, [-1, self.components, self.latent_size])
+            white -= tf.linalg.matvec(inverses, tf.identity(self._means))
+            diagonals = tf.linalg.diag_part(scales)
+        else:
+            white = (standard[:, None] - self._means) / scales
+            diagonals = scales
+        log_normals = -0.5 * tf.reduce_sum(
+            tf.square(white) + math.log(2.0 * math.pi), axis=-1
+        ) - tf.reduce_sum(tf.math.log(diagonals), axis=-1)
+        log_joint = tf.nn.log_softmax(logits) + log_normals  # [B, K]
+        return tf.reduce_logsumexp(log_joint, axis=-1) + self.standardization_log_det()
 
     def fit(self, codes, iterations, seed):
         """Fits the mixture by scikit-learn's expectation maximisation."""

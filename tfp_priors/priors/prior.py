@@ -161,6 +161,13 @@ class Prior(keras.layers.Layer):
             return tf.identity(z)
         return self._standardization.bijector().forward(z)
 
+    def standardization_log_det(self):
+        """log |d standard code / d code|, a scalar; 0 without standardisation."""
+        if self._standardization is None:
+            return tf.zeros([])
+        zero = tf.zeros([self.latent_size])
+        return self._standardization.bijector().inverse_log_det_jacobian(zero, 1)
+
     def update_statistics(self, z) -> None:
         """Tells the prior of a batch of codes `[batch, latent_size]` in training."""
         if self._standardization is not None:

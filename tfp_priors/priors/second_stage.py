@@ -64,8 +64,7 @@ class SecondStageVAEPrior(Prior):
     def nll(self, z, beta, seed=None, context=None):
         """-E_q[log p(z|z0)] + KL[q(z0|z) || N(0, I)], at one draw of z0."""
         context = self.checked(context)
-        z = scale_gradient(z, beta)
-        standard = self.standardized(z)
+        standard = self.standardized(scale_gradient(z, beta))
         outputs = self._encoder(with_context(standard, context))
         mean, raw_scale = tf.split(outputs, 2, axis=-1)
         q = tfd.MultivariateNormalDiag(mean, 1e-3 + tf.nn.softplus(raw_scale))
@@ -77,10 +76,7 @@ class SecondStageVAEPrior(Prior):
         per_dimension = error / gamma + tf.math.log(2.0 * math.pi * gamma)
         base = tfd.MultivariateNormalDiag(tf.zeros_like(mean), tf.ones_like(mean))
         bound = 0.5 * tf.reduce_sum(per_dimension, axis=-1) + tfd.kl_divergence(q, base)
-        if self._standardization is None:
-            return bound
-        affine = self._standardization.bijector()
-        return bound - affine.inverse_log_det_jacobian(z, event_ndims=1)
+        return bound - self.standardization_log_det()
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         seeds = tf.random.experimental.stateless_split(seed, 2)

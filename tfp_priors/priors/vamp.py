@@ -88,11 +88,7 @@ class VampPrior(Prior):
         del seed
         mixture = self._mixture(self.checked(context), 1.0, beta)
         standard = self.standardized(scale_gradient(z, beta))
-        log_det = 0.0
-        if self._standardization is not None:
-            affine = self._standardization.bijector()
-            log_det = affine.inverse_log_det_jacobian(z, event_ndims=1)
-        return -mixture.log_prob(standard) - log_det
+        return -mixture.log_prob(standard) - self.standardization_log_det()
 
     def _mixture(self, context, temperature, beta):
         encoder, posterior = self._parts()
