@@ -8,6 +8,7 @@ import difflib
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -178,6 +179,7 @@ def train(
     begun = bool(training.Checkpoints(run_dir / "checkpoints").steps())
     if _is_post_hoc() and autoencoder is None and not begun:
         autoencoder = run_dir / "autoencoder"
+        print(f"The autoencoder first, in {autoencoder}:", file=sys.stderr)
         params = [*gin_params, "train.post_hoc = None"]
         try:
             first = train(autoencoder, gin_files, params, data_dir)
@@ -187,6 +189,7 @@ def train(
             raise
         if not first.finished:
             return first
+        print(f"Its prior, in {run_dir}:", file=sys.stderr)
     initialize = None
     if autoencoder is not None and not begun:
         initialize = _weights_of(autoencoder)

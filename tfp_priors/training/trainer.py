@@ -156,15 +156,18 @@ class Trainer:
             progress = callbacks.Progress(
                 self.steps, self.batch_size, start, self.scalars_every
             )
-            with callbacks.stop_on_signal(model):
-                model.fit(
-                    _without_sharding(batches),
-                    steps_per_epoch=self.steps - start,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[guard, progress, summaries, writer],
-                )
+            self._fit(model, batches, start, [guard, progress, summaries, writer])
             return TrainingResult(model, start, writer.step, writer.step >= self.steps)
+
+    def _fit(self, model, batches, start, callback_list):
+        with callbacks.stop_on_signal(model):
+            model.fit(
+                _without_sharding(batches),
+                steps_per_epoch=self.steps - start,
+                shuffle=False,
+                verbose=0,
+                callbacks=callback_list,
+            )
 
     def compiled_model(self) -> LatentVariableModel:
         """The model in its strategy's scope, with new weights and optimizers."""
