@@ -47,7 +47,10 @@ ITEMS = {
     "mixture.sample": ("torch",),
     "normal.log_prob": ("torch",),
     "normal.sample": ("torch",),
+    "vamp.log_prob": (),
+    "vamp.sample": (),
     "generator.sample": (),
+    "second_stage.sample": (),
 }
 # As many passes as dimensions.
 SLOW = ("maf.sample", "iaf.log_prob")
@@ -86,6 +89,21 @@ def serve(build, versions):
         print(json.dumps(_timed(calls[key], request["seconds"])), flush=True)
 
 
+def _vamp():
+    """A VampPrior of 500 pseudo-inputs at MNIST's shape."""
+    from tfp_priors import networks
+    from tfp_priors import posteriors
+    from tfp_priors import priors
+
+    encoder = networks.InfoGANEncoder((28, 28, 1))
+    posterior = posteriors.NormalPosterior(LATENT_SIZE)
+    encoder.build()
+    posterior.build((None, 1024))
+    prior = priors.VampPrior(LATENT_SIZE, (28, 28, 1))
+    prior.connect(encoder, posterior)
+    return prior
+
+
 def _ours(args):
     import keras
     import tensorflow as tf
@@ -103,7 +121,9 @@ def _ours(args):
         "spline": priors.SplinePrior(LATENT_SIZE, **splines, hidden_sizes=HIDDEN_SIZES),
         "mixture": priors.GaussianMixturePrior(LATENT_SIZE, COMPONENTS),
         "normal": priors.StandardNormalPrior(LATENT_SIZE),
+        "vamp": _vamp(),
         "generator": priors.GeneratorPrior(LATENT_SIZE),
+        "second_stage": priors.SecondStageVAEPrior(LATENT_SIZE),
     }
     z = tf.random.normal([BATCH_SIZE, LATENT_SIZE])
     seed = tf.constant([0, 1])
