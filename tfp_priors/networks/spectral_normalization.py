@@ -9,7 +9,7 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     The value is found by one step of power iteration per call in training, and the
     gradient passes through the division. Keras' layer of this name overwrites the
-    kernel during the call instead, which replicas cannot do.
+    kernel during the call instead: a projection, without that gradient.
 
     Args:
       layer: a layer with a `kernel`, such as Dense, Conv2D or Conv2DTranspose. The
