@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tfp_priors.evaluation.latent_match import sliced_wasserstein
 from tfp_priors.evaluation.latent_match import two_sample_accuracy
 
 
@@ -33,3 +34,18 @@ def test_mlp_sees_what_moments_do_not():
 def test_unknown_classifier():
     with pytest.raises(ValueError, match="'quadratic' or 'mlp'"):
         two_sample_accuracy(np.zeros((9, 2)), np.zeros((9, 2)), "svm")
+
+
+def test_sliced_wasserstein_of_a_shift():
+    # A shift by v costs |v cos(angle)|, on average 2 |v| / pi in two dimensions; the
+    # mean over 4,000 random directions has a standard error of 0.005 |v|.
+    z = np.random.RandomState(0).randn(500, 2)
+    distance = sliced_wasserstein(z, z + [3.0, 0.0], directions=4000)
+    np.testing.assert_allclose(distance, 6 / np.pi, atol=0.06)
+    assert sliced_wasserstein(z, np.flip(z, axis=0)) < 1e-12
+
+
+def test_sliced_wasserstein_against_scipy():
+    a, b = np.random.RandomState(0).randn(2, 300, 1)
+    expected = scipy.stats.wasserstein_distance(a[:, 0], b[:, 0])
+    np.testing.assert_allclose(sliced_wasserstein(a, b), expected, rtol=1e-6)

@@ -10,6 +10,7 @@ from tfp_priors import divergences
 from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
+from tfp_priors.evaluation.latent_match import sliced_wasserstein
 from tfp_priors.training import PostHoc
 
 _RADIUS, _SCALE = 2.0, 0.4
@@ -26,21 +27,6 @@ def ring(n, seed):
 def log_density(z):
     normals = [scipy.stats.multivariate_normal(m, _SCALE**2) for m in _MEANS]
     return np.log(np.mean([normal.pdf(z) for normal in normals], axis=0))
-
-
-def sliced_wasserstein(a, b, directions=64):
-    """The 1-Wasserstein distance, averaged over directions (Bonneel et al. 2015)."""
-    angles = np.pi * np.arange(directions) / directions
-    axes = np.stack([np.cos(angles), np.sin(angles)])
-    return np.mean(np.abs(np.sort(a @ axes, axis=0) - np.sort(b @ axes, axis=0)))
-
-
-def test_sliced_wasserstein_of_a_shift():
-    # A shift by v costs |v cos(angle)|, on average 2 |v| / pi.
-    z = ring(4000, 0)
-    np.testing.assert_allclose(
-        sliced_wasserstein(z, z + [1.0, 0.0]), 2 / np.pi, rtol=1e-3
-    )
 
 
 def critic(**kwargs):

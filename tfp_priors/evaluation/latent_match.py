@@ -1,4 +1,4 @@
-"""How well a prior matches the codes: classifier two-sample tests."""
+"""How well a prior matches the codes: two-sample tests and distances."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -53,3 +53,26 @@ def two_sample_accuracy(
     test = np.concatenate([first[half:], second[half:]])
     model.fit(train, np.repeat([0, 1], half))
     return float(model.score(test, np.repeat([0, 1], n - half)))
+
+
+def sliced_wasserstein(
+    codes: np.ndarray, prior_codes: np.ndarray, directions: int = 64, seed: int = 0
+) -> float:
+    """The 1-Wasserstein distance averaged over directions (Bonneel et al. 2015).
+
+    The larger sample is cut to the size of the smaller one.
+
+    Args:
+      codes: codes of images, `[n, latent_size]`.
+      prior_codes: draws from the prior, `[m, latent_size]`.
+      directions: random directions.
+      seed: of the directions.
+
+    Returns:
+      The distance, in units of the code.
+    """
+    axes = np.random.RandomState(seed).randn(codes.shape[1], directions)
+    axes /= np.linalg.norm(axes, axis=0)
+    n = min(len(codes), len(prior_codes))
+    first, second = (np.sort(z[:n] @ axes, axis=0) for z in (codes, prior_codes))
+    return float(np.mean(np.abs(first - second)))
