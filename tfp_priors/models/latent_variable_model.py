@@ -222,6 +222,26 @@ class LatentVariableModel(GroupedModel):
         """log p(z) under the prior in nats, `[batch]`."""
         return self.prior.log_prob(z)
 
+    def log_importance_weight(self, images, seed):
+        """log p(x|z) p(z) / q(z|x) at one draw z of q(z|x), nats, `[batch]`.
+
+        Args:
+          images: `[batch, height, width, channels]` in [0, 1].
+          seed: int tensor `[2]`, of the draw.
+
+        Raises:
+          UserError: if the prior or the posterior has no density.
+        """
+        if not self.posterior.has_density:
+            raise UserError(
+                f"A {type(self.posterior).__name__} has no density q(z|x): the "
+                "likelihood needs NormalPosterior or another one with noise."
+            )
+        posterior = self.posterior_distribution(images)
+        z = posterior.sample(seed=seed)
+        log_likelihood = self.likelihood.log_prob(images, self.decoder(z))
+        return log_likelihood + self.log_prob(z) - posterior.log_prob(z)
+
     # Training ------------------------------------------------------------------
 
     def beta_at(self, step):
