@@ -135,6 +135,12 @@ class DensityContract(PriorContract):
         z = prior.sample(7, SEED, context=context)
         assert prior.log_prob(z, context).shape == (7,)
 
+    def test_density_is_the_distributions(self, prior_and_context):
+        prior, context = prior_and_context
+        z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
+        expected = prior.distribution(context).log_prob(z)
+        np.testing.assert_allclose(prior.log_prob(z, context), expected, rtol=1e-4)
+
     def test_nll_is_the_negative_density(self, prior_and_context):
         prior, context = prior_and_context
         z = tf.random.stateless_normal([7, self.latent_size], [5, 6])

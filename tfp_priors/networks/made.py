@@ -6,9 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Entries of a block from which two products are quicker than one.
-_WORTH_SPLITTING = 1024
-
 
 class MADE(keras.layers.Layer):
     """A multilayer perceptron whose output i depends on the inputs before i alone.
@@ -43,6 +40,7 @@ class MADE(keras.layers.Layer):
         self.hidden_sizes = tuple(hidden_sizes)
         self.context_size = context_size
         self.zero_output = zero_output
+        self._middle = size // 2
 
     def _degrees(self):
         """For each layer, the number of inputs that a unit may depend on."""
@@ -53,24 +51,19 @@ class MADE(keras.layers.Layer):
             for units in self.hidden_sizes
         ]
         inputs = np.arange(1, self.size + 1)
-        halves = np.split(inputs - 1, [self.size // 2])
+        halves = np.split(inputs - 1, [self._middle + 1])
         outputs = np.concatenate([np.tile(half, self.parameters) for half in halves])
         return [inputs, *hidden, outputs]
 
     def build(self, input_shape=None):
         degrees = self._degrees()
-        pairs = list(zip(degrees[:-1], degrees[1:], strict=True))
         self._masks = [
-            (before[:, None] <= after).astype(np.float32) for before, after in pairs
+            (before[:, None] <= after).astype(np.float32)
+            for before, after in zip(degrees[:-1], degrees[1:], strict=True)
         ]
-        # Degrees ascend from one half of a layer to the other: the first half of the
-        # units sees the first inputs only, and a quarter of the product is saved.
-        self._first_units = [units // 2 for units in self.hidden_sizes]
-        self._first_units.append(self.parameters * (self.size // 2))
-        self._first_inputs = [
-            int(np.sum(before <= max(after[:units], default=-1)))
-            for (before, after), units in zip(pairs, self._first_units, strict=True)
-        ]
+        # Units up to the middle degree come first in each layer. They see nothing of
+        # the others, so a quarter of every product is left out.
+        self._first = [int(np.sum(layer <= self._middle)) for layer in degrees]
         self._kernels, self._biases = [], []
         for i, mask in enumerate(self._masks):
             last = i == len(self._masks) - 1
@@ -96,27 +89,25 @@ class MADE(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, context=None):
+        halves = _split(inputs, self._first[0])
         last = len(self._masks) - 1
         for i in range(last + 1):
-            outputs = self._product(i, inputs) + self._biases[i]
+            added = self._biases[i]
             if i == 0 and context is not None:
-                outputs += tf.matmul(context, self._context_kernel)
-            inputs = outputs if i == last else tf.nn.relu(outputs)
-        first = self._first_units[-1]
-        halves = (inputs[..., :first], inputs[..., first:])
-        parameters = zip(
-            *(tf.split(half, self.parameters, axis=-1) for half in halves), strict=True
-        )
-        return [tf.concat(pair, axis=-1) for pair in parameters]
+                added = added + tf.matmul(context, self._context_kernel)
+            halves = self._layer(i, halves, _split(added, self._first[i + 1]))
+            if i < last:
+                halves = [tf.nn.relu(half) for half in halves]
+        by_half = [tf.split(half, self.parameters, axis=-1) for half in halves]
+        return [tf.concat(pair, axis=-1) for pair in zip(*by_half, strict=True)]
 
-    def _product(self, index, inputs):
-        """The product of the inputs and the masked kernel, without its zero block."""
+    def _layer(self, index, halves, added):
+        """Both halves of a layer's units before the activation."""
         kernel = self._kernels[index] * self._masks[index]
-        rows, columns = self._first_inputs[index], self._first_units[index]
-        if rows * columns < _WORTH_SPLITTING:
-            return tf.matmul(inputs, kernel)
-        first = tf.matmul(inputs[..., :rows], kernel[:rows, :columns])
-        return tf.concat([first, tf.matmul(inputs, kernel[:, columns:])], axis=-1)
+        rows, columns = self._first[index : index + 2]
+        first, second = _split(tf.matmul(halves[0], kernel[:rows]), columns)
+        second += tf.matmul(halves[1], kernel[rows:, columns:])
+        return [first + added[0], second + added[1]]
 
     def get_config(self):
         return super().get_config() | {
@@ -126,3 +117,7 @@ class MADE(keras.layers.Layer):
             "context_size": self.context_size,
             "zero_output": self.zero_output,
         }
+
+
+def _split(x, first):
+    return [x[..., :first], x[..., first:]]

@@ -1,5 +1,8 @@
 """The masked autoregressive flow (Papamakarios et al. 2017) as a prior."""
 
+import tensorflow as tf
+
+from tfp_priors.priors.affine import bounded_log_scale
 from tfp_priors.priors.autoregressive import AutoregressivePrior
 
 
@@ -12,3 +15,18 @@ class MaskedAutoregressivePrior(AutoregressivePrior):
 
     def _flow(self, masked):
         return masked
+
+    def log_prob(self, z, context=None):
+        # TFP asks each conditioner twice, for the inverse and for its determinant;
+        # XLA alone merges the two.
+        context = self.checked(context)
+        z = self.standardized(z)
+        log_det = self.standardization_log_det()
+        for i, conditioner in enumerate(self._conditioners):
+            if i:
+                z = tf.reverse(z, [-1])
+            shift, s = conditioner(z, context)
+            log_scale = bounded_log_scale(s, self.log_scale_bound)
+            z = (z - shift) * tf.exp(-log_scale)
+            log_det -= tf.reduce_sum(log_scale, axis=-1)
+        return self.base_distribution(context).log_prob(z) + log_det
