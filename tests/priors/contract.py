@@ -15,6 +15,8 @@ class PriorContract:
 
     latent_size = 5
     context_size = 3
+    #: Of the weights where draws with and without a context must differ.
+    spread = 0.5
 
     def make(self, latent_size=5, **kwargs):
         """A prior with that many dimensions."""
@@ -68,7 +70,7 @@ class PriorContract:
 
     def test_context_moves_the_draws(self):
         prior, context = self.built(context=True)
-        randomize(prior, seed=5, scale=0.5)
+        randomize(prior, seed=5, scale=self.spread)
         first, second = (
             prior.sample(7, SEED, context=value).numpy()
             for value in (context, context + 3.0)

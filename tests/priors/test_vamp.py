@@ -19,6 +19,7 @@ SHAPE = (8, 8, 1)
 
 class TestVampPrior(DensityContract):
     variables = 1
+    spread = 10.0  # Grey pseudo-inputs have nearly equal posteriors.
 
     def make(self, latent_size=5, **kwargs):
         prior = VampPrior(latent_size, SHAPE, pseudo_inputs=4, **kwargs)

@@ -90,7 +90,27 @@ class VampPrior(Prior):
         standard = self.standardized(scale_gradient(z, beta))
         return -mixture.log_prob(standard) - self.standardization_log_det()
 
-    def _mixture(self, context, temperature, beta):
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        # TFP would draw from every component and keep one.
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        mean, scale = self._means_and_scales(beta=0.0)
+        logits = self._weights(context)
+        rows = logits if context is not None else logits[None]
+        per_row = 1 if context is not None else n
+        which = tf.random.stateless_categorical(rows, per_row, seeds[0])
+        which = tf.reshape(which, [-1])
+        noise = tf.random.stateless_normal([n, self.latent_size], seeds[1])
+        z = tf.gather(mean, which) + temperature * tf.gather(scale, which) * noise
+        return self.standardized(z)
+
+    def _weights(self, context):
+        """Logits of the components, `[pseudo_inputs]` or `[batch, pseudo_inputs]`."""
+        return (
+            tf.zeros([self.pseudo_inputs]) if context is None else self._logits(context)
+        )
+
+    def _means_and_scales(self, beta):
+        """Of q(z|u_k), both `[pseudo_inputs, latent_size]`."""
         encoder, posterior = self._parts()
         with scaled_weights([encoder, posterior], beta):
             features = encoder(self.images(), training=False)
@@ -101,16 +121,17 @@ class VampPrior(Prior):
                 f"{type(posterior).__name__}: choose NormalPosterior or "
                 "FixedScaleNormalPosterior."
             )
-        components = tfd.MultivariateNormalDiag(
-            components.mean(), tf.cast(temperature, tf.float32) * components.stddev()
-        )
+        return components.mean(), components.stddev()
+
+    def _mixture(self, context, temperature, beta):
+        mean, scale = self._means_and_scales(beta)
+        scale *= tf.cast(temperature, tf.float32)
+        components = tfd.MultivariateNormalDiag(mean, scale)
         if self._standardization is not None:
             affine = self._standardization.bijector()
             components = tfd.TransformedDistribution(components, tfb.Invert(affine))
-        logits = tf.zeros([self.pseudo_inputs])
-        if context is not None:
-            logits = self._logits(context)
-        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+        weights = tfd.Categorical(logits=self._weights(context))
+        return tfd.MixtureSameFamily(weights, components)
 
     def get_config(self):
         return super().get_config() | {
