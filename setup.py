@@ -36,12 +36,14 @@ setup(
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",
         "tensorflow-gan>=2.1",
+        "tensorflow-hub",
         "tensorflow-probability>=0.25",
         # TFP imports it; no model here is built with it.
         "tf-keras",
+        "tqdm",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "ruff"],
+        "test": ["prdc", "pytest", "ruff"],
     },
 )

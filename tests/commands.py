@@ -10,6 +10,8 @@ ENVIRONMENT = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
 
 #: Makes a run of seconds out of any configuration.
 TINY = (
+    "ConvFeatures.widths = (2,)",
+    "ConvFeatures.size = 4",
     "InfoGANEncoder.width = 2",
     "InfoGANDecoder.width = 2",
     "RealNVPPrior.couplings = 2",

@@ -14,6 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 ALLOWED = {
     "errors": (),
     "checks": ("errors",),
+    "commit": (),
     "files": ("errors",),
     "data": ("errors", "files"),
     "gradients": (),
@@ -31,10 +32,11 @@ ALLOWED = {
         "divergences",
         "regularizers",
     ),
-    "evaluation": ("errors", "data"),
+    "evaluation": ("errors", "commit", "files", "data"),
     "figures": ("errors", "files"),
     "training": (
         "errors",
+        "commit",
         "files",
         "data",
         "priors",

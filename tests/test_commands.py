@@ -1,6 +1,5 @@
 """The commands, as a user runs them."""
 
-import json
 import re
 import subprocess
 import sys
@@ -140,23 +139,28 @@ def test_sample(trained, tmp_path):
     np.testing.assert_array_equal(grids[0], grids[1])
 
 
-def test_figures_and_evaluate(trained, tmp_path):
+def test_figures(trained, tmp_path):
     folder, _ = trained
-    flags = {"run_dir": folder / "run", "data_dir": folder / "data"}
-    commands.run("figures", out=tmp_path, **flags)
+    commands.run(
+        "figures", out=tmp_path, run_dir=folder / "run", data_dir=folder / "data"
+    )
     assert {p.name for p in tmp_path.iterdir()} == {
         "samples.png",
         "reconstructions.png",
     }
-    printed = commands.run("evaluate", **flags).stdout.splitlines()
-    stored = (folder / "run" / "metrics.jsonl").read_text().splitlines()
-    assert printed == stored[-2:]
-    for line in printed:
-        assert 0.4 < json.loads(line)["value"] <= 1.0
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "prepare_data", "export", "sample", "figures", "evaluate"]
+    "name",
+    [
+        "train",
+        "prepare_data",
+        "export",
+        "sample",
+        "figures",
+        "evaluate",
+        "convert_lpips",
+    ],
 )
 def test_help_needs_no_tensorflow(name):
     program = (

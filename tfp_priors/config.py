@@ -76,7 +76,9 @@ _CONFIGURABLES = {
         keras.optimizers.schedules.CosineDecay,
         likelihoods.BernoulliLikelihood,
         likelihoods.NormalLikelihood,
+        models.Classifier,
         models.LatentVariableModel,
+        networks.ConvFeatures,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
         networks.MLP,
@@ -124,6 +126,12 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
     Raises:
       UserError: if a file, a name or a required value is missing.
     """
+    _read_config(gin_files, gin_params)
+    _check_complete(["train", "load_dataset"])
+    return gin.config_str()
+
+
+def _read_config(gin_files, gin_params):
     gin.clear_config()
     for path in gin_files:
         if not Path(path).is_file():
@@ -135,17 +143,17 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
     for binding in gin_params:
         with _explained(f"{binding!r}"):
             gin.parse_config(binding)
-    missing = list(dict.fromkeys(_missing_values("train")))
-    missing += [
-        f"load_dataset.{name}"
-        for name in _unbound("load_dataset", gin.get_bindings("load_dataset"))
-    ]
+
+
+def _check_complete(selectors):
+    """Raises: UserError: if what they refer to lacks a value."""
+    missing = [name for selector in selectors for name in _missing_values(selector)]
     if missing:
         raise UserError(
-            f"No value for {', '.join(missing)}: set it in a gin file, or with "
-            f'--gin_param="{missing[0]} = ..."; gin/*.gin are complete examples.'
+            f"No value for {', '.join(dict.fromkeys(missing))}: set it in a gin file, "
+            f'or with --gin_param="{missing[0]} = ..."; gin/*.gin are complete '
+            "examples."
         )
-    return gin.config_str()
 
 
 def train(
@@ -241,17 +249,33 @@ class Run(NamedTuple):
     Attributes:
       model: with the weights of the newest good checkpoint.
       load_dataset: maps a split's name to the run's `ImageDataset`.
+      dataset: the name of its data set.
+      step: of the checkpoint.
+      identity: the checksum of the weights.
     """
 
-    model: models.LatentVariableModel
+    model: models.GroupedModel
     load_dataset: Callable[[str], data.ImageDataset]
+    dataset: str
+    step: int
+    identity: str
 
 
-def load_run(run_dir: str | Path, data_dir: str | None = None) -> Run:
+def load_run(
+    run_dir: str | Path,
+    data_dir: str | None = None,
+    kind: type[models.GroupedModel] = models.LatentVariableModel,
+) -> Run:
     """Builds the model of a run and loads its newest good checkpoint.
 
+    Args:
+      run_dir: folder of the run.
+      data_dir: folder of prepared data, or None.
+      kind: class that the model must have.
+
     Raises:
-      UserError: if run_dir has no configuration or no checkpoint.
+      UserError: if run_dir has no configuration or no checkpoint, or its model is of
+        another kind.
     """
     path = Path(run_dir) / _CONFIG_FILE
     if not path.is_file():
@@ -261,13 +285,41 @@ def load_run(run_dir: str | Path, data_dir: str | None = None) -> Run:
         )
     parse([str(path)])
     model = _Trainer().make_model()
-    if not training.Checkpoints(Path(run_dir) / "checkpoints").restore(model):
+    if not isinstance(model, kind):
+        raise UserError(
+            f"{run_dir} is a run of a {type(model).__name__}: expected one of a "
+            f"{kind.__name__}."
+        )
+    checkpoints = training.Checkpoints(Path(run_dir) / "checkpoints")
+    step = checkpoints.restore(model)
+    if not step:
         raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
+    dataset, load = _dataset_of_config(data_dir)
+    return Run(model, load, dataset, step, checkpoints.checksum(step))
 
-    def load_dataset(split):
-        return _load_dataset(split=split, data_dir=data_dir)
 
-    return Run(model, load_dataset)
+def dataset_of(
+    gin_file: str, gin_params: Sequence[str] = (), data_dir: str | None = None
+) -> tuple[str, Callable[[str], data.ImageDataset]]:
+    """The name and the loader of the data set that a gin file describes.
+
+    Raises:
+      UserError: as `parse`.
+    """
+    _read_config([gin_file], gin_params)
+    _check_complete(["load_dataset"])
+    return _dataset_of_config(data_dir)
+
+
+def _dataset_of_config(data_dir):
+    """The name and the loader of the current configuration's data set."""
+    bindings = dict(gin.get_bindings("load_dataset"))
+
+    def load(split):
+        # With today's bindings: another configuration may be parsed before the call.
+        return data.load_dataset(**(bindings | {"split": split, "data_dir": data_dir}))
+
+    return bindings["name"], load
 
 
 def _check_same_config(run_dir, config):

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import scipy.spatial
 import scipy.stats
 
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation import latent_match
+from tfp_priors.evaluation.latent_match import mmd
 from tfp_priors.evaluation.latent_match import sliced_wasserstein
 from tfp_priors.evaluation.latent_match import two_sample_accuracy
 
@@ -49,3 +53,103 @@ def test_sliced_wasserstein_against_scipy():
     a, b = np.random.RandomState(0).randn(2, 300, 1)
     expected = scipy.stats.wasserstein_distance(a[:, 0], b[:, 0])
     np.testing.assert_allclose(sliced_wasserstein(a, b), expected, rtol=1e-6)
+
+
+def mmd_by_loops(x, y, pool):
+    """The value and the standard error, pair by pair."""
+    median = np.median(scipy.spatial.distance.pdist(pool))
+
+    def mean_kernel(point, others):
+        squares = [np.sum((point - other) ** 2) / median**2 for other in others]
+        scales = (1 / 4, 1 / 2, 1, 2, 4)
+        return np.mean([[np.exp(-d / (2 * s**2)) for s in scales] for d in squares]) * 5
+
+    value, variance = 0.0, 0.0
+    for own, others in ((x, y), (y, x)):
+        shares = [
+            mean_kernel(point, np.delete(own, i, axis=0)) - mean_kernel(point, others)
+            for i, point in enumerate(own)
+        ]
+        value += np.mean(shares)
+        variance += 4 * np.var(shares, ddof=1) / len(own)
+    return value, np.sqrt(variance)
+
+
+def test_mmd_against_a_double_loop():
+    random = np.random.RandomState(0)
+    x, y = random.randn(14, 3), random.randn(7, 3) + 1.0
+    # The median is over as many codes as draws, evenly spaced.
+    pool = np.concatenate([x[[0, 2, 4, 6, 8, 10, 13]], y])
+    np.testing.assert_allclose(mmd(x, y), mmd_by_loops(x, y, pool), rtol=1e-10)
+    np.testing.assert_allclose(mmd(y, x), mmd(x, y), rtol=1e-10)
+
+
+def test_mmd_of_equal_distributions_is_noise():
+    random = np.random.RandomState(0)
+    estimate = mmd(random.randn(900, 4), random.randn(700, 4))
+    assert abs(estimate.value) < 4 * estimate.standard_error
+    shifted = mmd(random.randn(900, 4), random.randn(700, 4) + [0.7, 0, 0, 0])
+    assert shifted.value > 6 * shifted.standard_error
+
+
+def test_mmd_of_normals_in_closed_form():
+    # E k(x, y) for x - y ~ N(m, 2) and bandwidth s: s / sqrt(s^2 + 2)
+    # exp(-m^2 / (2 (s^2 + 2))).
+    random = np.random.RandomState(0)
+    x, y = random.randn(1000, 1), random.randn(1000, 1) + 1.5
+    pool = np.concatenate([x, y])
+    s = np.median(scipy.spatial.distance.pdist(pool)) * 2.0 ** np.arange(-2, 3)
+    expected = np.sum(
+        2 * s / np.sqrt(s**2 + 2) * (1 - np.exp(-(1.5**2) / (2 * (s**2 + 2))))
+    )
+    estimate = mmd(x, y)
+    assert abs(estimate.value - expected) < 4 * estimate.standard_error
+    assert estimate.standard_error < 0.1 * expected
+
+
+def test_mmd_and_its_error_over_repetitions():
+    random = np.random.RandomState(0)
+    ratios = {}
+    for shift in (0.0, 2.0):
+        values, errors = np.transpose(
+            [mmd(random.randn(40, 2), random.randn(60, 2) + shift) for _ in range(200)]
+        )
+        ratios[shift] = np.sqrt(np.mean(errors**2)) / np.std(values)
+        if shift == 0.0:
+            # Unbiased: some estimates are negative, and their mean is 0.
+            assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(200)
+            assert min(values) < 0
+    # The deviation of 200 values has a standard error of 5 %, of the skewed null more.
+    np.testing.assert_allclose(ratios[0.0], np.sqrt(2), rtol=0.2)
+    np.testing.assert_allclose(ratios[2.0], 1.0, rtol=0.2)
+
+
+def test_mmd_has_no_scale_and_no_place():
+    random = np.random.RandomState(0)
+    x, y = random.randn(300, 3), random.randn(200, 3) + 0.3
+    expected = mmd(x, y)
+    for scale, place in ((1e-3, 0.0), (1e3, 0.0), (1.0, 50.0)):
+        received = mmd(scale * x + place, scale * y + place)
+        np.testing.assert_allclose(received, expected, rtol=1e-7)
+
+
+def test_mmd_in_blocks_equals_mmd_at_once(monkeypatch):
+    random = np.random.RandomState(0)
+    x, y = random.randn(300, 2), random.randn(200, 2) + 0.3
+    whole = mmd(x, y)
+    # 1 / 64 MiB are 2,048 distances: ten rows of 200.
+    monkeypatch.setattr(latent_match, "_BLOCK_MIB", 1 / 64)
+    np.testing.assert_allclose(mmd(x, y), whole, rtol=1e-10)
+
+
+def test_mmd_of_bad_input():
+    x, y = np.random.RandomState(0).randn(2, 10, 3)
+    with pytest.raises(UserError, match="at least 2 codes and 2 draws .* 10 and 1"):
+        mmd(x, y[:1])
+    with pytest.raises(UserError, match="codes, prior_codes must have rows of one"):
+        mmd(x, y[:, :2])
+    with pytest.raises(UserError, match="prior_codes must be finite, received 1 NaN"):
+        mmd(x, np.where(y == y[0, 0], np.nan, y))
+    for collapsed in (np.zeros((10, 3)), np.full((10, 3), 0.1)):
+        with pytest.raises(UserError, match="codes that differ, .* a collapsed"):
+            mmd(collapsed, collapsed)

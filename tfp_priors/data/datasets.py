@@ -70,7 +70,8 @@ class ImageDataset:
     """
 
     def __init__(self, images, features, image_shape, decode=None):
-        self._images = images
+        with tf.device("CPU"):
+            self._images = tf.constant(images)
         self.features = features
         self.image_shape = tuple(image_shape)
         self._decode = decode
@@ -78,7 +79,7 @@ class ImageDataset:
     @property
     def size(self) -> int:
         """Number of images."""
-        return len(self._images)
+        return self._images.shape[0]
 
     def training_batches(
         self, batch_size: int, seed: int, start_step: int = 0
@@ -116,16 +117,20 @@ class ImageDataset:
         batches = self.batches(batch_size)
         return np.concatenate([compiled(batch["image"]).numpy() for batch in batches])
 
+    def gather(self, indices) -> dict[str, np.ndarray]:
+        """The examples with these numbers, as one batch of arrays."""
+        dataset = self._gather(tf.data.Dataset.from_tensors(np.asarray(indices)))
+        return next(dataset.as_numpy_iterator())
+
     def take(self, n: int) -> dict[str, np.ndarray]:
         """The first n examples (all, if there are fewer) as one batch of arrays."""
         return next(self.batches(min(n, self.size)).as_numpy_iterator())
 
     def _gather(self, indices):
-        images = tf.constant(self._images)
         features = {name: tf.constant(value) for name, value in self.features.items()}
 
         def batch(index):
-            image = tf.gather(images, index)
+            image = tf.gather(self._images, index)
             if self._decode is not None:
                 image = self._decode(image)
             image = tf.ensure_shape(image, [None, *self.image_shape])

@@ -6,6 +6,9 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.neighbours import comparable_rows
+
 
 class PrecisionRecall(NamedTuple):
     """Fidelity and diversity of samples.
@@ -25,19 +28,29 @@ class PrecisionRecall(NamedTuple):
     coverage: float
 
 
-def precision_recall(real: np.ndarray, samples: np.ndarray, k: int = 5):
+def precision_recall(
+    real: np.ndarray, samples: np.ndarray, k: int = 5
+) -> PrecisionRecall:
     """Compares samples with real points.
 
-    The k-ball of a point ends at its k-th nearest neighbour of its own kind.
+    The k-ball of a point ends at its k-th nearest neighbour of its own kind, and
+    includes its surface.
 
     Args:
       real: features `[n, size]`, n > k.
       samples: features `[m, size]`, m > k.
       k: neighbours.
 
-    Returns:
-      A `PrecisionRecall`.
+    Raises:
+      UserError: if sizes differ, values are not finite or k is out of range.
     """
+    real, samples = comparable_rows(real=real, samples=samples)
+    if not 1 <= k < min(len(real), len(samples)):
+        raise UserError(
+            "k must be at least 1 and less than the numbers of points, received "
+            f"k = {k}, {len(real)} real points and {len(samples)} samples: choose "
+            "another k or give more points."
+        )
     real_radii, sample_radii = _radii(real, k), _radii(samples, k)
     hits = np.zeros(len(samples))  # real balls around each sample
     recalled = np.zeros(len(real), bool)

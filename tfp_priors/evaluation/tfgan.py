@@ -12,9 +12,18 @@ import types
 from pathlib import Path
 
 
-@functools.cache
 def classifier_metrics() -> types.ModuleType:
     """The module `tensorflow_gan.python.eval.classifier_metrics`."""
+    return _evaluation_module("classifier_metrics")
+
+
+def inception_metrics() -> types.ModuleType:
+    """The module `tensorflow_gan.python.eval.inception_metrics`."""
+    return _evaluation_module("inception_metrics")
+
+
+@functools.cache
+def _evaluation_module(module):
     spec = importlib.util.find_spec("tensorflow_gan")
     folder = Path(spec.submodule_search_locations[0])
     # Empty parents with the right paths: the true ones import everything.
@@ -27,4 +36,4 @@ def classifier_metrics() -> types.ModuleType:
             package = types.ModuleType(name)
             package.__path__ = [str(folder.joinpath(*name.split(".")[1:]))]
             sys.modules[name] = package
-    return importlib.import_module("tensorflow_gan.python.eval.classifier_metrics")
+    return importlib.import_module(f"tensorflow_gan.python.eval.{module}")

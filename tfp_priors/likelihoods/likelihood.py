@@ -9,6 +9,9 @@ class Likelihood(keras.layers.Layer):
     A subclass defines `log_prob` and `mean`.
     """
 
+    #: 256 if `log_prob` is a density of pixels in [0, 1], 1 if it is a probability.
+    pixel_levels = 1
+
     def build(self, input_shape=None):
         self.built = True
 

@@ -20,6 +20,8 @@ class NormalLikelihood(Likelihood):
         to 0, where the likelihood is infinite.
     """
 
+    pixel_levels = 256
+
     def __init__(
         self,
         gamma: float = 1.0,

@@ -1,18 +1,32 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
 
 
+class Summary(NamedTuple):
+    """What training shows of a model now and then.
+
+    Attributes:
+      scalars: by name.
+      pictures: batches of images by name, shown ten in a row.
+    """
+
+    scalars: dict[str, Any]
+    pictures: dict[str, Any]
+
+
 class GroupedModel(keras.Model):
     """Gives each group of variables an optimizer, and clips each group's gradient.
 
-    A subclass defines `variable_groups` and a `train_step` that ends with
-    `apply_gradients` for each group, and names its metrics with `track`.
+    A subclass defines `variable_groups`, `image_shape` and a `train_step` that ends
+    with `apply_gradients` for each group, and names its metrics with `track`. What
+    training shows of it, it says in `summary_of`, `schedules` and `diagnosis`.
     """
 
     def __init__(self, **kwargs):
@@ -24,6 +38,43 @@ class GroupedModel(keras.Model):
     def variable_groups(self) -> dict[str, list]:
         """The trainable variables by group; a group may be empty."""
         raise NotImplementedError
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        raise NotImplementedError
+
+    def check_data(self, image_shape, features: dict[str, Any]) -> None:
+        """Checks the data that the model is to learn from.
+
+        Args:
+          image_shape: `(height, width, channels)` of its images.
+          features: arrays with a row per image, by name, such as "label".
+
+        Raises:
+          UserError: if the model cannot learn from it.
+        """
+        del features
+        if tuple(image_shape) != tuple(self.image_shape):
+            raise UserError(
+                f"The data has images of shape {tuple(image_shape)}, the networks "
+                f"expect {self.image_shape}: set IMAGE_SHAPE = {tuple(image_shape)}."
+            )
+
+    def summary_of(self, batch) -> Summary:
+        """What TensorBoard shows of the model on a batch of held-out data."""
+        del batch
+        return Summary({}, {})
+
+    def schedules(self, step) -> dict[str, Any]:
+        """Scalars that change with the step by themselves, by name."""
+        del step
+        return {}
+
+    def diagnosis(self, images) -> str:
+        """A few words on the model's outputs, for the message on a bad number."""
+        outputs = self(images).numpy()
+        return describe("outputs", outputs)
 
     def compile(
         self,
@@ -140,6 +191,14 @@ class GroupedModel(keras.Model):
 def fold_in(seed, number):
     """A seed that depends on another one and a number."""
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+
+
+def describe(name: str, values: np.ndarray) -> str:
+    """A few words on the distribution of numbers."""
+    return (
+        f"{name}: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
+        f"largest {np.abs(values).max():.3g}"
+    )
 
 
 def _norm_name(group):

@@ -10,6 +10,8 @@ from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.grouped_model import Summary
+from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
@@ -18,6 +20,10 @@ from tfp_priors.regularizers import Regularizer
 #: Key of the data that holds the parameters of q(z|x) in place of images.
 POSTERIOR = "posterior"
 
+
+# Burda et al. 2016: a latent unit is active if the variance of its posterior mean
+# over the data exceeds this.
+_ACTIVE_VARIANCE = 1e-2
 
 # What is folded into a step's seed for uses other than the posterior's noise.
 _DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
@@ -222,12 +228,24 @@ class LatentVariableModel(GroupedModel):
         """log p(z) under the prior in nats, `[batch]`."""
         return self.prior.log_prob(z)
 
-    def log_importance_weight(self, images, seed):
-        """log p(x|z) p(z) / q(z|x) at one draw z of q(z|x), nats, `[batch]`.
+    def sample_posterior(self, images, seed):
+        """Draws a code of q(z|x) for each image, `[batch, latent_size]`.
+
+        Args:
+          images: `[batch, height, width, channels]` in [0, 1].
+          seed: int tensor `[2]`.
+        """
+        return self.posterior_distribution(images).sample(seed=seed)
+
+    def log_terms(self, images, seed):
+        """log p(x|z), log p(z) and log q(z|x) at one draw z of q(z|x).
 
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
           seed: int tensor `[2]`, of the draw.
+
+        Returns:
+          Three tensors in nats, `[batch]`.
 
         Raises:
           UserError: if the prior or the posterior has no density.
@@ -240,7 +258,7 @@ class LatentVariableModel(GroupedModel):
         posterior = self.posterior_distribution(images)
         z = posterior.sample(seed=seed)
         log_likelihood = self.likelihood.log_prob(images, self.decoder(z))
-        return log_likelihood + self.log_prob(z) - posterior.log_prob(z)
+        return log_likelihood, self.log_prob(z), posterior.log_prob(z)
 
     # Training ------------------------------------------------------------------
 
@@ -325,6 +343,34 @@ class LatentVariableModel(GroupedModel):
         seed = self.step_seed(self.seed, step)
         objective = self.objective(data["image"], self.beta_at(step), seed)
         return self.report({"loss": objective.loss, **objective.metrics})
+
+    # What training shows -------------------------------------------------------
+
+    def schedules(self, step):
+        return {"beta": self.beta_at(step)}
+
+    def summary_of(self, batch):
+        images = batch["image"]
+        z = self.encode(images)
+        scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
+        active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
+        scalars = {
+            "latent/scale_min": tf.reduce_min(scale),
+            "latent/scale_mean": tf.reduce_mean(scale),
+            "latent/scale_max": tf.reduce_max(scale),
+            "latent/active_units": tf.reduce_sum(active),
+        }
+        if self.prior.has_density:
+            scalars["test/prior_nll"] = -tf.reduce_mean(self.log_prob(z))
+        for name, value in self.prior.diagnostics(z).items():
+            scalars[f"prior/{name}"] = value
+        pairs = tf.concat([images[:10], self.decode(z[:10])], axis=0)
+        return Summary(
+            scalars, {"reconstructions": pairs, "samples": self.sample(100, seed=0)}
+        )
+
+    def diagnosis(self, images):
+        return describe("codes", self.encode(images).numpy())
 
 
 def _means(metrics):

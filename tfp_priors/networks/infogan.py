@@ -7,29 +7,16 @@ widths serve every image size whose height and width are multiples of 4.
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.networks.batch_norm import batch_norm
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 _LEAK = 0.2
-_BATCH_NORM_MOMENTUM = 0.9
-_BATCH_NORM_EPSILON = 1e-5
 
 
 def _initializer():
     return keras.initializers.RandomNormal(stddev=0.02)
-
-
-def _batch_norm():
-    # Moments over all replicas make N replicas equal one; on a single one the
-    # plain moments are cheaper and more exact.
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return keras.layers.BatchNormalization(
-        momentum=_BATCH_NORM_MOMENTUM,
-        epsilon=_BATCH_NORM_EPSILON,
-        synchronized=replicas > 1,
-    )
 
 
 def _check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -83,13 +70,13 @@ class InfoGANEncoder(keras.layers.Layer):
                     use_bias=False,
                     kernel_initializer=_initializer(),
                 ),
-                _batch_norm(),
+                batch_norm(),
                 keras.layers.LeakyReLU(_LEAK),
                 keras.layers.Flatten(),
                 keras.layers.Dense(
                     16 * width, use_bias=False, kernel_initializer=_initializer()
                 ),
-                _batch_norm(),
+                batch_norm(),
                 keras.layers.LeakyReLU(_LEAK),
             ],
             name="body",
@@ -157,7 +144,7 @@ class InfoGANDecoder(keras.layers.Layer):
                         16 * width, use_bias=False, kernel_initializer=_initializer()
                     )
                 ),
-                _batch_norm(),
+                batch_norm(),
                 keras.layers.ReLU(),
                 normalized(
                     keras.layers.Dense(
@@ -166,7 +153,7 @@ class InfoGANDecoder(keras.layers.Layer):
                         kernel_initializer=_initializer(),
                     )
                 ),
-                _batch_norm(),
+                batch_norm(),
                 keras.layers.ReLU(),
                 keras.layers.Reshape(grid),
                 normalized(
@@ -179,7 +166,7 @@ class InfoGANDecoder(keras.layers.Layer):
                         kernel_initializer=_initializer(),
                     )
                 ),
-                _batch_norm(),
+                batch_norm(),
                 keras.layers.ReLU(),
                 normalized(
                     keras.layers.Conv2DTranspose(

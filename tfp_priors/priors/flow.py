@@ -22,6 +22,8 @@ class FlowPrior(Prior):
       context_size: see `Prior`; the mean of z0 is a linear function of the context.
     """
 
+    has_base = True
+
     def __init__(
         self,
         latent_size: int,
@@ -64,6 +66,10 @@ class FlowPrior(Prior):
         if bijector is None:
             return base
         return tfd.TransformedDistribution(base, bijector)
+
+    def sample_base(self, n, seed, temperature=1.0, context=None):
+        base = self.base_distribution(self.checked(context), temperature)
+        return base.sample([n] if context is None else [], seed=seed)
 
     def to_base(self, z, context=None):
         bijector = self.bijector(self.checked(context))

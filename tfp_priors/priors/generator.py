@@ -29,6 +29,7 @@ class GeneratorPrior(Prior):
     """
 
     has_density = False
+    has_base = True
 
     def __init__(
         self,
@@ -54,13 +55,17 @@ class GeneratorPrior(Prior):
         self._generator.build((None, self.base_size + self.context_size))
         super().build(input_shape)
 
-    def standard_sample(self, n, seed, temperature=1.0, context=None):
+    def sample_base(self, n, seed, temperature=1.0, context=None):
         shape = [n, self.base_size]
         if self.noise == "normal":
             z0 = tf.random.stateless_normal(shape, seed)
         else:
             z0 = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
-        return self._generator(with_context(temperature * z0, context))
+        return temperature * z0
+
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        z0 = self.sample_base(n, seed, temperature)
+        return self._generator(with_context(z0, context))
 
     def from_base(self, z0, context=None):
         inputs = with_context(z0, self.checked(context))

@@ -31,6 +31,8 @@ class Prior(keras.layers.Layer):
 
     #: Whether `log_prob` is known exactly.
     has_density = True
+    #: Whether codes are `from_base` of draws of `sample_base`.
+    has_base = False
     #: Whether draws have gradients with respect to the prior's variables.
     reparameterized = True
 
@@ -141,6 +143,10 @@ class Prior(keras.layers.Layer):
             f"{type(self).__name__} has no to_base: {self._why_no_base()}. Flow "
             "priors, such as RealNVPPrior, have one."
         )
+
+    def sample_base(self, n, seed, temperature=1.0, context=None):
+        """Draws z0, `[n, base_size]`; `from_base` makes `sample` of the seed of it."""
+        raise UserError(f"{type(self).__name__} has no z0: {self._why_no_base()}.")
 
     def from_base(self, z0, context=None):
         """z0 to z, the inverse of `to_base` where there is one."""

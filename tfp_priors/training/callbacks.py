@@ -9,17 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
 from tfp_priors.training.checkpoints import Checkpoints
-
-# Burda et al. 2016: a latent unit is active if the variance of its posterior mean
-# over the data exceeds this.
-_ACTIVE_VARIANCE = 1e-2
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -45,7 +40,7 @@ class NonFiniteGuard(StepCallback):
     """Stops the training at the first NaN or infinity among the terms.
 
     Args:
-      images: held-out images to describe the codes with, `[n, h, w, c]`.
+      images: held-out images to describe the model's outputs on, `[n, h, w, c]`.
     """
 
     def __init__(self, images, start_step: int = 0):
@@ -58,12 +53,10 @@ class NonFiniteGuard(StepCallback):
             return
         # The loss is a sum: name the terms rather than it.
         terms = [name for name in bad if name != "loss"] or bad
-        z = self.model.encode(self._images).numpy()
         raise NonFiniteError(
-            f"{', '.join(terms)} is not finite at step {step}; codes: mean "
-            f"{z.mean():.3g}, standard deviation {z.std():.3g}, largest "
-            f"{np.abs(z).max():.3g}. The last checkpoint is still good: try a lower "
-            "learning rate, a smaller train.clip_norm, or a prior with "
+            f"{', '.join(terms)} is not finite at step {step}; "
+            f"{self.model.diagnosis(self._images)}. The last checkpoint is still good: "
+            "try a lower learning rate, a smaller train.clip_norm, or a prior with "
             "standardize = True."
         )
 
@@ -122,11 +115,11 @@ class Progress(StepCallback):
 
 
 class Summaries(StepCallback):
-    """TensorBoard events, and PNG files of samples.
+    """TensorBoard events, and PNG files, of what a model tells in `summary_of`.
 
     Args:
       run_dir: events go to `tensorboard/`, pictures to `samples/`.
-      images: held-out images, `[n, h, w, c]`; reconstructed and encoded.
+      batch: held-out data by name, such as "image".
       scalars_every: steps between scalars, which are means over these steps.
       images_every: steps between pictures and latent statistics.
       texts: texts to show by name.
@@ -136,7 +129,7 @@ class Summaries(StepCallback):
     def __init__(
         self,
         run_dir: str | Path,
-        images,
+        batch: dict,
         scalars_every: int = 100,
         images_every: int = 1000,
         texts: dict[str, str] | None = None,
@@ -144,7 +137,7 @@ class Summaries(StepCallback):
     ):
         super().__init__(start_step)
         self._run_dir = Path(run_dir)
-        self._images = tf.convert_to_tensor(images)
+        self._batch = {name: tf.constant(value) for name, value in batch.items()}
         self._scalars_every = scalars_every
         self._images_every = images_every
         self._texts = texts or {}
@@ -159,7 +152,7 @@ class Summaries(StepCallback):
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(str(self._run_dir / "tensorboard"))
-        self._evaluate = tf.function(self._evaluate_model)
+        self._summary = tf.function(lambda: self.model.summary_of(self._batch))
         with self._writer.as_default(step=self.step):
             for name, text in self._texts.items():
                 # Indented, it is code to TensorBoard's Markdown.
@@ -170,7 +163,8 @@ class Summaries(StepCallback):
             with self._writer.as_default(step=step):
                 for name, value in logs.items():
                     tf.summary.scalar(f"train/{name}", value)
-                tf.summary.scalar("train/beta", self.model.beta_at(step))
+                for name, value in self.model.schedules(step).items():
+                    tf.summary.scalar(f"train/{name}", value)
             self.model.reset_metrics()
         if step % self._images_every == 0:
             self._write_pictures(step)
@@ -181,11 +175,10 @@ class Summaries(StepCallback):
         self._writer.close()
 
     def _write_pictures(self, step):
-        scalars, reconstructions, samples = self._evaluate()
-        rows = np.concatenate([self._images[:10], reconstructions[:10]])
+        scalars, pictures = self._summary()
         grids = {
-            "reconstructions": image_grid(rows, columns=10),
-            "samples": image_grid(samples.numpy(), columns=10),
+            name: image_grid(images.numpy(), columns=10)
+            for name, images in pictures.items()
         }
         with self._writer.as_default(step=step):
             for name, value in scalars.items():
@@ -195,22 +188,6 @@ class Summaries(StepCallback):
         self._writer.flush()
         for name, grid in grids.items():
             save_image(grid, self._run_dir / "samples" / f"{name}_{step:08d}.png")
-
-    def _evaluate_model(self):
-        z = self.model.encode(self._images)
-        scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
-        active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
-        scalars = {
-            "latent/scale_min": tf.reduce_min(scale),
-            "latent/scale_mean": tf.reduce_mean(scale),
-            "latent/scale_max": tf.reduce_max(scale),
-            "latent/active_units": tf.reduce_sum(active),
-        }
-        if self.model.prior.has_density:
-            scalars["test/prior_nll"] = -tf.reduce_mean(self.model.log_prob(z))
-        for name, value in self.model.prior.diagnostics(z).items():
-            scalars[f"prior/{name}"] = value
-        return scalars, self.model.decode(z), self.model.sample(100, seed=0)
 
 
 class CheckpointWriter(StepCallback):

@@ -39,6 +39,10 @@ class Checkpoints:
         names = (path.name for path in self.directory.glob("step_*"))
         return sorted(int(name.removeprefix("step_")) for name in names)
 
+    def checksum(self, step: int) -> str:
+        """The SHA-256 of a good checkpoint's weights file."""
+        return json.loads((self._path(step) / _RECORD).read_text())["sha256"]
+
     def save(self, model: GroupedModel, step: int) -> None:
         """Writes the state of a model that is finite at this step."""
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfp_priors import __version__
+from tfp_priors.commit import commit
 from tfp_priors.errors import UserError
 
 _PACKAGES = (
@@ -71,7 +71,7 @@ def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> No
     record = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "commit": _commit(),
+        "commit": commit(),
         "seed": seed,
         "devices": devices,
         "python": platform.python_version(),
@@ -82,21 +82,6 @@ def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> No
     }
     with open(Path(run_dir) / "environment.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
-
-
-def _commit():
-    """The git commit of the source tree, or None if it is not in one."""
-    try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
 
 
 def visible_devices() -> list[str]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
-from tfp_priors.models import LatentVariableModel
+from tfp_priors.models import GroupedModel
 from tfp_priors.training import callbacks
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.post_hoc import PostHoc
@@ -32,7 +32,7 @@ class TrainingResult(NamedTuple):
       finished: whether these are all that were asked for.
     """
 
-    model: LatentVariableModel
+    model: GroupedModel
     start_step: int
     step: int
     finished: bool
@@ -61,7 +61,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Callable[..., LatentVariableModel],
+        model: Callable[..., GroupedModel],
         optimizers: dict[str, Callable[[], keras.optimizers.Optimizer]],
         steps: int,
         batch_size: int = 64,
@@ -95,7 +95,7 @@ class Trainer:
         self.images_every = images_every
         self.checkpoint_every = checkpoint_every
 
-    def make_model(self) -> LatentVariableModel:
+    def make_model(self) -> GroupedModel:
         """The model that `train` trains, with new weights and not compiled."""
         model = self.model(seed=self.seed)
         return model if self.post_hoc is None else self.post_hoc.model(model)
@@ -105,7 +105,7 @@ class Trainer:
         run_dir: str | Path,
         load_dataset: Callable[..., ImageDataset],
         records: Callable[[], dict[str, str]] = dict,
-        initialize: Callable[[LatentVariableModel], None] | None = None,
+        initialize: Callable[[GroupedModel], None] | None = None,
     ) -> TrainingResult:
         """Trains until `steps` steps are done; resumes if run_dir has a checkpoint.
 
@@ -129,7 +129,7 @@ class Trainer:
             training, held_out = (
                 load_dataset(split=split) for split in ("train", "test")
             )
-            _check_shapes(training, model)
+            model.check_data(training.image_shape, training.features)
             checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
             start = checkpoints.restore(model)
             if start >= self.steps:
@@ -141,9 +141,9 @@ class Trainer:
             for name, text in texts.items():
                 write_text(Path(run_dir) / name, text)
             record_environment(run_dir, self.seed, visible_devices())
-            images = held_out.take(_HELD_OUT_IMAGES)["image"]
+            batch = held_out.take(_HELD_OUT_IMAGES)
             summaries = callbacks.Summaries(
-                run_dir, images, self.scalars_every, self.images_every, texts, start
+                run_dir, batch, self.scalars_every, self.images_every, texts, start
             )
             if batches is None:
                 checkpoints.save(model, self.steps)
@@ -152,7 +152,7 @@ class Trainer:
             writer = callbacks.CheckpointWriter(
                 checkpoints, self.checkpoint_every, start
             )
-            guard = callbacks.NonFiniteGuard(images, start)
+            guard = callbacks.NonFiniteGuard(batch["image"], start)
             progress = callbacks.Progress(
                 self.steps, self.batch_size, start, self.scalars_every
             )
@@ -169,7 +169,7 @@ class Trainer:
                 callbacks=callback_list,
             )
 
-    def compiled_model(self) -> LatentVariableModel:
+    def compiled_model(self) -> GroupedModel:
         """The model in its strategy's scope, with new weights and optimizers."""
         scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
@@ -197,14 +197,6 @@ class Trainer:
         if start == 0 and self.post_hoc.fit(model, parameters, self.seed):
             return None
         return self.post_hoc.training_batches(parameters, self.seed, start)
-
-
-def _check_shapes(dataset, model):
-    if dataset.image_shape != model.image_shape:
-        raise UserError(
-            f"The data has images of shape {dataset.image_shape}, the networks expect "
-            f"{model.image_shape}: set IMAGE_SHAPE = {dataset.image_shape}."
-        )
 
 
 def _without_sharding(dataset):

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.activations import Activator
+from tfp_priors.evaluation.activations import Extractor
+from tfp_priors.evaluation.activations import mirrored
+from tfp_priors.evaluation.images import Images
+from tfp_priors.evaluation.images import from_array
+
+ARRAY = np.random.RandomState(0).randint(0, 256, (2300, 2, 2, 1)).astype(np.uint8)
+
+
+def function(images):
+    flat = tf.cast(tf.reshape(images, [-1, 4]), tf.float32)
+    return flat, flat[:, :3] - 1.0
+
+
+def extractor(identity="a", **kwargs):
+    return Extractor("classifier", identity, function, batch_size=300, **kwargs)
+
+
+def test_activations_are_those_of_each_image():
+    features, logits = Activator(extractor()).activations(from_array(ARRAY))
+    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+    np.testing.assert_array_equal(logits, ARRAY.reshape(-1, 4)[:, :3] - 1.0)
+
+
+def counted(images):
+    """The images, and a list of the chunks that were read."""
+    reads = []
+
+    def read(start, stop):
+        reads.append(start)
+        return images.chunk(start, stop)
+
+    return Images(images.size, read, images.identity), reads
+
+
+def test_interrupted_work_goes_on(tmp_path):
+    images, reads = counted(from_array(ARRAY))
+    chunks = Activator(extractor()).chunks(images, tmp_path)
+    next(chunks)
+    next(chunks)
+    chunks.close()
+    assert reads == [0, 1000]
+    images, reads = counted(from_array(ARRAY))
+    features, _ = Activator(extractor()).activations(images, tmp_path)
+    assert reads == [2000]
+    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+
+
+def test_a_damaged_or_missing_file_is_computed_again(tmp_path):
+    Activator(extractor()).activations(from_array(ARRAY), tmp_path)
+    first, second, _ = sorted(tmp_path.rglob("*.npz"))
+    first.write_bytes(first.read_bytes()[:100])
+    second.unlink()
+    images, reads = counted(from_array(ARRAY))
+    features, _ = Activator(extractor()).activations(images, tmp_path)
+    assert reads == [0, 1000]
+    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+
+
+def test_other_images_or_weights_share_nothing(tmp_path):
+    Activator(extractor()).activations(from_array(ARRAY), tmp_path)
+    other = ARRAY.copy()
+    other[5, 0, 0, 0] ^= 1
+    for weights, array in (("a", other), ("b", ARRAY)):
+        images, reads = counted(from_array(array))
+        Activator(extractor(weights)).activations(images, tmp_path)
+        assert reads == [0, 1000, 2000]
+
+
+def test_pickles_are_not_read(tmp_path):
+    Activator(extractor()).activations(from_array(ARRAY[:10]), tmp_path)
+    (path,) = tmp_path.rglob("*.npz")
+    np.savez(path, features=np.array([{}], object), logits=np.array([{}], object))
+    features, _ = Activator(extractor()).activations(from_array(ARRAY[:10]), tmp_path)
+    np.testing.assert_array_equal(features, ARRAY[:10].reshape(-1, 4))
+
+
+def test_images_that_do_not_fit():
+    activator = Activator(extractor(image_shape=(8, 8, 3)))
+    with pytest.raises(UserError, match="expects images of shape \\(8, 8, 3\\)"):
+        activator.activations(from_array(ARRAY))
+
+
+@pytest.mark.parametrize("n", [1, 7, 8])
+def test_two_devices_equal_one(n):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        weights = tf.Variable(tf.random.stateless_normal([4, 2], [1, 2]))
+
+    def apply(images):
+        return tf.cast(tf.reshape(images, [-1, 4]), tf.float32) @ weights, images
+
+    one, two = mirrored(apply)(ARRAY[:n]), mirrored(apply, strategy)(ARRAY[:n])
+    np.testing.assert_allclose(two[0], one[0], rtol=1e-5)
+    np.testing.assert_array_equal(two[1], ARRAY[:n])

@@ -1,0 +1,278 @@
+"""Metrics by name, on a world of four-pixel images whose scores NumPy can tell."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import tensorflow as tf
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation import protocols
+from tfp_priors.evaluation.activations import Extractor
+from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.feature_metrics import classifier_score
+from tfp_priors.evaluation.images import from_sampler
+from tfp_priors.evaluation.precision_recall import precision_recall
+from tfp_priors.evaluation.subject import Subject
+
+SHAPE = (2, 2, 1)
+
+
+def pixels(n, seed, mean=100.0):
+    random = np.random.RandomState(seed)
+    values = np.clip(mean + 20 * random.randn(n, *SHAPE), 0, 255)
+    return np.round(values).astype(np.uint8)
+
+
+SPLITS = {"train": pixels(600, 0), "test": pixels(400, 1)}
+
+
+def load_dataset(split):
+    if split not in SPLITS:
+        raise UserError(f"no split {split}")
+    images = SPLITS[split]
+    labels = (images.reshape(-1, 4).sum(1) > 400).astype(int)
+    return ImageDataset(images, {"label": labels}, SHAPE)
+
+
+def flat(images):
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+def extract(images):
+    features = tf.cast(tf.reshape(images, [-1, 4]), tf.float32)
+    bright = (tf.reduce_sum(features, axis=1) - 400.0) / 40.0
+    return features, tf.stack([-bright, bright], axis=1)
+
+
+EXTRACTOR = Extractor("classifier", "known", extract)
+
+
+def subject(**parts):
+    """Samples are brighter than the data; codes are the four pixels themselves."""
+    defaults = {
+        "name": "world",
+        "identity": "weights",
+        "image_shape": SHAPE,
+        "samples": lambda n, seed: from_sampler(
+            lambda n, seed: pixels(n, seed, 110.0), n, seed, "weights"
+        ),
+        "reconstruct": lambda images: images * 0.9,
+        "encode": lambda images: np.reshape(images, [-1, 4]),
+        "sample_posterior": lambda images, seed: np.reshape(images, [-1, 4]),
+        "sample_codes": lambda n, seed: {"z": flat(pixels(n, seed, 110.0)) / 255},
+        "log_prob": lambda z: -np.sum(np.square(z), axis=1),
+    }
+    return Subject(**(defaults | parts))
+
+
+@pytest.fixture
+def evaluator(tmp_path):
+    return Evaluator(
+        subject(),
+        load_dataset,
+        {"classifier": lambda: EXTRACTOR},
+        seed=3,
+        folder=tmp_path / "run",
+        cache_dir=tmp_path / "cache",
+    )
+
+
+def drawn(evaluator, n):
+    return np.concatenate(list(evaluator.samples(n)))
+
+
+def frechet(a, b):
+    """By SciPy."""
+    covariances = np.cov(a.T), np.cov(b.T)
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    shift = np.sum((a.mean(0) - b.mean(0)) ** 2)
+    return shift + np.trace(covariances[0] + covariances[1] - 2 * root)
+
+
+def test_frechet_distance_with_its_floor_and_reconstructions(evaluator):
+    (result,) = evaluator.evaluate("fcd400_test")
+    test = flat(SPLITS["test"])
+    samples = flat(drawn(evaluator, 400))
+    np.testing.assert_allclose(result["value"], frechet(test, samples), rtol=1e-6)
+    fresh = np.concatenate(list(evaluator.real_images("train", 400)))
+    assert set(map(bytes, fresh)) <= set(map(bytes, SPLITS["train"]))
+    np.testing.assert_allclose(result["floor"], frechet(test, flat(fresh)), rtol=1e-6)
+    reconstructed = np.rint(flat(fresh) / 255 * np.float32(0.9) * 255)
+    np.testing.assert_allclose(
+        result["reconstructions"], frechet(test, reconstructed), rtol=1e-2
+    )
+    assert result["floor"] < result["reconstructions"]
+    assert result["floor"] < result["value"]
+    assert result["extractor_identity"] == "known" and result["seed"] == 3
+    assert (result["samples"], result["images"]) == (400, 400)
+
+
+def test_a_small_split_says_how_many_images_there_were(evaluator):
+    (result,) = evaluator.evaluate("fcd1k_test")
+    assert result["name"] == "fcd1k_test"
+    assert result["samples"] == 1000 and result["images"] == 400
+    assert result["fresh_images"] == 600
+
+
+def test_names_have_one_spelling(evaluator):
+    assert evaluator.evaluate("cs1000")[0]["name"] == "cs1k"
+
+
+def test_scores_and_neighbours_are_those_of_the_functions(evaluator):
+    (score,) = evaluator.evaluate("cs300")
+    _, logits = extract(drawn(evaluator, 300))
+    np.testing.assert_allclose(score["value"], classifier_score(logits), rtol=1e-7)
+    results = evaluator.evaluate("prdc_classifier300_test")
+    real = np.concatenate(list(evaluator.real_images("test", 300)))
+    expected = precision_recall(flat(real), flat(drawn(evaluator, 300)))
+    names = [result["name"] for result in results]
+    assert names == [
+        f"{name}_classifier300_test"
+        for name in ("precision", "recall", "density", "coverage")
+    ]
+    np.testing.assert_allclose([result["value"] for result in results], expected)
+
+
+def test_kernel_distance_sees_the_shift(evaluator):
+    (result,) = evaluator.evaluate("kcd400_test")
+    assert result["value"] > 5 * result["standard_error"]
+    assert abs(result["floor"]) < result["value"] / 10
+
+
+def test_memorization_of_copies(tmp_path):
+    def copies(n, seed):
+        return from_sampler(lambda n, _: SPLITS["train"][:n], n, seed, "copies")
+
+    evaluator = Evaluator(subject(samples=copies), load_dataset)
+    (result,) = evaluator.evaluate("memorization_pixels300")
+    # Some of the copied images are left out of the equally large subset.
+    assert result["value"] < 0.35 and result["z"] < -4
+
+
+def test_latent_match(evaluator):
+    (accuracy,) = evaluator.evaluate("two_sample_accuracy_quadratic_test")
+    # Codes 20/255 wide whose means differ by half of that in 4 dimensions: the best
+    # accuracy is Phi(|d| / 2 sigma) = Phi(0.5) = 0.69.
+    assert abs(accuracy["value"] - 0.69) < 0.08
+    (distance,) = evaluator.evaluate("mmd_test")
+    assert distance["value"] > 5 * distance["standard_error"]
+    (sliced,) = evaluator.evaluate("sliced_wasserstein_test")
+    np.testing.assert_allclose(
+        sliced["relative"] * 20 / 255, sliced["value"], rtol=0.05
+    )
+
+
+def test_prior_nll_by_hand(evaluator):
+    (result,) = evaluator.evaluate("prior_nll_test")
+    values = np.square(flat(SPLITS["test"]) / 255).sum(1)
+    np.testing.assert_allclose(result["value"], values.mean(), rtol=1e-5)
+    error = values.std(ddof=1) / np.sqrt(400)
+    np.testing.assert_allclose(result["standard_error"], error, rtol=1e-4)
+    (gap,) = evaluator.evaluate("prior_overfitting")
+    train = np.square(flat(SPLITS["train"]) / 255).sum(1).mean()
+    np.testing.assert_allclose(gap["value"], values.mean() - train, atol=1e-6)
+
+
+def test_reconstruction_error_by_hand(evaluator):
+    (result,) = evaluator.evaluate("reconstruction_error400_test")
+    # A tenth of the value, rounded to levels.
+    expected = np.square(flat(SPLITS["test"]) / 255 * 0.1).mean()
+    np.testing.assert_allclose(result["value"], expected, rtol=0.02)
+
+
+def test_likelihood_of_a_known_world():
+    """One Bernoulli-like world: log p(x|z) = -3, log p(z) = -2, log q(z|x) = -1."""
+
+    def log_terms(images, seed):
+        ones = tf.ones([tf.shape(images)[0]])
+        return -3.0 * ones, -2.0 * ones, -1.0 * ones
+
+    evaluator = Evaluator(subject(log_terms=log_terms), load_dataset)
+    (bound,) = evaluator.evaluate("nll50_iw7_test")
+    np.testing.assert_allclose(bound["value"], 4.0, rtol=1e-6)
+    bits = 4.0 / (4 * np.log(2))
+    np.testing.assert_allclose(bound["bits_per_dimension"], bits, rtol=1e-6)
+    rate, distortion = evaluator.evaluate("rate_distortion50_test")
+    assert (rate["name"], distortion["name"]) == ("rate50_test", "distortion50_test")
+    np.testing.assert_allclose([rate["value"], distortion["value"]], [1.0, 3.0])
+
+
+def test_separability_pairs_codes_with_their_images():
+    """The classes are decided by the sum of the codes: a hyperplane separates them."""
+
+    def codes(n, seed):
+        return {"z": (flat(pixels(n, seed)) - 100) / 2}
+
+    def images(n, seed):
+        return from_sampler(pixels, n, seed, "weights")
+
+    evaluator = Evaluator(
+        subject(sample_codes=codes, samples=images),
+        load_dataset,
+        {"classifier": lambda: EXTRACTOR},
+    )
+    (result,) = evaluator.evaluate("separability2400_z")
+    assert result["value"] < 1.01 and result["kept"] == 1200
+    with pytest.raises(UserError, match="world has no z0"):
+        evaluator.evaluate("separability1200_z0")
+
+
+def test_accuracy_of_a_classifier():
+    def activations(images):
+        features, logits = extract(tf.cast(images * 255.0, tf.uint8))
+        return features, -logits
+
+    judge = subject(
+        activations=activations,
+        correct=lambda logits, targets: tf.argmax(logits, 1) == targets,
+        target="label",
+    )
+    (result,) = Evaluator(judge, load_dataset).evaluate("accuracy_test")
+    # It says the contrary of the truth.
+    assert result["value"] < 0.02 and result["images"] == 400
+
+
+def test_activations_of_real_images_and_samples_are_kept_apart(evaluator, tmp_path):
+    evaluator.evaluate("fcd400_test")
+    count = {name: len(list((tmp_path / name).iterdir())) for name in ("run", "cache")}
+    assert count == {"run": 2, "cache": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "message"),
+    [
+        ("fid100_test", {}, "needs the inception network: pass --inception_dir"),
+        ("prior_nll_test", {"log_prob": None}, "world has no log_prob"),
+        ("nll10_iw5_test", {}, "world has no log_terms"),
+        ("fcd100_test", {"samples": None}, "world has no samples"),
+        ("fcd100_validation", {}, "no split validation"),
+        ("fcd100_test", {"image_shape": (3, 3, 1)}, "the data set of \\(2, 2, 1\\)"),
+        ("cs100", {"image_shape": (3, 3, 1)}, "the data set of \\(2, 2, 1\\)"),
+        ("lpips_diversity_alex_v0.1_1c20p", {}, "convert_lpips"),
+        ("lpips_diversity_alex_v0.1_5c20p", {}, "has no conditions"),
+        ("accuracy_test", {}, "world has no activations"),
+    ],
+)
+def test_what_is_missing_is_named(name, parts, message):
+    extractor = EXTRACTOR._replace(image_shape=SHAPE)
+    evaluator = Evaluator(
+        subject(**parts), load_dataset, {"classifier": lambda: extractor}
+    )
+    with pytest.raises(UserError, match=message):
+        evaluator.evaluate(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["fid", "fid0_test", "fid10k", "fcd10k_tset", "separability20k_y", ""]
+)
+def test_unknown_names_get_the_nearest(name):
+    with pytest.raises(UserError, match="did you mean one like"):
+        protocols.find(name)
+
+
+@pytest.mark.parametrize("metric", protocols.METRICS, ids=lambda m: m.template)
+def test_every_example_is_a_name_of_its_metric(metric):
+    request = protocols.find(metric.example)
+    assert request.metric is metric and request.name == metric.example
+    assert metric.description.endswith(".") and metric.needs and metric.cost

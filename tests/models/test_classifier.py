@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+
+from tests.conftest import randomize
+from tfp_priors.errors import UserError
+from tfp_priors.models import Classifier
+from tfp_priors.networks import ConvFeatures
+from tfp_priors.training import Checkpoints
+
+SHAPE = (8, 8, 1)
+
+
+def make(classes=3, **kwargs):
+    if "attributes" in kwargs:
+        classes = None
+    network = ConvFeatures(SHAPE, widths=(4,), size=6)
+    model = Classifier(network, classes=classes, **kwargs)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    return model
+
+
+def data(n=12, seed=0):
+    random = np.random.RandomState(seed)
+    return {
+        "image": tf.constant(random.rand(n, *SHAPE), tf.float32),
+        "label": tf.constant(random.randint(0, 3, n)),
+        "attributes": tf.constant(random.rand(n, 2) < 0.5),
+    }
+
+
+def test_loss_and_accuracy_of_classes_against_numpy():
+    model, batch = make(), data()
+    logits = model(batch["image"]).numpy().astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    rows = np.arange(12), batch["label"].numpy()
+    result = model.test_step(batch)
+    np.testing.assert_allclose(result["loss"], -np.log(p[rows]).mean(), rtol=1e-5)
+    expected = np.mean(p.argmax(1) == rows[1])
+    np.testing.assert_allclose(result["accuracy"], expected, rtol=1e-6)
+
+
+def test_loss_and_accuracy_of_attributes_against_numpy():
+    model, batch = make(attributes=2), data()
+    logits = model(batch["image"]).numpy().astype(np.float64)
+    p = 1 / (1 + np.exp(-logits))
+    has = batch["attributes"].numpy()
+    expected = -np.where(has, np.log(p), np.log(1 - p)).sum(1).mean()
+    result = model.test_step(batch)
+    np.testing.assert_allclose(result["loss"], expected, rtol=1e-5)
+    expected = np.mean((p > 0.5) == has)
+    np.testing.assert_allclose(result["accuracy"], expected, rtol=1e-6)
+
+
+def test_learns_which_half_is_bright():
+    random = np.random.RandomState(0)
+    labels = random.randint(0, 2, 400)
+    images = random.rand(400, *SHAPE).astype(np.float32)
+    images[labels == 1, :4] += 0.3
+    model = make(classes=2)
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+    model.fit(dataset.batch(50), epochs=20, shuffle=False, verbose=0)
+    right = model.correct(model(images), labels).numpy().mean()
+    # A linear classifier finds the rule too: the task is solvable.
+    flat = images.reshape(400, -1)
+    assert LogisticRegression(max_iter=1000).fit(flat, labels).score(flat, labels) > 0.9
+    assert right > 0.9
+
+
+def test_activations_are_the_logits_inputs():
+    model, batch = make(), data()
+    features, logits = model.activations(batch["image"])
+    weights, bias = (w.numpy() for w in model.variable_groups()["classifier"][-2:])
+    np.testing.assert_allclose(logits, features @ weights + bias, atol=1e-5)
+    np.testing.assert_allclose(logits, model(batch["image"]), atol=1e-6)
+
+
+def test_shifted_and_mirrored_images():
+    model = make(shift=2, flip=True)
+    images = data(64)["image"]
+    moved = model._augmented(images, tf.constant([1, 2])).numpy()
+    padded = np.pad(images, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), (1, 2))
+    windows = windows[:, :, :, 0].reshape(64, 25, 8, 8)  # 5 x 5 places
+    mirrored = np.pad(images[:, :, ::-1], [(0, 0), (2, 2), (2, 2), (0, 0)])
+    others = np.lib.stride_tricks.sliding_window_view(mirrored, (8, 8), (1, 2))
+    others = others[:, :, :, 0].reshape(64, 25, 8, 8)
+    candidates = np.concatenate([windows, others], axis=1)  # [64, 50, 8, 8]
+    same = (candidates == moved[:, None, :, :, 0]).all(axis=(2, 3))
+    assert same.any(axis=1).all()
+    # Both kinds, and many of the 25 places, occur.
+    chosen = same.argmax(axis=1)
+    assert 16 < np.sum(chosen >= 25) < 48
+    assert len(set(chosen % 25)) > 15
+
+
+def test_steps_repeat_after_a_checkpoint(tmp_path):
+    settings = {"shift": 1, "flip": True, "dropout": 0.5}
+    whole = make(**settings)
+    whole.train_step(data(seed=0))
+    Checkpoints(tmp_path).save(whole, 1)
+    whole.train_step(data(seed=1))
+    resumed = make(**settings)
+    randomize(resumed, seed=5)
+    assert Checkpoints(tmp_path).restore(resumed) == 1
+    resumed.train_step(data(seed=1))
+    for a, b in zip(resumed.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_summary_and_diagnosis():
+    model, batch = make(), data()
+    scalars, pictures = model.summary_of(batch)
+    assert set(scalars) == {"test/loss", "test/accuracy"} and not pictures
+    assert "logits: mean" in model.diagnosis(batch["image"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "features", "message"),
+    [
+        ({}, {}, "no feature 'label'"),
+        ({}, {"label": np.arange(9)}, "set Classifier.classes = 9"),
+        ({"attributes": 2}, {"attributes": np.zeros((4, 5))}, "has 5 attributes"),
+    ],
+)
+def test_data_that_does_not_fit(kwargs, features, message):
+    with pytest.raises(UserError, match=message):
+        make(**kwargs).check_data(SHAPE, features)
+
+
+def test_images_that_do_not_fit():
+    with pytest.raises(UserError, match="IMAGE_SHAPE"):
+        make().check_data((4, 4, 3), {"label": np.arange(3)})
+
+
+def test_classes_or_attributes():
+    for kwargs in ({}, {"classes": 2, "attributes": 2}):
+        with pytest.raises(UserError, match="one of classes and attributes"):
+            Classifier(ConvFeatures(SHAPE), **kwargs)

@@ -1,0 +1,170 @@
+"""Features and logits of images, computed once and kept."""
+
+import hashlib
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import Images
+from tfp_priors.files import written_atomically
+
+
+class Activations(NamedTuple):
+    """What a classifier makes of images.
+
+    Attributes:
+      features: of its last hidden layer, float32 `[n, size]`.
+      logits: float32 `[n, classes]`.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray
+
+
+class Extractor(NamedTuple):
+    """A classifier as the metrics see it.
+
+    Attributes:
+      name: "inception" or "classifier".
+      identity: a text that changes with its weights.
+      function: maps uint8 images `[batch, height, width, channels]` to features
+        `[batch, size]` and logits `[batch, classes]`.
+      batch_size: images per call, over all devices.
+      image_shape: that it expects, or None if it scales images itself.
+      exclusive_classes: whether the logits are those of a softmax; those of
+        independent attributes otherwise.
+    """
+
+    name: str
+    identity: str
+    function: Callable
+    batch_size: int = 500
+    image_shape: tuple | None = None
+    exclusive_classes: bool = True
+
+    def check(self, image_shape) -> None:
+        """Raises: UserError: if images of this shape do not fit."""
+        if self.image_shape not in (None, tuple(image_shape)):
+            raise UserError(
+                f"The {self.name} expects images of shape {self.image_shape}, received "
+                f"{tuple(image_shape)}: it belongs to another data set."
+            )
+
+
+class Activator:
+    """Computes activations and keeps them, so that an interrupted run goes on.
+
+    Each chunk of images has a file of its own, written whole or not at all, whose
+    name depends on the images, the extractor and nothing else.
+
+    Args:
+      extractor: an `Extractor`.
+      strategy: whose devices share each batch; None: the default device.
+    """
+
+    def __init__(self, extractor: Extractor, strategy: Any = None):
+        self.extractor = extractor
+        self._function = mirrored(extractor.function, strategy)
+
+    def chunks(
+        self, images: Images, folder: str | Path | None = None, label: str = "images"
+    ) -> Iterator[Activations]:
+        """The activations of each chunk.
+
+        Args:
+          images: what to look at.
+          folder: where they are kept; None: nowhere.
+          label: what the progress bar calls them.
+        """
+        with tqdm(
+            total=images.size,
+            desc=f"{self.extractor.name}: {label}",
+            unit=" images",
+            # A log file gets few lines.
+            mininterval=0.2 if sys.stderr.isatty() else 20.0,
+        ) as progress:
+            for start, stop in images.spans():
+                yield self._chunk(images, start, stop, folder)
+                progress.update(stop - start)
+
+    def activations(self, images, folder=None, label="images") -> Activations:
+        """The activations of all images, as `chunks` in one."""
+        chunks = list(self.chunks(images, folder, label))
+        return Activations(
+            *(np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        )
+
+    def _chunk(self, images, start, stop, folder):
+        if folder is None:
+            return self._compute(images.chunk(start, stop))
+        key = f"{self.extractor.identity}\n{images.identity}"
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        path = Path(folder) / name / f"{start:06d}-{stop:06d}.npz"
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        computed = self._compute(images.chunk(start, stop))
+        with written_atomically(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **computed._asdict())
+        return computed
+
+    def _compute(self, images):
+        self.extractor.check(images.shape[1:])
+        size = self.extractor.batch_size
+        batches = [
+            self._function(images[start : start + size])
+            for start in range(0, len(images), size)
+        ]
+        return Activations(
+            *(np.concatenate(parts) for parts in zip(*batches, strict=True))
+        )
+
+
+def mirrored(function: Callable, strategy: Any = None) -> Callable:
+    """A function of a batch that is computed on all devices of a strategy.
+
+    Args:
+      function: maps `[batch, ...]` to tensors `[batch, ...]`, row by row.
+      strategy: a `tf.distribute.Strategy`, or None.
+
+    Returns:
+      A function of an array that returns arrays.
+    """
+    compiled = tf.function(function, reduce_retracing=True)
+    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+    if replicas == 1:
+        return lambda batch: tf.nest.map_structure(np.asarray, compiled(batch))
+
+    @tf.function(reduce_retracing=True)
+    def on_all(batch):
+        return strategy.run(compiled, args=(batch,))
+
+    def run(batch):
+        # Equal shares: the last rows are padded with the first.
+        padding = -len(batch) % replicas
+        padded = np.concatenate([batch, batch[np.arange(padding) % len(batch)]])
+        parts = np.split(padded, replicas)
+        shares = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+        )
+        results = strategy.experimental_local_results
+        return tf.nest.map_structure(
+            lambda value: np.concatenate(results(value))[: len(batch)], on_all(shares)
+        )
+
+    return run
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Activations(arrays["features"], arrays["logits"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # Absent, or damaged: computed again.

@@ -1,0 +1,233 @@
+"""Computes metrics by name, and keeps what they share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation import feature_metrics
+from tfp_priors.evaluation import protocols
+from tfp_priors.evaluation.activations import Activations
+from tfp_priors.evaluation.activations import Activator
+from tfp_priors.evaluation.activations import Extractor
+from tfp_priors.evaluation.images import Images
+from tfp_priors.evaluation.images import chunk_seed
+from tfp_priors.evaluation.images import from_dataset
+from tfp_priors.evaluation.lpips import LPIPS
+from tfp_priors.evaluation.subject import Subject
+
+_HOW_TO_GET = {
+    "classifier": "pass --classifier=RUN, a run of gin/DATASET_classifier.gin",
+    "inception": "pass --inception_dir=FOLDER",
+}
+
+
+class Evaluator:
+    """Measures a subject; see `protocols.METRICS` for the names.
+
+    Activations, codes and moments are computed once for all metrics.
+
+    Args:
+      subject: what is measured.
+      load_dataset: maps the name of a split to an `ImageDataset`; None: no data.
+      extractors: functions that make an `Extractor`, by its name; called when needed.
+      lpips_weights: file of `bin/convert_lpips`, or None.
+      seed: of samples, codes and classifiers.
+      strategy: a `tf.distribute.Strategy` whose devices share the extractors' work.
+      folder: where activations of the subject's images are kept; None: nowhere.
+      cache_dir: where those of real images are kept; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        load_dataset: Callable[[str], ImageDataset] | None = None,
+        extractors: dict[str, Callable[[], Extractor]] | None = None,
+        lpips_weights: str | Path | None = None,
+        seed: int = 0,
+        strategy: Any = None,
+        folder: str | Path | None = None,
+        cache_dir: str | Path | None = None,
+    ):
+        self.subject = subject
+        self.seed = seed
+        self._load_dataset = load_dataset
+        self._extractors = extractors or {}
+        self._lpips_weights = lpips_weights
+        self._strategy = strategy
+        self._folder = folder
+        self._cache_dir = cache_dir
+        self._kept: dict[Any, Any] = {}
+
+    def evaluate(self, name: str) -> list[dict[str, Any]]:
+        """The results of a metric: at least "name" and "value" each.
+
+        Raises:
+          UserError: if there is no such metric, or something that it needs is missing.
+        """
+        request = protocols.find(name)
+        results = []
+        for result in request.metric.compute(self, **request.values):
+            known = {key: value for key, value in result.items() if value is not None}
+            if "extractor" in known:
+                identity = self._activator(known["extractor"]).extractor.identity
+                known["extractor_identity"] = identity
+            results.append({"name": request.name, **known, "seed": self.seed})
+        return results
+
+    def cached(self, key, compute: Callable) -> Any:
+        """compute(), once for each key."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
+
+    # Images --------------------------------------------------------------------
+
+    def dataset(self, split: str) -> ImageDataset:
+        """A split of the data."""
+        if self._load_dataset is None:
+            raise UserError("The metric needs a data set to compare with.")
+        dataset = self.cached(("dataset", split), lambda: self._load_dataset(split))
+        if dataset.image_shape != tuple(self.subject.image_shape):
+            raise UserError(
+                f"{self.subject.name} has images of shape {self.subject.image_shape}, "
+                f"the data set of {dataset.image_shape}: compare with another data set."
+            )
+        return dataset
+
+    def real_images(self, split: str, n: int) -> Images:
+        """n images of a split, or all if there are fewer."""
+        return self.cached(
+            ("real", split, n), lambda: from_dataset(self.dataset(split), n)
+        )
+
+    def fresh_images(self, split: str, n: int) -> Images | None:
+        """Real images that are not of the split, for the real-against-real floor."""
+        try:
+            return self.real_images("test" if split == "train" else "train", n)
+        except UserError:
+            return None
+
+    def float_images(self, split: str, n: int) -> np.ndarray:
+        """`real_images` in [0, 1]."""
+        images = np.concatenate(list(self.real_images(split, n)))
+        return images.astype(np.float32) / 255
+
+    def samples(self, n: int) -> Images:
+        """n draws of the subject."""
+        return self.subject.ask("samples")(n, self.seed)
+
+    def reconstructions(self, images: Images | None) -> Images | None:
+        """The subject's reconstructions, or None if it makes none."""
+        if images is None or self.subject.reconstruct is None:
+            return None
+        return images.map(
+            lambda chunk: self.subject.reconstruct(chunk.astype(np.float32) / 255),
+            f"reconstructions by {self.subject.identity}",
+        )
+
+    # Codes ---------------------------------------------------------------------
+
+    def codes(self, split: str, mean: bool = False) -> np.ndarray:
+        """Codes of all images of a split: a draw of q(z|x) each, or its mean."""
+
+        def compute():
+            images = self.real_images(split, self.dataset(split).size)
+            if mean:
+                return _mapped(self.subject.ask("encode"), images)
+            return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
+
+        return self.cached(("codes", split, mean), compute)
+
+    def prior_codes(self, n: int) -> dict[str, np.ndarray]:
+        """The codes of `samples(n)`: "z", and "z0" if there is a base space."""
+        sample = self.subject.ask("sample_codes")
+
+        def compute():
+            parts = [
+                sample(stop - start, chunk_seed(self.seed, start))
+                for start, stop in self.samples(n).spans()
+            ]
+            return {
+                key: np.concatenate([np.asarray(part[key]) for part in parts])
+                for key in parts[0]
+            }
+
+        return self.cached(("prior codes", n), compute)
+
+    # Features ------------------------------------------------------------------
+
+    def _activator(self, name: str) -> Activator:
+        def make():
+            if name not in self._extractors:
+                raise UserError(
+                    f"The metric needs the {name} network: {_HOW_TO_GET[name]}."
+                )
+            extractor = self._extractors[name]()
+            extractor.check(self.subject.image_shape)
+            return Activator(extractor, self._strategy)
+
+        return self.cached(("activator", name), make)
+
+    def _place(self, images):
+        real = any(
+            key[0] == "real" and value is images for key, value in self._kept.items()
+        )
+        return self._cache_dir if real else self._folder
+
+    def activations(self, extractor: str, images: Images, label: str) -> Activations:
+        """What an extractor makes of images; `label` is what progress calls them."""
+        activator = self._activator(extractor)
+        return self.cached(
+            ("activations", extractor, images.identity, images.size),
+            lambda: activator.activations(images, self._place(images), label),
+        )
+
+    def moments(
+        self, extractor: str, images: Images, label: str
+    ) -> feature_metrics.Moments:
+        """Mean and covariance of the features; one chunk is in memory at a time."""
+        activator = self._activator(extractor)
+
+        def compute():
+            chunks = activator.chunks(images, self._place(images), label)
+            return feature_metrics.moments(chunk.features for chunk in chunks)
+
+        return self.cached(
+            ("moments", extractor, images.identity, images.size), compute
+        )
+
+    @property
+    def exclusive_classes(self) -> bool:
+        """Whether the classifier's logits are those of a softmax."""
+        return self._activator("classifier").extractor.exclusive_classes
+
+    def lpips(self, net: str, version: str) -> Callable:
+        """The distance of two batches of images."""
+        return self.cached(
+            ("lpips", net, version),
+            lambda: LPIPS(net, version, weights=self._lpips_weights),
+        )
+
+    def decisions(self, split: str) -> np.ndarray:
+        """Which decisions of a classifier are right, `[n]` or `[n, attributes]`."""
+        activations = tf.function(self.subject.ask("activations"))
+        right = []
+        for batch in self.dataset(split).batches(500):
+            _, logits = activations(batch["image"])
+            right.append(self.subject.correct(logits, batch[self.subject.target]))
+        return np.concatenate(right)
+
+
+def _mapped(function, images, seed=None):
+    """A function of float images, and of each chunk's seed if there is one."""
+    values = []
+    for start, stop in images.spans():
+        chunk = images.chunk(start, stop).astype(np.float32) / 255
+        seeds = () if seed is None else (chunk_seed(seed, start),)
+        values.append(np.asarray(function(chunk, *seeds)))
+    return np.concatenate(values)

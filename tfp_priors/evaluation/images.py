@@ -1,0 +1,181 @@
+"""Images to be measured: uint8, in numbered chunks, with a name for their contents."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.data import shuffled_indices
+from tfp_priors.errors import UserError
+
+#: Images per chunk. Samples are drawn chunk by chunk, so it is part of the protocol.
+CHUNK = 1000
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+def quantized(images) -> np.ndarray:
+    """Images as the uint8 that a file would hold.
+
+    Args:
+      images: `[n, height, width, channels]`, floats in [0, 1] or uint8.
+
+    Raises:
+      UserError: if they have another shape, are not finite or out of range.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise UserError(
+            "Expected images [n, height, width, channels] with 1 or 3 channels, "
+            f"received an array of shape {images.shape}."
+        )
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise UserError(
+            f"Expected images as uint8 or as floats in [0, 1], received {images.dtype}."
+        )
+    low, high = images.min(initial=0.0), images.max(initial=0.0)
+    if not np.isfinite([low, high]).all():
+        bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
+        raise UserError(
+            f"{bad} of {len(images)} images hold NaN or infinity: the model that made "
+            "them has diverged, or the file is damaged."
+        )
+    # Rounding may leave a float image just outside.
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise UserError(
+            f"Expected float images in [0, 1], received [{low:.3g}, {high:.3g}]: "
+            "divide by 255, or map [-1, 1] by (x + 1) / 2."
+        )
+    return np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+class Images:
+    """A sequence of images that is read chunk by chunk.
+
+    Args:
+      size: number of images.
+      read: maps `(start, stop)` to the images of one chunk, `[stop - start, height,
+        width, channels]`, floats in [0, 1] or uint8.
+      identity: a text that changes whenever the images do; None: a hash of them.
+    """
+
+    def __init__(self, size: int, read: Callable, identity: str | None = None):
+        self.size = size
+        self._read = read
+        self._identity = identity
+
+    def spans(self) -> list[tuple[int, int]]:
+        """`(start, stop)` of each chunk."""
+        return [
+            (start, min(start + CHUNK, self.size))
+            for start in range(0, self.size, CHUNK)
+        ]
+
+    def chunk(self, start: int, stop: int) -> np.ndarray:
+        """The images of one chunk, uint8."""
+        return quantized(self._read(start, stop))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.chunk(*span) for span in self.spans())
+
+    @property
+    def identity(self) -> str:
+        """A text that names the contents."""
+        if self._identity is None:
+            digest = hashlib.sha256()
+            for chunk in self:
+                digest.update(repr(chunk.shape).encode())
+                digest.update(np.ascontiguousarray(chunk))
+            self._identity = digest.hexdigest()
+        return self._identity
+
+    def map(self, function: Callable, name: str) -> "Images":
+        """The images under a function of uint8 chunks, `name` being its identity."""
+        return Images(
+            self.size,
+            lambda start, stop: function(self.chunk(start, stop)),
+            f"{name}({self.identity})",
+        )
+
+
+def from_array(images) -> Images:
+    """Images of an array `[n, height, width, channels]`; see `quantized`."""
+    images = quantized(images)
+    return Images(len(images), lambda start, stop: images[start:stop])
+
+
+def from_dataset(dataset: ImageDataset, n: int) -> Images:
+    """At most n images of a data set: the same ones, in the same random order."""
+    n = min(n, dataset.size)
+    if not n:
+        raise UserError("The data set has no images.")
+    order = next(iter(shuffled_indices(dataset.size, n, seed=0))).numpy()
+    return Images(n, lambda start, stop: dataset.gather(order[start:stop])["image"])
+
+
+def from_sampler(sample: Callable, n: int, seed: int, identity: str) -> Images:
+    """n draws of a model.
+
+    Args:
+      sample: maps `(n, seed)` to images.
+      n: number of images.
+      seed: each chunk has a seed of its own that depends on it.
+      identity: names the model and its weights.
+    """
+
+    def read(start, stop):
+        return sample(stop - start, chunk_seed(seed, start))
+
+    return Images(n, read, f"samples({identity}, seed={seed})")
+
+
+def chunk_seed(seed: int, start: int) -> int:
+    """The int32 seed of the chunk that begins at `start`."""
+    state = np.random.SeedSequence([seed, start]).generate_state(1)[0]
+    return int(state >> 1)
+
+
+def from_folder(folder: str | Path, image_shape) -> Images:
+    """The pictures in a folder, in the order of their names.
+
+    Args:
+      folder: with PNG, JPEG or BMP files.
+      image_shape: `(height, width, channels)` that they must have; pictures are
+        turned into gray or RGB ones as `channels` says.
+
+    Raises:
+      UserError: if there are none; on reading, if a picture is damaged or has another
+        size.
+    """
+    folder = Path(folder)
+    paths = sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix.lower() in _SUFFIXES
+    )
+    if not paths:
+        raise UserError(f"There are no pictures ({', '.join(_SUFFIXES)}) in {folder}.")
+    height, width, channels = image_shape
+
+    def load(path):
+        try:
+            with Image.open(path) as picture:
+                picture = picture.convert("RGB" if channels == 3 else "L")
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise UserError(f"{path} is not a readable picture: {error}.") from error
+        if picture.size != (width, height):
+            raise UserError(
+                f"{path} has {picture.size[0]}x{picture.size[1]} pixels, the data set "
+                f"{width}x{height}: scale the pictures to that size."
+            )
+        return np.asarray(picture).reshape(image_shape)
+
+    def read(start, stop):
+        return np.stack([load(path) for path in paths[start:stop]])
+
+    return Images(len(paths), read)

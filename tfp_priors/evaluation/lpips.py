@@ -1,0 +1,258 @@
+"""LPIPS, a distance of images by learned features, and the diversity of samples by it.
+
+Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a Perceptual
+Metric. The numbers are those of the authors' PyTorch package, lpips 0.1.4.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.feature_metrics import Estimate
+from tfp_priors.evaluation.lpips_weights import SMALLEST_SIDE
+from tfp_priors.evaluation.lpips_weights import TRUNKS
+from tfp_priors.evaluation.lpips_weights import Convolution
+from tfp_priors.evaluation.lpips_weights import Fire
+from tfp_priors.evaluation.lpips_weights import Pool
+from tfp_priors.evaluation.lpips_weights import Tap
+from tfp_priors.evaluation.lpips_weights import load_weights
+
+# Mean and standard deviation of ImageNet's pixels, for pixels in [-1, 1]; rounded
+# this way by the package.
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+_EPSILON = 1e-10
+# By how much resizing may leave [0, 1] without a complaint.
+_ROUNDING = 1e-4
+
+
+class LPIPS(keras.layers.Layer):
+    """The distance of image pairs by the features of a classifier (Zhang et al. 2018).
+
+        sum_i mean_hw sum_c w_ic (y_ihwc - y'_ihwc)^2,    y = f / (|f| + 1e-10)
+
+    f_i are the features at tap i of the trunk (see `lpips_weights.TRUNKS`), |f| is
+    their norm over the channels. The weights are fixed; gradients reach the images.
+
+    Args:
+      net: the trunk: "alex", "vgg" or "squeeze".
+      version: of the weights w: "0.1", or "0.0", whose trunk sees pixels in [-1, 1]
+        as they are, not standardised by ImageNet's moments.
+      weights: .npz file of bin/convert_lpips.
+
+    Call arguments:
+      first: float images of shape `[batch, height, width, 1 or 3]` in [0, 1]; gray
+        ones become three equal channels.
+      second: images of the same shape.
+
+    Returns:
+      Distances of shape `[batch]`, float32, at least 0 if the weights w are.
+
+    Raises:
+      UserError: for an unknown net or version, for a file that is not there or holds
+        other weights, and for images of a wrong type, shape, size, or range. Inside
+        a `tf.function` the shape is checked if it is known, AutoGraph passes the
+        message on in an error of its own, a wrong range is a
+        `tf.errors.InvalidArgumentError`, and XLA does not check it.
+    """
+
+    def __init__(
+        self,
+        net: str = "alex",
+        version: str = "0.1",
+        weights: str | Path | None = None,
+        **kwargs,
+    ):
+        arrays = load_weights(weights, net, version)
+        # Whatever the global policy: in half precision it would be another distance.
+        super().__init__(**({"dtype": "float32"} | kwargs))
+        self.net = net
+        self.version = version
+        # Keras layers have another attribute `weights`.
+        self.weights_file = str(weights)
+        self._arrays = {k: self._add_fixed(k, v) for k, v in arrays.items()}
+
+    def _add_fixed(self, name, array):
+        return self.add_weight(
+            name=name,
+            shape=array.shape,
+            initializer=lambda shape, dtype: tf.constant(array, dtype, shape),
+            trainable=False,
+        )
+
+    def __call__(self, first, second):
+        # Checked here, since Keras wraps what call() raises in several lines.
+        first, second = (self._checked(images) for images in (first, second))
+        if not first.shape.is_compatible_with(second.shape):
+            raise UserError(
+                "LPIPS expects two batches of one shape, received "
+                f"{tuple(first.shape)} and {tuple(second.shape)}."
+            )
+        return super().__call__(first, second)
+
+    def call(self, first, second):
+        # One after the other and not in one batch, where a convolution may round by an
+        # image's place: the distance of equal images is exactly 0.
+        taps = zip(self._taps(first), self._taps(second), strict=True)
+        distance = 0.0
+        for i, (first, second) in enumerate(taps):
+            error = tf.square(_unit_normalized(first) - _unit_normalized(second))
+            error = tf.tensordot(error, self._arrays[f"linear.{i}"], 1)  # [B, H, W]
+            distance += tf.reduce_mean(error, axis=[1, 2])  # [B]
+        return distance
+
+    def _taps(self, images):
+        """Yields the features of images in [0, 1], tap by tap."""
+        x = 2.0 * images - 1.0
+        if self.version != "0.0":
+            x = (x - tf.constant(_SHIFT)) / tf.constant(_SCALE)
+        for step in TRUNKS[self.net]:
+            match step:
+                case Convolution():
+                    x = self._convolve(x, step)
+                case Fire():
+                    squeeze, *expand = step.convolutions
+                    x = self._convolve(x, squeeze)
+                    x = tf.concat([self._convolve(x, e) for e in expand], axis=-1)
+                case Pool():
+                    x = _max_pool(x, step)
+                case Tap():
+                    yield x
+
+    def _convolve(self, x, step):
+        # Symmetrical, as in PyTorch; "SAME" would pad by the stride and the size.
+        sides = [step.padding, step.padding]
+        padding = [[0, 0], sides, sides, [0, 0]]
+        kernel = self._arrays[f"{step.name}.kernel"]
+        x = tf.nn.conv2d(x, kernel, step.stride, padding)
+        return tf.nn.relu(tf.nn.bias_add(x, self._arrays[f"{step.name}.bias"]))
+
+    def _checked(self, images):
+        """The images as float32 `[batch, height, width, 3]`, or a `UserError`."""
+        images = tf.convert_to_tensor(images)
+        if not images.dtype.is_floating:
+            raise UserError(
+                "LPIPS expects float images in [0, 1], received "
+                f"{images.dtype.name}: divide uint8 images by 255."
+            )
+        shape = images.shape
+        if shape.rank not in (None, 4) or (shape.rank and shape[3] not in (None, 1, 3)):
+            raise UserError(
+                "LPIPS expects images of shape [batch, height, width, channels] with 1 "
+                f"or 3 channels, received {tuple(shape)}."
+            )
+        smallest = SMALLEST_SIDE[self.net]
+        if shape.rank and any(n is not None and n < smallest for n in shape[1:3]):
+            raise UserError(
+                f"LPIPS {self.net} expects images of at least {smallest} x {smallest} "
+                f"pixels, received {shape[1]} x {shape[2]}: enlarge them with "
+                "tf.image.resize, or choose another net."
+            )
+        images = tf.cast(images, tf.float32)
+        _check_range(images)
+        images = tf.ensure_shape(images, [None] * 4)
+        rgb = tf.concat([tf.shape(images)[:3], [3]], axis=0)
+        return tf.ensure_shape(tf.broadcast_to(images, rgb), [None, None, None, 3])
+
+    def get_config(self):
+        return super().get_config() | {
+            "net": self.net,
+            "version": self.version,
+            "weights": self.weights_file,
+        }
+
+
+def lpips_diversity(
+    distance: Callable,
+    samples: Callable[[int], np.ndarray],
+    conditions: int,
+    pairs: int,
+    batch_size: int = 64,
+) -> Estimate:
+    """The mean distance of two samples of one condition (Zhu et al. 2017).
+
+    As in Toward Multimodal Image-to-Image Translation. The pairs are disjoint, image i
+    goes with image `pairs + i`, so that the distances are independent.
+
+    Args:
+      distance: maps two batches of images to distances `[batch]`, such as an `LPIPS`.
+      samples: maps a condition, 0 to conditions - 1, to its `2 * pairs` images.
+      conditions: such as classes or encoded images; 1 for an unconditional model.
+      pairs: pairs of samples per condition.
+      batch_size: most pairs that `distance` receives at once.
+
+    Returns:
+      The mean, and its standard error over the conditions, or over the pairs if there
+      is one condition.
+
+    Raises:
+      UserError: if there are too few pairs, or a wrong number of images or distances.
+    """
+    if min(conditions, pairs, batch_size) < 1 or conditions == pairs == 1:
+        raise UserError(
+            "lpips_diversity expects conditions, pairs and batch_size of at least 1 "
+            f"and two pairs in all, received conditions = {conditions}, "
+            f"pairs = {pairs} and batch_size = {batch_size}."
+        )
+    distances = np.stack(
+        [
+            _pair_distances(distance, samples(c), pairs, batch_size)
+            for c in range(conditions)
+        ]
+    )  # [conditions, pairs]
+    independent = distances.mean(1) if conditions > 1 else distances[0]
+    return Estimate(
+        value=float(independent.mean()),
+        standard_error=float(independent.std(ddof=1) / math.sqrt(len(independent))),
+    )
+
+
+def _pair_distances(distance, images, pairs, batch_size):
+    images = np.asarray(images)
+    if len(images) != 2 * pairs:
+        raise UserError(
+            f"lpips_diversity expects {2 * pairs} samples per condition, two per pair, "
+            f"received {len(images)}."
+        )
+    first, second = images[:pairs], images[pairs:]
+    slices = [slice(i, i + batch_size) for i in range(0, pairs, batch_size)]
+    distances = [np.asarray(distance(first[s], second[s])) for s in slices]
+    received = [d.shape for d in distances]
+    if received != [first[s].shape[:1] for s in slices]:
+        raise UserError(
+            "lpips_diversity expects a distance per pair from batches of at most "
+            f"{batch_size} pairs, received the shapes {received}."
+        )
+    return np.concatenate(distances).astype(np.float64)
+
+
+def _unit_normalized(features):
+    # Where all channels are off the root's gradient is no number; the ReLU before
+    # every tap drops it.
+    norm = tf.sqrt(tf.reduce_sum(tf.square(features), axis=-1, keepdims=True))
+    return features / (norm + _EPSILON)
+
+
+def _max_pool(x, step):
+    if step.partial:
+        # A pixel of zeros below and to the right completes the last window. It wins
+        # nowhere: features are at least 0. Where no window lacks it, none reaches it.
+        x = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]])
+    return tf.nn.max_pool2d(x, step.size, 2, "VALID")
+
+
+def _check_range(images):
+    valid = tf.reduce_all((images >= -_ROUNDING) & (images <= 1.0 + _ROUNDING))
+    expected = "LPIPS expects images in [0, 1]"
+    if not tf.executing_eagerly():
+        tf.debugging.Assert(valid, [expected])
+    elif not valid:
+        values = images.numpy()
+        nan = np.isnan(values).sum()
+        received = f"{nan} NaN" if nan else f"{values.min():g} to {values.max():g}"
+        raise UserError(f"{expected}, received {received}: scale or clip them.")

@@ -1,0 +1,165 @@
+"""Nearest neighbours of samples, and whether samples crowd around the training set."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from tfp_priors.errors import UserError
+
+
+class Memorization(NamedTuple):
+    """Whether samples lie closer to the training set than to the test set.
+
+    Attributes:
+      share: of the samples, those nearer to the test set than to the training set.
+      standard_error: of the share, if train and test are exchangeable.
+      z: (share - 0.5) / standard_error.
+      samples: number of samples.
+      points: number of training points, and of test points, that were compared.
+    """
+
+    share: float
+    standard_error: float
+    z: float
+    samples: int
+    points: int
+
+
+def nearest_neighbours(
+    samples: np.ndarray, points: np.ndarray, k: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k points nearest to each sample, by Euclidean distance.
+
+    The search is exact; scikit-learn goes through the distances in chunks.
+
+    Args:
+      samples: `[n, ...]`; images of any shape are flattened.
+      points: `[m, ...]`, of the samples' shape and units.
+      k: neighbours, at most m.
+
+    Returns:
+      Distances, ascending, and indices into `points`, both `[n, k]`.
+
+    Raises:
+      UserError: if shapes differ, values are not finite or k is out of range.
+    """
+    # Stored in single precision where that is enough, compared in double.
+    samples, points = comparable_rows(np.float32, samples=samples, points=points)
+    if not 1 <= k <= len(points):
+        raise UserError(
+            f"k must be at least 1 and at most the number of points, {len(points)}, "
+            f"received {k}: choose another k or give more points."
+        )
+    search = NearestNeighbors(n_neighbors=k).fit(points)
+    indices = search.kneighbors(samples, return_distance=False)
+    # The search finds |x|^2 + |y|^2 - 2 x.y, which leaves 1e-7 between equal points.
+    distances = np.array(
+        [
+            np.linalg.norm(points[nearest].astype(np.float64) - sample, axis=1)
+            for sample, nearest in zip(samples, indices, strict=True)
+        ]
+    )
+    order = np.argsort(distances, axis=1, kind="stable")
+    return (
+        np.take_along_axis(distances, order, axis=1),
+        np.take_along_axis(indices, order, axis=1),
+    )
+
+
+def memorization(
+    samples: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int = 0
+) -> Memorization:
+    """The share of samples that are nearer to the test set than to the training set.
+
+    0.5 is expected of a model that does not memorise, less of one whose samples lie
+    too close to its training images; like the test of Meehan et al. 2020 it takes the
+    test set as the measure of how close fresh data lies. Training and test images
+    must come from one distribution and in equal numbers: the larger set is cut to a
+    random subset. Ties count half.
+
+    The standard error is exact over all ways to choose which N of the 2N points are
+    the test set. With c_j the number of samples whose nearest neighbour is point j,
+    the share is the sum of c_j over the test points, over n; the variance of a sum
+    drawn without replacement (Cochran 1977, theorem 2.2) makes it
+
+        sqrt(N * (1 - N / 2N) * S^2) / n,   S^2 = sum_j (c_j - mean c)^2 / (2N - 1)
+
+    so points that are near to many samples raise it.
+
+    Args:
+      samples: `[n, ...]`; images of any shape are flattened.
+      train: what the model was trained on, `[m, ...]`, in the samples' units.
+      test: held-out data, `[l, ...]`.
+      seed: of the subset.
+
+    Raises:
+      UserError: if shapes differ or values are not finite.
+    """
+    samples, train, test = comparable_rows(
+        np.float32, samples=samples, train=train, test=test
+    )
+    random = np.random.RandomState(seed)
+    count = min(len(train), len(test))
+    to_train, in_train, to_test, in_test = (
+        values[:, 0]
+        for points in (train, test)
+        for values in nearest_neighbours(
+            samples, points[random.permutation(len(points))[:count]]
+        )
+    )
+    wins = 0.5 + 0.5 * np.sign(to_train - to_test)  # [n], of the test set
+    chosen = np.concatenate(
+        [
+            np.bincount(in_train, 1.0 - wins, count),
+            np.bincount(in_test, wins, count),
+        ]
+    )
+    share = wins.mean()
+    error = np.sqrt(count * chosen.var(ddof=1) / 2) / len(wins)
+    # No variance: every point is chosen equally often, and the share is 0.5.
+    z = (share - 0.5) / error if error > 0 else 0.0
+    return Memorization(float(share), float(error), float(z), len(wins), count)
+
+
+def finite_rows(name: str, values: np.ndarray, dtype=np.float64) -> np.ndarray:
+    """`values` as a matrix with one row per item, `[n, size]`.
+
+    Raises:
+      UserError: if there are no items or values are not finite; `name` is in the
+        message.
+    """
+    values = np.asarray(values, dtype)
+    if values.size == 0 or values.ndim == 0:
+        raise UserError(
+            f"{name} must be an array with one row per item, received shape "
+            f"{values.shape}: give at least one row."
+        )
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    if bad:
+        raise UserError(
+            f"{name} must be finite, received {bad} NaN or infinite of {values.size} "
+            "values: find out where they come from, or leave their rows out."
+        )
+    return np.ascontiguousarray(values.reshape(len(values), -1))
+
+
+def comparable_rows(dtype=np.float64, **arrays: np.ndarray) -> list[np.ndarray]:
+    """Each array as `finite_rows`, all of one size and of `dtype` or a wider type.
+
+    Raises:
+      UserError: if the arrays differ in more than the first axis; see also
+        `finite_rows`.
+    """
+    values = [np.asarray(array) for array in arrays.values()]
+    if len({value.shape[1:] for value in values}) > 1:
+        raise UserError(
+            f"{', '.join(arrays)} must have rows of one shape, received shapes "
+            f"{', '.join(str(value.shape) for value in values)}: give what one "
+            "function made."
+        )
+    dtype = np.result_type(dtype, *values)
+    return [
+        finite_rows(name, value, dtype)
+        for name, value in zip(arrays, values, strict=True)
+    ]

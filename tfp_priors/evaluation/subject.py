@@ -1,0 +1,183 @@
+"""What the metrics may ask of a model: functions, whatever it is made of."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import Images
+from tfp_priors.evaluation.images import from_folder
+from tfp_priors.evaluation.images import from_sampler
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A model, or just its images, to be evaluated.
+
+    Images are floats in [0, 1], seeds are ints, functions return arrays or tensors.
+    What the subject cannot do is None.
+
+    Attributes:
+      name: what messages call it.
+      identity: a text that changes with the weights.
+      image_shape: `(height, width, channels)`.
+      samples: maps n and a seed to `Images`.
+      reconstruct: images to their decoded codes.
+      encode: images to codes, the means of q(z|x).
+      sample_posterior: images and a seed to a draw of q(z|x) each.
+      sample_codes: n and a seed to {"z": codes} of the prior, with "z0" if it has a
+        base space; `decode` of them are the images of `samples`.
+      log_prob: codes to log p(z) in nats.
+      log_terms: images and a stateless seed to log p(x|z), log p(z) and log q(z|x).
+      pixel_levels: see `bits_per_dimension`.
+      activations: of a classifier, images to features and logits.
+      correct: of a classifier, logits and targets to booleans.
+      target: of a classifier, the feature of the data that it learned.
+      step: training steps, or None.
+    """
+
+    name: str
+    identity: str
+    image_shape: tuple[int, int, int]
+    samples: Callable[[int, int], Images] | None = None
+    reconstruct: Callable | None = None
+    encode: Callable | None = None
+    sample_posterior: Callable | None = None
+    sample_codes: Callable | None = None
+    log_prob: Callable | None = None
+    log_terms: Callable | None = None
+    pixel_levels: int = 1
+    activations: Callable | None = None
+    correct: Callable | None = None
+    target: str | None = None
+    step: int | None = None
+
+    def ask(self, part: str) -> Any:
+        """One of the functions.
+
+        Raises:
+          UserError: if the subject does not have it.
+        """
+        function = getattr(self, part)
+        if function is None:
+            raise UserError(f"{self.name} has no {part}, which the metric needs.")
+        return function
+
+
+def subject_of_model(
+    model, identity: str, name: str = "the model", step: int | None = None
+) -> Subject:
+    """A latent variable model as a subject.
+
+    Args:
+      model: a `LatentVariableModel`, or another object with its methods.
+      identity: a text that changes with the weights, such as a checksum.
+      name: what messages call it.
+      step: training steps.
+    """
+    sample = tf.function(model.sample, reduce_retracing=True)
+    sample_codes = tf.function(
+        lambda n, seed: _prior_codes(model.prior, n, seed), reduce_retracing=True
+    )
+    sample_posterior = tf.function(
+        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0])),
+        reduce_retracing=True,
+    )
+    has_density = model.prior.has_density
+    has_bound = has_density and model.posterior.has_density
+    return Subject(
+        name=name,
+        identity=identity,
+        image_shape=tuple(model.image_shape),
+        samples=lambda n, seed: from_sampler(
+            lambda n, seed: sample(n, tf.constant(seed)), n, seed, identity
+        ),
+        reconstruct=tf.function(model.reconstruct, reduce_retracing=True),
+        encode=tf.function(model.encode, reduce_retracing=True),
+        sample_posterior=lambda images, seed: sample_posterior(
+            images, tf.constant(seed)
+        ),
+        sample_codes=lambda n, seed: sample_codes(n, tf.constant(seed)),
+        log_prob=tf.function(model.log_prob) if has_density else None,
+        log_terms=model.log_terms if has_bound else None,
+        pixel_levels=model.likelihood.pixel_levels,
+        step=step,
+    )
+
+
+def _prior_codes(prior, n, seed):
+    # The seed of `model.sample`.
+    seed = tf.stack([seed, 0])
+    if not prior.has_base:
+        return {"z": prior.sample(n, seed)}
+    z0 = prior.sample_base(n, seed)
+    return {"z0": z0, "z": prior.from_base(z0)}
+
+
+def subject_of_classifier(
+    model, identity: str, name: str = "the classifier", step: int | None = None
+) -> Subject:
+    """A `Classifier` as a subject; see `subject_of_model`."""
+    return Subject(
+        name=name,
+        identity=identity,
+        image_shape=tuple(model.image_shape),
+        activations=model.activations,
+        correct=model.correct,
+        target=model.target,
+        step=step,
+    )
+
+
+def subject_of_saved_model(folder: str | Path) -> Subject:
+    """A SavedModel of `bin/export` as a subject.
+
+    Raises:
+      UserError: if the folder holds none.
+    """
+    if not tf.saved_model.contains_saved_model(str(folder)):
+        raise UserError(
+            f"{folder} is not a SavedModel: expected a folder of bin/export."
+        )
+    model = tf.saved_model.load(str(folder))
+    digest = hashlib.sha256()
+    for path in sorted((Path(folder) / "variables").iterdir()):
+        digest.update(path.read_bytes())
+    identity = f"saved_model-{digest.hexdigest()}"
+    shape = model.sample(1, 0, 1.0).shape[1:]
+    return Subject(
+        name=str(folder),
+        identity=identity,
+        image_shape=tuple(shape),
+        samples=lambda n, seed: from_sampler(
+            lambda n, seed: model.sample(n, seed, 1.0), n, seed, identity
+        ),
+        reconstruct=model.reconstruct,
+        encode=model.encode,
+        log_prob=getattr(model, "log_prob", None),
+    )
+
+
+def subject_of_folder(folder: str | Path, image_shape) -> Subject:
+    """A folder of pictures as a subject; see `from_folder`."""
+    images = from_folder(folder, image_shape)
+
+    def samples(n, seed):
+        del seed
+        if n > images.size:
+            raise UserError(
+                f"{folder} has {images.size} pictures, the metric needs {n}: add "
+                f"some, or ask for a metric of at most {images.size}."
+            )
+        return Images(n, images.chunk, f"{images.identity}[:{n}]")
+
+    return Subject(
+        name=str(folder),
+        identity=images.identity,
+        image_shape=tuple(image_shape),
+        samples=samples,
+    )

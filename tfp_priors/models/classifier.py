@@ -1,0 +1,201 @@
+"""A classifier of a data set's own labels, whose features serve the metrics."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.grouped_model import Summary
+from tfp_priors.models.grouped_model import describe
+from tfp_priors.models.grouped_model import fold_in
+
+
+class Classifier(GroupedModel):
+    """Images to logits, of classes or of binary attributes.
+
+    Trained on the cross-entropy in nats: of a softmax over `classes`, or summed over
+    independent `attributes`. Its one group of variables is "classifier".
+
+    Args:
+      network: layer, images to features `[batch, size]`; has an `image_shape`.
+      classes: number of classes; the data then has an integer feature "label".
+      attributes: number of attributes; the data then has a feature "attributes",
+        booleans `[attributes]`.
+      dropout: share of the features that is dropped in training.
+      shift: images move by up to so many pixels in training, along both axes.
+      flip: half of the images are mirrored in training.
+      seed: of dropout, shifts and flips, which are functions of it and the step.
+
+    Raises:
+      UserError: unless one of `classes` and `attributes` is given.
+    """
+
+    def __init__(
+        self,
+        network: keras.layers.Layer,
+        classes: int | None = None,
+        attributes: int | None = None,
+        dropout: float = 0.0,
+        shift: int = 0,
+        flip: bool = False,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if (classes is None) == (attributes is None):
+            raise UserError(
+                "Classifier expects one of classes and attributes, received "
+                f"classes = {classes}, attributes = {attributes}."
+            )
+        self.network = network
+        self.classes = classes
+        self.attributes = attributes
+        self.dropout = dropout
+        self.shift = shift
+        self.flip = flip
+        self.seed = seed
+        self._head = keras.layers.Dense(classes or attributes)
+        self.build((None, *network.image_shape))
+
+    @property
+    def image_shape(self):
+        return self.network.image_shape
+
+    @property
+    def target(self) -> str:
+        """The feature of the data that it learns."""
+        return "label" if self.classes else "attributes"
+
+    def build(self, input_shape):
+        if not self.network.built:
+            self.network.build(input_shape)
+        self._head.build(self.network.compute_output_shape(input_shape))
+        self.track(["loss", "accuracy"])
+        self.built = True
+
+    def variable_groups(self):
+        return {
+            "classifier": [
+                *self.network.trainable_variables,
+                *self._head.trainable_variables,
+            ]
+        }
+
+    def check_data(self, image_shape, features):
+        super().check_data(image_shape, features)
+        if self.target not in features:
+            raise UserError(
+                f"The data has no feature {self.target!r} for the classifier to "
+                f"learn; it has {', '.join(features) or 'none'}. Choose a data set "
+                "with labels."
+            )
+        values = np.asarray(features[self.target])
+        if self.classes and values.max() >= self.classes:
+            raise UserError(
+                f"The data has labels up to {values.max()}, the classifier "
+                f"{self.classes} classes: set Classifier.classes = {values.max() + 1}."
+            )
+        if self.attributes and values.shape[1:] != (self.attributes,):
+            raise UserError(
+                f"The data has {values.shape[1]} attributes, the classifier "
+                f"{self.attributes}: set Classifier.attributes = {values.shape[1]}."
+            )
+
+    # Inference -----------------------------------------------------------------
+
+    def call(self, images, training=False):
+        """Images to logits, `[batch, classes]` or `[batch, attributes]`."""
+        return self._head(self.network(images, training=training))
+
+    def activations(self, images) -> tuple[Any, Any]:
+        """Images to features `[batch, size]` and logits."""
+        features = self.network(images, training=False)
+        return features, self._head(features)
+
+    def correct(self, logits, targets):
+        """Which decisions are right: bools `[batch]` or `[batch, attributes]`."""
+        if self.classes:
+            decisions = tf.argmax(logits, axis=-1, output_type=tf.int64)
+            return decisions == tf.cast(targets, tf.int64)
+        return (logits > 0) == tf.cast(targets, tf.bool)
+
+    # Training ------------------------------------------------------------------
+
+    def _augmented(self, images, seed):
+        """Images moved and mirrored at random, each by itself."""
+        batch, height, width, _ = images.shape
+        batch = tf.shape(images)[0] if batch is None else batch
+        if self.flip:
+            mirrored = tf.random.stateless_uniform([batch, 1, 1, 1], fold_in(seed, 1))
+            images = tf.where(mirrored < 0.5, images[:, :, ::-1], images)
+        if self.shift:
+            border = [self.shift, self.shift]
+            padded = tf.pad(images, [[0, 0], border, border, [0, 0]])
+            offsets = tf.random.stateless_uniform(
+                [2, batch, 1], fold_in(seed, 2), 0, 2 * self.shift + 1, tf.int32
+            )
+            rows = tf.gather(
+                padded, offsets[0] + tf.range(height), axis=1, batch_dims=1
+            )
+            images = tf.gather(rows, offsets[1] + tf.range(width), axis=2, batch_dims=1)
+        return images
+
+    def _cross_entropy(self, logits, targets):
+        """Cross-entropy in nats, `[batch]`."""
+        if self.classes:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        targets = tf.cast(targets, logits.dtype)
+        return tf.reduce_sum(
+            tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1
+        )
+
+    def train_step(self, data):
+        seed = self.step_seed(self.seed, self._optimizers["classifier"].iterations)
+        images, targets = self._augmented(data["image"], seed), data[self.target]
+        variables = self.variable_groups()["classifier"]
+        with tf.GradientTape() as tape:
+            features = self.network(images, training=True)
+            if self.dropout:
+                features = tf.nn.experimental.stateless_dropout(
+                    features, self.dropout, fold_in(seed, 3)
+                )
+            logits = self._head(features)
+            loss = tf.reduce_mean(self._cross_entropy(logits, targets))
+            # Keras optimizers add the replicas' gradients up.
+            share = loss / self.replicas
+        gradients = tape.gradient(share, variables)
+        return self.report(
+            {
+                "loss": loss,
+                "accuracy": self._accuracy(logits, targets),
+                **self.apply_gradients("classifier", gradients),
+            }
+        )
+
+    def test_step(self, data):
+        logits, targets = self(data["image"]), data[self.target]
+        return self.report(
+            {
+                "loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
+                "accuracy": self._accuracy(logits, targets),
+            }
+        )
+
+    def _accuracy(self, logits, targets):
+        return tf.reduce_mean(tf.cast(self.correct(logits, targets), tf.float32))
+
+    # What training shows -------------------------------------------------------
+
+    def summary_of(self, batch):
+        logits, targets = self(batch["image"]), batch[self.target]
+        scalars = {
+            "test/loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
+            "test/accuracy": self._accuracy(logits, targets),
+        }
+        return Summary(scalars, {})
+
+    def diagnosis(self, images):
+        return describe("logits", self(images).numpy())
