@@ -12,13 +12,13 @@ slows it many times over.
 
 import argparse
 import json
-import math
 import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+from sides import Side
+from sides import serve
 
 _HERE = Path(__file__).parent
 
@@ -60,33 +60,6 @@ _WITH_XLA = ("realnvp.log_prob", "maf.log_prob", "spline.log_prob", *SLOW)
 
 def _uses_xla(args, item):
     return item in _WITH_XLA if args.xla is None else args.xla
-
-
-def _timed(call, seconds):
-    times = []
-    while not times or sum(times) < seconds:
-        start = time.perf_counter()
-        value = call()
-        times.append(time.perf_counter() - start)
-    return {"ms": 1e3 * statistics.median(times), "calls": len(times), "value": value}
-
-
-def serve(build, versions):
-    """Answers each request on standard input with the time of one call.
-
-    Args:
-      build: `build(library, name, method)` returns a function that runs the item
-        once, waits for the result and returns a number that depends on all of it.
-      versions: dict of library versions.
-    """
-    calls = {}
-    print(json.dumps({"versions": versions}), flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        key = request["library"], *request["item"].split(".")
-        if key not in calls:
-            calls[key] = build(*key)
-        print(json.dumps(_timed(calls[key], request["seconds"])), flush=True)
 
 
 def _vamp():
@@ -146,40 +119,6 @@ def _ours(args):
         return lambda: float(run(z, seed).numpy())
 
     serve(build, {"tensorflow": tf.__version__})
-
-
-class _Side:
-    """A process that times items on request."""
-
-    def __init__(self, command, verbose):
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if verbose else subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        self.versions = self._read()["versions"]
-
-    def _read(self):
-        line = self._process.stdout.readline()
-        if not line:
-            sys.exit("A side has died; see its messages with --verbose.")
-        return json.loads(line)
-
-    def time(self, library, item, seconds):
-        request = {"library": library, "item": item, "seconds": seconds}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        if not math.isfinite(answer["value"]):
-            sys.exit(f"{library} gives {answer['value']} for {item}.")
-        return answer["ms"]
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def _measure(args, ours, peer, item):
@@ -258,8 +197,8 @@ def main():
     xla = [] if args.xla is None else ["--xla" if args.xla else "--no-xla"]
     compiled = ["--compile"] if args.compile else []
     command = [args.torch_python, str(_HERE / "torch_priors.py"), threads, *compiled]
-    peer = _Side(command, args.verbose)
-    ours = _Side([sys.executable, __file__, "--ours", threads, *xla], args.verbose)
+    peer = Side(command, args.verbose)
+    ours = Side([sys.executable, __file__, "--ours", threads, *xla], args.verbose)
     settings = {"threads": args.threads, "compile": args.compile}
     settings["load_before"] = load
     settings["versions"] = ours.versions | peer.versions

@@ -28,7 +28,7 @@ from priors import FLOWS
 from priors import HIDDEN_SIZES
 from priors import LATENT_SIZE
 from priors import SPLINE_COUPLINGS
-from priors import serve
+from sides import serve
 
 
 def _masks(count):

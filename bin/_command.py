@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +71,7 @@ def run(main, doc):
 
     def guarded(_):
         logging.set_verbosity(logging.ERROR)
+        warnings.formatwarning = _one_line
         from tfp_priors.errors import NonFiniteError
         from tfp_priors.errors import UserError
 
@@ -88,6 +90,10 @@ def run(main, doc):
             _fail("interrupted", code=130)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, doc))
+
+
+def _one_line(message, *_):
+    return f"{Path(sys.argv[0]).name}: warning: {message}\n"
 
 
 def import_tensorflow():

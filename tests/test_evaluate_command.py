@@ -113,9 +113,7 @@ def test_list_explains_every_metric_without_tensorflow():
         ({"run_dir": ""}, "expected one of --run_dir"),
         ({"run_dir": "", "images": "x"}, "expected --gin_file=FILE"),
         ({"metrics": "fid50_test", "inception_dir": "."}, "holds no SavedModel"),
-        ({"metrics": "fcd50_test", "classifier": ""}, "pass --classifier=RUN"),
         ({"classifier": "run"}, "is a run of a LatentVariableModel: expected one of"),
-        ({"metrics": "lpips_diversity_vgg_v0.1_1c9p"}, "bin/convert_lpips"),
     ],
 )
 def test_mistakes_get_one_line(folder, flags, changed, message):

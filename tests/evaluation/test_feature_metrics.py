@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from tfp_priors.errors import UserError
 from tfp_priors.evaluation.feature_metrics import classifier_score
 from tfp_priors.evaluation.feature_metrics import frechet_distance
+from tfp_priors.evaluation.feature_metrics import frechet_distance_of_moments
 from tfp_priors.evaluation.feature_metrics import kernel_distance
+from tfp_priors.evaluation.feature_metrics import moments
+from tfp_priors.evaluation.tfgan import classifier_metrics
 
 
 def test_frechet_distance_against_scipy():
@@ -32,6 +36,56 @@ def test_frechet_distance_of_known_cases():
     np.testing.assert_allclose(
         frechet_distance(centred, 2 * centred), expected, rtol=1e-6
     )
+
+
+def test_frechet_distance_is_tfgans_of_activations():
+    random = np.random.RandomState(0)
+    a, b = random.randn(300, 8), random.randn(200, 8) @ random.randn(8, 8)
+    expected = classifier_metrics().frechet_classifier_distance_from_activations(a, b)
+    np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-9)
+
+
+def test_frechet_distance_of_two_normals_in_closed_form():
+    """Diagonal covariances: |m - m'|^2 + sum (s - s')^2; errors of 1 / sqrt(n)."""
+    random = np.random.RandomState(0)
+    mean, scale = np.array([1.0, -2.0, 0.5]), np.array([0.5, 1.0, 3.0])
+    a, b = random.randn(2, 200_000, 3)
+    expected = np.sum(mean**2) + np.sum((1 - scale) ** 2)
+    received = frechet_distance(a, mean + scale * b)
+    np.testing.assert_allclose(received, expected, rtol=0.01)
+
+
+def test_float32_features_far_from_zero_lose_nothing():
+    a = (1000.0 + np.random.RandomState(0).randn(500, 5)).astype(np.float32)
+    b = a + np.float32(0.5)
+    np.testing.assert_allclose(frechet_distance(a, b), 5 * 0.25, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(500,), (1, 499), (100, 0, 250, 150)])
+def test_moments_in_chunks(sizes):
+    x = 100.0 + np.random.RandomState(0).randn(500, 4)
+    chunks = np.split(x, np.cumsum(sizes)[:-1])
+    result = moments(chunk for chunk in chunks if len(chunk))
+    assert result.n == 500
+    np.testing.assert_allclose(result.mean, x.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(result.covariance, np.cov(x.T), rtol=1e-9, atol=1e-12)
+
+
+def test_too_few_images_for_the_covariance_warn():
+    a, b = np.random.RandomState(0).randn(2, 10, 12)
+    with pytest.warns(UserWarning, match="at least 13 are needed"):
+        distance = frechet_distance(a, b)
+    assert np.isfinite(distance)
+
+
+def test_bad_features():
+    a = np.random.RandomState(0).randn(50, 3)
+    with pytest.raises(UserError, match="one size are needed, received 3 and 2"):
+        frechet_distance(a, a[:, :2])
+    with pytest.raises(UserError, match="NaN or infinity"):
+        moments([np.where(a > 2, np.nan, a)])
+    with pytest.raises(UserError, match="at least 2 images, received 1"):
+        frechet_distance_of_moments(moments([a]), moments([a[:1]]))
 
 
 def test_kernel_distance_against_a_double_loop():

@@ -187,6 +187,16 @@ class Evaluator:
             lambda: activator.activations(images, self._place(images), label),
         )
 
+    def logits(self, extractor: str, images: Images, label: str) -> np.ndarray:
+        """The logits of images, without holding their features in memory."""
+        activator = self._activator(extractor)
+
+        def compute():
+            chunks = activator.chunks(images, self._place(images), label)
+            return np.concatenate([chunk.logits for chunk in chunks])
+
+        return self.cached(("logits", extractor, images.identity, images.size), compute)
+
     def moments(
         self, extractor: str, images: Images, label: str
     ) -> feature_metrics.Moments:

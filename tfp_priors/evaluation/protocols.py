@@ -186,7 +186,7 @@ def _score(evaluator, extractor, n):
     from tfp_priors.evaluation import feature_metrics
 
     def score(images, label):
-        logits = evaluator.activations(extractor, images, label).logits
+        logits = evaluator.logits(extractor, images, label)
         return feature_metrics.classifier_score(logits)
 
     real = evaluator.real_images("test", n)
@@ -452,7 +452,7 @@ def _separability(evaluator, n, space):
             f"{evaluator.subject.name} has no z0, which separability in z0 needs: its "
             "prior's codes are not the image of one base variable. Measure it in z."
         )
-    logits = evaluator.activations("classifier", evaluator.samples(n), "samples").logits
+    logits = evaluator.logits("classifier", evaluator.samples(n), "samples")
     if evaluator.exclusive_classes:
         logits = one_vs_rest_logits(logits)
     result = separability(codes[space], logits)
