@@ -90,6 +90,7 @@ def test_run_its_export_and_pictures(folder, flags, tmp_path):
     assert "has no log_prob" in line
 
 
+@pytest.mark.slow
 def test_classifier_and_defaults(folder, flags):
     del flags["classifier"]
     process = commands.run("evaluate", run_dir=folder / "classifier", **flags)

@@ -64,7 +64,7 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("kill_at", [33, 95])
+@pytest.mark.parametrize("kill_at", [pytest.param(33, marks=pytest.mark.slow), 95])
 def test_killed_run_ends_with_the_same_bits(uninterrupted, tmp_path, kill_at):
     process = start(tmp_path / "run", uninterrupted / "data")
     for line in process.stderr:

@@ -22,18 +22,24 @@ def inception_metrics() -> types.ModuleType:
     return _evaluation_module("inception_metrics")
 
 
+def _evaluation_module(name):
+    _register_parents()
+    return importlib.import_module(f"tensorflow_gan.python.eval.{name}")
+
+
 @functools.cache
-def _evaluation_module(module):
+def _register_parents():
+    """Makes the parents empty packages with the right paths.
+
+    The true ones import everything.
+    """
     spec = importlib.util.find_spec("tensorflow_gan")
     folder = Path(spec.submodule_search_locations[0])
-    # Empty parents with the right paths: the true ones import everything.
     for name in (
         "tensorflow_gan",
         "tensorflow_gan.python",
         "tensorflow_gan.python.eval",
     ):
-        if name not in sys.modules:
-            package = types.ModuleType(name)
-            package.__path__ = [str(folder.joinpath(*name.split(".")[1:]))]
-            sys.modules[name] = package
-    return importlib.import_module(f"tensorflow_gan.python.eval.{module}")
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = package
