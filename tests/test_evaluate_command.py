@@ -87,7 +87,7 @@ def test_run_its_export_and_pictures(folder, flags, tmp_path):
     line = commands.refused(
         "evaluate", images=pictures, **(flags | {"metrics": "prior_nll_test"})
     )
-    assert "has no log_prob" in line
+    assert "has no prior with a density" in line
 
 
 @pytest.mark.slow

@@ -283,15 +283,15 @@ def test_activations_of_real_images_and_samples_are_kept_apart(evaluator, tmp_pa
     ("name", "parts", "message"),
     [
         ("fid100_test", {}, "needs the inception network: pass --inception_dir"),
-        ("prior_nll_test", {"log_prob": None}, "world has no log_prob"),
-        ("nll10_iw5_test", {}, "world has no log_terms"),
+        ("prior_nll_test", {"log_prob": None}, "world has no prior with a density"),
+        ("nll10_iw5_test", {}, "no posterior q\\(z\\|x\\) and prior"),
         ("fcd100_test", {"samples": None}, "world has no samples"),
         ("fcd100_validation", {}, "no split validation"),
         ("fcd100_test", {"image_shape": (3, 3, 1)}, "the data set of \\(2, 2, 1\\)"),
         ("cs100", {"image_shape": (3, 3, 1)}, "the data set of \\(2, 2, 1\\)"),
         ("lpips_diversity_alex_v0.1_1c20p", {}, "convert_lpips"),
         ("lpips_diversity_alex_v0.1_5c20p", {}, "has no conditions"),
-        ("accuracy_test", {}, "world has no activations"),
+        ("accuracy_test", {}, "world has no labels"),
     ],
 )
 def test_what_is_missing_is_named(name, parts, message):

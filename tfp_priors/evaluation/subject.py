@@ -13,6 +13,18 @@ from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.images import from_sampler
 
+# What messages say of a part that is missing.
+_PARTS = {
+    "samples": "samples",
+    "reconstruct": "reconstructions",
+    "encode": "encoder",
+    "sample_posterior": "encoder whose posterior q(z|x) can be drawn from",
+    "sample_codes": "prior whose codes can be drawn",
+    "log_prob": "prior with a density p(z)",
+    "log_terms": "posterior q(z|x) and prior p(z) that both have a density",
+    "activations": "labels that it predicts: it is no classifier",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -64,7 +76,9 @@ class Subject:
         """
         function = getattr(self, part)
         if function is None:
-            raise UserError(f"{self.name} has no {part}, which the metric needs.")
+            raise UserError(
+                f"The metric cannot be computed: {self.name} has no {_PARTS[part]}."
+            )
         return function
 
 
