@@ -113,6 +113,7 @@ def test_saved_model_in_a_process_with_tensorflow_only(trained, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"saved_model", "images"}
 
 
+@pytest.mark.slow
 def test_train_with_xla_on_a_mirrored_device(trained, tmp_path):
     folder, _ = trained
     flags = {"gin_file": GIN, "data_dir": folder / "data", "steps": 2}
