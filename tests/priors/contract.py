@@ -60,6 +60,19 @@ class PriorContract:
         np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(prior.standardized(z), standard, atol=1e-5)
 
+    def test_draws_are_the_images_of_base_draws(self, prior_and_context):
+        """Of the same seed: separability pairs z0 with the images of z by it."""
+        prior, context = prior_and_context
+        if not prior.has_base:
+            with pytest.raises(UserError, match="has no z0"):
+                prior.sample_base(7, SEED, 1.0, context)
+            return
+        z0 = prior.sample_base(7, SEED, 1.0, context)
+        z = prior.sample(7, SEED, 1.0, context)
+        np.testing.assert_allclose(
+            prior.from_base(z0, context), z, rtol=1e-4, atol=1e-4
+        )
+
     def test_same_seed_same_samples(self):
         prior, _ = self.built()
         first, second, other = (

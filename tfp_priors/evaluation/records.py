@@ -1,6 +1,7 @@
 """Results on disk: a line of JSON and a TensorBoard scalar each."""
 
 import datetime
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ class Recorder:
         self._folder.mkdir(parents=True, exist_ok=True)
         with open(self._folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(line + "\n")
-        events = str(self._folder / "evaluation")
-        with tf.summary.create_file_writer(events).as_default(step=self._step or 0):
+        with self._writer.as_default(step=self._step or 0):
             tf.summary.scalar(result["name"], result["value"])
+        self._writer.flush()
         return line
+
+    @functools.cached_property
+    def _writer(self):
+        """Made for the first result: one that fails leaves no file."""
+        return tf.summary.create_file_writer(str(self._folder / "evaluation"))

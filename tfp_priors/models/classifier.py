@@ -9,7 +9,6 @@ import tensorflow as tf
 from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import GroupedModel
 from tfp_priors.models.grouped_model import Summary
-from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
 
 
@@ -196,6 +195,3 @@ class Classifier(GroupedModel):
             "test/accuracy": self._accuracy(logits, targets),
         }
         return Summary(scalars, {})
-
-    def diagnosis(self, images):
-        return describe("logits", self(images).numpy())

@@ -1,0 +1,28 @@
+import json
+
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tfp_priors.evaluation.records import Recorder
+
+
+def test_lines_and_scalars(tmp_path):
+    recorder = Recorder(tmp_path / "run", 7, dataset="mnist")
+    assert not (tmp_path / "run").exists()
+    results = [{"name": f"metric{i}", "value": 0.5 + i} for i in range(3)]
+    lines = [recorder.add(result) for result in results]
+    stored = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert stored == lines
+    for line, result in zip(map(json.loads, stored), results, strict=True):
+        assert result.items() <= line.items()
+        assert line["step"] == 7 and line["dataset"] == "mnist"
+        assert {"commit", "time", "tfp_priors"} <= set(line)
+    folder = tmp_path / "run" / "evaluation"
+    assert len(list(folder.iterdir())) == 1
+    events = EventAccumulator(str(folder)).Reload()
+    for result in results:
+        (event,) = events.Tensors(result["name"])
+        assert event.step == 7
+        value = float(tf.make_ndarray(event.tensor_proto))
+        assert value == pytest.approx(result["value"])
