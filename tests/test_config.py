@@ -59,7 +59,8 @@ def step(trainer, text):
     model = trainer.compiled_model()
     batch = (images(text, 4) / 255).astype(np.float32)
     if trainer.post_hoc is None:
-        labels = {"label": np.arange(4), "attributes": np.ones([4, 40], bool)}
+        attributes = getattr(model, "attributes", None) or 1
+        labels = {"label": np.arange(4), "attributes": np.ones([4, attributes], bool)}
         logs = model.train_step({"image": batch, **labels})
     else:
         logs = model.train_step({POSTERIOR: model.posterior_parameters(batch)})

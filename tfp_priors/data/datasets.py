@@ -1,5 +1,6 @@
 """Prepared data sets in memory, and their order as a function of (seed, step)."""
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,8 +10,12 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
+from tfp_priors.data.builders.procedural_faces import ProceduralFaces
 from tfp_priors.errors import UserError
 from tfp_priors.files import is_disk_full
+
+#: Builders of sets that are made without any file, by name.
+BUILT_IN = {builder.name: builder for builder in (EmbeddedDigits, ProceduralFaces)}
 
 # Larger sets stay JPEG or PNG in memory and are decoded batch by batch.
 _MAX_DECODED_BYTES = 4 * 2**30
@@ -151,8 +156,8 @@ def load_dataset(
     """Loads one split of a data set, preparing it first if that needs no archive.
 
     Args:
-      name: a TFDS name such as "mnist", "embedded_digits", or "image_folder/NAME"
-        for a folder prepared under that name.
+      name: a TFDS name such as "mnist", one of `BUILT_IN`, or "image_folder/NAME" for
+        a folder prepared under that name.
       split: TFDS split, such as "train" or "test[:1000]".
       data_dir: where TFDS keeps prepared data; None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
@@ -175,22 +180,7 @@ def load_dataset(
     stored_shape = builder.info.features["image"].shape
     transform, image_shape = _transform(name, stored_shape, crop_size, image_size)
     encoded = examples * np.prod(image_shape) > _MAX_DECODED_BYTES
-    decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
-    dataset = builder.as_dataset(
-        split=split, decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False)
-    )
-    select = _feature_selector(builder.info.features)
-
-    def read(example):
-        image = example["image"]
-        return {"image": image if encoded else transform(image), **select(example)}
-
-    columns: dict[str, list] = {}
-    chunks = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
-    for chunk in chunks.as_numpy_iterator():
-        for key, value in chunk.items():
-            columns.setdefault(key, []).append(value)
-    arrays = {key: np.concatenate(values) for key, values in columns.items()}
+    arrays = _read(builder, split, None if encoded else transform)
     images = arrays.pop("image")
     if not encoded:
         return ImageDataset(images, arrays, image_shape)
@@ -204,6 +194,26 @@ def load_dataset(
         )
 
     return ImageDataset(images, arrays, image_shape, decode)
+
+
+def _read(builder, split, transform):
+    """The split's columns by name; images as they are stored without `transform`."""
+    decoders = None if transform else {"image": tfds.decode.SkipDecoding()}
+    dataset = builder.as_dataset(
+        split=split, decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False)
+    )
+    select = _feature_selector(builder.info.features)
+
+    def read(example):
+        image = example["image"]
+        return {"image": transform(image) if transform else image, **select(example)}
+
+    columns: dict[str, list] = {}
+    chunks = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+    for chunk in chunks.as_numpy_iterator():
+        for key, value in chunk.items():
+            columns.setdefault(key, []).append(value)
+    return {key: np.concatenate(values) for key, values in columns.items()}
 
 
 def _prepared_builder(name, data_dir):
@@ -220,14 +230,13 @@ def _prepared_builder(name, data_dir):
                 f"--source=FOLDER, with FOLDER the images of {label}."
             ) from error
     try:
-        if name == EmbeddedDigits.name:
-            builder = EmbeddedDigits(data_dir=data_dir)
-        else:
-            builder = tfds.builder(name, data_dir=data_dir)
+        make = BUILT_IN.get(name) or functools.partial(tfds.builder, name)
+        builder = make(data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
-            f"Unknown data set {name!r}: expected embedded_digits, image_folder/NAME "
-            "or a name of TFDS, such as mnist, fashion_mnist, cifar10 or celeb_a."
+            f"Unknown data set {name!r}: expected {', '.join(BUILT_IN)}, "
+            "image_folder/NAME or a name of TFDS, such as mnist, fashion_mnist, "
+            "cifar10 or celeb_a."
         ) from error
     if not builder.is_prepared():
         try:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.image_folder import ImageFolder
+from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
 from tfp_priors.errors import UserError
 
@@ -59,10 +59,10 @@ def prepare(
     """Writes a prepared TFDS data set from local files.
 
     Args:
-      name: "mnist", "fashion_mnist", "cifar10", "celeb_a", "embedded_digits" or
-        "image_folder/NAME".
-      source: folder with the downloaded files or the images; None only for
-        embedded_digits.
+      name: "mnist", "fashion_mnist", "cifar10", "celeb_a", "image_folder/NAME" or one
+        of `BUILT_IN`.
+      source: folder with the downloaded files or the images; None only for those of
+        `BUILT_IN`.
       data_dir: where to write; None: TFDS's default.
       image_size: side in pixels to which folder images are scaled.
 
@@ -73,8 +73,8 @@ def prepare(
       UserError: if files are missing or damaged; nothing is written then.
     """
     label = name.removeprefix("image_folder/")
-    if name == EmbeddedDigits.name:
-        builder = EmbeddedDigits(data_dir=data_dir)
+    if name in BUILT_IN:
+        builder = BUILT_IN[name](data_dir=data_dir)
     elif source is None:
         raise UserError(f"{name} needs --source, the folder of its files.")
     elif name != label:
@@ -85,7 +85,7 @@ def prepare(
     elif name in _FILES:
         builder = tfds.builder(name, data_dir=data_dir)
     else:
-        known = ", ".join((EmbeddedDigits.name, "image_folder/NAME", *_FILES))
+        known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES))
         raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
     if builder.is_prepared():
         return Path(builder.data_dir)
