@@ -29,6 +29,9 @@ class GroupedModel(keras.Model):
     training shows of it, it says in `summary_of`, `schedules` and `diagnosis`.
     """
 
+    #: What to try when a term is not finite.
+    remedies = ("a lower learning rate", "a smaller train.clip_norm")
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.clip_norm = None

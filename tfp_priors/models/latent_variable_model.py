@@ -74,6 +74,8 @@ class LatentVariableModel(GroupedModel):
     alone.
     """
 
+    remedies = (*GroupedModel.remedies, "a prior with standardize = True")
+
     def __init__(
         self,
         encoder: keras.layers.Layer,

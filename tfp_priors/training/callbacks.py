@@ -56,8 +56,7 @@ class NonFiniteGuard(StepCallback):
         raise NonFiniteError(
             f"{', '.join(terms)} is not finite at step {step}; "
             f"{self.model.diagnosis(self._images)}. The last checkpoint is still good: "
-            "try a lower learning rate, a smaller train.clip_norm, or a prior with "
-            "standardize = True."
+            f"try {', or '.join(self.model.remedies)}."
         )
 
 
