@@ -110,6 +110,7 @@ def _background(random, has):
 
 
 def _draw(pen, random, has):
+    """From the back to the front; what is drawn at random does not depend on `has`."""
     skin = _shade(random, (150, 100, 70), (250, 215, 185))
     dark = _shade(random, (20, 15, 10), (75, 50, 30))
     light = _shade(random, (190, 140, 50), (240, 215, 140))
