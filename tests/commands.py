@@ -46,7 +46,9 @@ def run(name, *args, cwd=ROOT, code=0, **flags):
     _, *command = arguments(name, *args, **flags)
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, stream) for stream in ("stdout", "stderr")]
-        process = _SERVER.Process(target=_command, args=(command, cwd, *outputs))
+        process = _SERVER.Process(
+            target=_command, args=(command, cwd, ENVIRONMENT, *outputs)
+        )
         process.start()
         process.join(timeout=300)
         process.kill()
@@ -56,15 +58,16 @@ def run(name, *args, cwd=ROOT, code=0, **flags):
     return subprocess.CompletedProcess(command, process.exitcode, stdout, stderr)
 
 
-def _command(command, cwd, *outputs):
+def _command(command, cwd, environment, *outputs):
     """The command in a process of the server's."""
     for number, output in enumerate(outputs, start=1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), number)
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = command
     # As `python FILE` does.
-    sys.path[0] = str(Path(command[0]).parent)
+    modules = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(command[0]).parent), *filter(None, modules)]
     runpy.run_path(command[0], run_name="__main__")
 
 
