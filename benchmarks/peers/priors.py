@@ -1,13 +1,12 @@
-"""The peers of priors.py: the same priors in zuko, nflows, normflows and PyTorch.
+"""The same priors in zuko, nflows, normflows and PyTorch.
 
-Runs in an environment of its own that holds those libraries; priors.py says what is
-timed and how. Every conditioner is the plain network of ours: two hidden layers of
+Every conditioner is the plain network of ours: two hidden layers of
 256 units with ReLU. Couplings alternate between halves of the code; where ours
 permutes the code between pairs of couplings, zuko and nflows change the halves, and
 normflows does neither, which favours it a little.
 """
 
-import argparse
+from functools import cache
 from functools import partial
 from importlib import metadata
 
@@ -19,16 +18,17 @@ import normflows
 import torch
 import zuko
 from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
-from priors import BATCH_SIZE
-from priors import BINS
-from priors import BOUND
-from priors import COMPONENTS
-from priors import COUPLINGS
-from priors import FLOWS
-from priors import HIDDEN_SIZES
-from priors import LATENT_SIZE
-from priors import SPLINE_COUPLINGS
-from sides import serve
+
+from benchmarks.prior_settings import BATCH_SIZE
+from benchmarks.prior_settings import BINS
+from benchmarks.prior_settings import BOUND
+from benchmarks.prior_settings import COMPONENTS
+from benchmarks.prior_settings import COUPLINGS
+from benchmarks.prior_settings import FLOWS
+from benchmarks.prior_settings import HIDDEN_SIZES
+from benchmarks.prior_settings import LATENT_SIZE
+from benchmarks.prior_settings import SPLINE_COUPLINGS
+from benchmarks.sides import threads
 
 
 def _masks(count):
@@ -190,37 +190,32 @@ _LIBRARIES = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+def versions():
+    return {library: metadata.version(library) for library in _LIBRARIES}
+
+
+@cache
+def _made(library, name):
     torch.manual_seed(0)
+    methods, module = _LIBRARIES[library](name)
+    if module is not None:
+        module.eval()
+    return methods
+
+
+def build(variant, case):
+    library = variant.removesuffix("_compile")
+    name, method = case.split(".")
+    torch.set_num_threads(threads())
+    run = _made(library, name)[method]
     z = torch.randn(BATCH_SIZE, LATENT_SIZE)
-    made = {}
+    if variant != library:
+        run = torch.compile(run)
+    # Dynamo's guards fail on normflows' base in inference mode.
+    mode = torch.inference_mode if variant == library else torch.no_grad
 
-    def build(library, name, method):
-        if (library, name) not in made:
-            methods, module = _LIBRARIES[library](name)
-            if module is not None:
-                module.eval()
-            made[library, name] = methods
-        run = made[library, name][method]
-        if args.compile:
-            run = torch.compile(run)
-        # Dynamo's guards fail on normflows' base in inference mode.
-        mode = torch.no_grad if args.compile else torch.inference_mode
+    def call():
+        with mode():
+            return run(z).sum().item()
 
-        def call():
-            with mode():
-                return run(z).sum().item()
-
-        return call
-
-    versions = {library: metadata.version(library) for library in _LIBRARIES}
-    serve(build, versions)
-
-
-if __name__ == "__main__":
-    main()
+    return call

@@ -1,0 +1,11 @@
+"""The sizes of the priors that are compared."""
+
+LATENT_SIZE = 64
+BATCH_SIZE = 4096
+HIDDEN_SIZES = (256, 256)
+COUPLINGS = 8
+FLOWS = 4
+SPLINE_COUPLINGS = 4
+BINS = 8
+BOUND = 5.0
+COMPONENTS = 10
