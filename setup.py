@@ -23,6 +23,7 @@ setup(
     install_requires=[
         "absl-py",
         "gin-config>=0.5",
+        "google-crc32c",
         "h5py",
         # TFDS imports it without declaring it.
         "importlib_resources",

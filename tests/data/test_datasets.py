@@ -64,10 +64,47 @@ def test_a_step_far_away_costs_nothing():
 
 def test_images_stay_with_their_labels_and_range():
     batch = next(iter(numbered().training_batches(8, seed=0)))
-    assert batch["image"].dtype == tf.float32
-    np.testing.assert_allclose(
-        batch["image"][:, 0, 0, 0] * 255, tf.cast(batch["label"], tf.float32), rtol=1e-6
-    )
+    assert batch["image"].dtype == tf.uint8
+    assert batch["image"].shape == (8, 2, 2, 1)
+    np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], batch["label"])
+    for stored in (next(iter(numbered().batches(8))), numbered().gather([3, 9, 3])):
+        assert stored["image"].dtype == np.float32
+        np.testing.assert_allclose(
+            stored["image"][:, 0, 0, 0] * 255, stored["label"], rtol=1e-6
+        )
+    means = numbered().map(lambda images: tf.reduce_sum(images, [1, 2, 3]), 4)
+    np.testing.assert_allclose(means * 255, range(10), rtol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 6])
+def test_workers_together_see_the_batches_of_one(workers):
+    whole = labels(numbered(), 10, batch_size=6, seed=1, start_step=2).reshape(10, 6)
+    shares = [
+        labels(
+            numbered(),
+            10,
+            batch_size=6,
+            seed=1,
+            start_step=2,
+            worker=worker,
+            workers=workers,
+        ).reshape(10, 6 // workers)
+        for worker in range(workers)
+    ]
+    np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, received 0"),
+        ({"batch_size": 6, "workers": 4}, "batch_size = 6 does not divide by the 4"),
+        ({"batch_size": 6, "worker": 2, "workers": 2}, "less than workers = 2, rec"),
+    ],
+)
+def test_batches_that_cannot_be(kwargs, message):
+    with pytest.raises(UserError, match=message):
+        numbered().training_batches(seed=0, **kwargs)
 
 
 def test_stored_order():
@@ -106,22 +143,12 @@ def test_crop_and_scale(data_dir):
     assert scaled.take(3)["image"].shape == (3, 8, 12, 1)
 
 
-def test_encoded_in_memory_equals_decoded(data_dir, monkeypatch):
-    decoded = load_dataset("embedded_digits", "test", data_dir, crop_size=20).take(9)
-    monkeypatch.setattr(datasets, "_MAX_DECODED_BYTES", 0)
-    encoded = load_dataset("embedded_digits", "test", data_dir, crop_size=20)
-    assert encoded._images.dtype == object
-    for name, value in encoded.take(9).items():
-        np.testing.assert_array_equal(value, decoded[name])
-    batch = next(iter(encoded.training_batches(5, seed=0)))
-    assert batch["image"].shape == (5, 20, 20, 1)
-
-
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"name": "mnits"}, "Unknown data set 'mnits'"),
         ({"name": "embedded_digits", "split": "dev"}, "no split dev; it has"),
+        ({"name": "embedded_digits", "split": "test[:0]"}, "has no examples"),
         ({"name": "embedded_digits", "crop_size": 64}, "Cannot crop the 28x28"),
         ({"name": "image_folder/cats"}, "bin/prepare_data --dataset=image_folder/cats"),
     ],

@@ -145,6 +145,12 @@ def test_celeb_a(tmp_path):
     assert not batch["attributes"].any()
     red = batch["image"][:, 64, 64, 0] * 255
     np.testing.assert_allclose(sorted(red), [160, 200], atol=3)
+    streamed = load_dataset(
+        "celeb_a", "test", str(tmp_path / "data"), crop_size=128, memory_limit=0
+    )
+    assert list(streamed.features) == ["attributes"]
+    for name, value in streamed.take(2).items():
+        np.testing.assert_array_equal(value, batch[name])
 
 
 @pytest.fixture

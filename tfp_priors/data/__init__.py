@@ -1,10 +1,19 @@
 """Named data sets as deterministic batches, through TensorFlow Datasets.
 
-Value range: prepared data is uint8 in [0, 255]; batches are float32 in [0, 1].
+Value range: prepared data and training batches are uint8 in [0, 255], which the models
+scale on the device; all other batches are float32 in [0, 1].
 """
 
 from tfp_priors.data.datasets import ImageDataset
+from tfp_priors.data.datasets import StreamedDataset
 from tfp_priors.data.datasets import load_dataset
+from tfp_priors.data.datasets import read_errors
 from tfp_priors.data.datasets import shuffled_indices
 
-__all__ = ["ImageDataset", "load_dataset", "shuffled_indices"]
+__all__ = [
+    "ImageDataset",
+    "StreamedDataset",
+    "load_dataset",
+    "read_errors",
+    "shuffled_indices",
+]

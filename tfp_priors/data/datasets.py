@@ -1,14 +1,19 @@
-"""Prepared data sets in memory, and their order as a function of (seed, step)."""
+"""Prepared data sets, and their order as a function of (seed, step)."""
 
+import contextlib
 import functools
+import math
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
+from tfp_priors.data import tfrecords
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.procedural_faces import ProceduralFaces
 from tfp_priors.errors import UserError
@@ -17,8 +22,11 @@ from tfp_priors.files import is_disk_full
 #: Builders of sets that are made without any file, by name.
 BUILT_IN = {builder.name: builder for builder in (EmbeddedDigits, ProceduralFaces)}
 
-# Larger sets stay JPEG or PNG in memory and are decoded batch by batch.
-_MAX_DECODED_BYTES = 4 * 2**30
+# Batches that wait for the model, beside those in work.
+_PREFETCHED = 2
+
+# Records that are parsed at a time when a split is read whole.
+_CHUNK = 64
 
 # Of the cipher behind the permutation. The op's default of 4 leaves half of 100
 # examples in their places; from 8 on, permutations pass for random ones.
@@ -26,7 +34,12 @@ _ROUNDS = 16
 
 
 def shuffled_indices(
-    size: int, batch_size: int, seed: int, start_step: int = 0
+    size: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches of indices into `size` examples, a function of seed and step.
 
@@ -35,23 +48,39 @@ def shuffled_indices(
 
     Args:
       size: number of examples.
-      batch_size: indices per batch.
+      batch_size: indices per batch, over all workers.
       seed: of the permutations.
       start_step: batches to leave out; costs nothing.
+      worker: number of the process, from 0: it gets the rows from
+        `worker * batch_size / workers` of each batch.
+      workers: number of processes that share the batches.
 
     Returns:
-      int64 tensors `[batch_size]`.
+      int64 tensors `[batch_size / workers]`.
+
+    Raises:
+      UserError: if there is no such batch or share of it.
     """
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, received {batch_size}.")
+    if not 0 <= worker < workers:
+        raise UserError(
+            f"worker must be at least 0 and less than workers = {workers}, received "
+            f"{worker}."
+        )
+    if batch_size % workers:
+        raise UserError(
+            f"batch_size = {batch_size} does not divide by the {workers} workers."
+        )
+    share = batch_size // workers
     size = tf.constant(size, tf.int64)
 
     def indices(step):
-        position = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        first = step * batch_size + worker * share
+        position = first + tf.range(share, dtype=tf.int64)
         epoch = position // size
         seeds = tf.stack(
-            [tf.fill([batch_size], tf.constant(seed, tf.int64)), epoch, 0 * epoch],
-            axis=1,
+            [tf.fill([share], tf.constant(seed, tf.int64)), epoch, 0 * epoch], axis=1
         )
         # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes
         # one seed for all indices, and a batch may span two permutations.
@@ -67,8 +96,8 @@ class ImageDataset:
     """One split of a data set, in memory.
 
     Args:
-      images: uint8 array `[size, height, width, channels]`, or encoded images, a
-        string array `[size]`, with `decode`.
+      images: uint8 array or tensor `[size, height, width, channels]`, or encoded
+        images, strings `[size]`, with `decode`.
       features: arrays of length `size` by name, such as {"label": ...}.
       image_shape: `(height, width, channels)`.
       decode: maps a batch of `images` to uint8 tensors of `image_shape`.
@@ -77,6 +106,7 @@ class ImageDataset:
     def __init__(self, images, features, image_shape, decode=None):
         with tf.device("CPU"):
             self._images = tf.constant(images)
+            self._columns = {k: tf.constant(v) for k, v in features.items()}
         self.features = features
         self.image_shape = tuple(image_shape)
         self._decode = decode
@@ -87,63 +117,195 @@ class ImageDataset:
         return self._images.shape[0]
 
     def training_batches(
-        self, batch_size: int, seed: int, start_step: int = 0
+        self,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
         """Endless shuffled batches, the same for the same seed and step.
 
+        Their images are uint8, a quarter of the memory of float32 on the way to the
+        device; models scale them there.
+
         Args:
-          batch_size: images per batch.
+          batch_size: images per batch, over all workers.
           seed: of the order, see `shuffled_indices`.
           start_step: batches to leave out; costs nothing.
+          worker: see `shuffled_indices`.
+          workers: see `shuffled_indices`.
 
         Returns:
-          Dicts of "image", float32 `[batch_size, height, width, channels]` in
-          [0, 1], and the features.
+          Dicts of "image", uint8 `[batch_size / workers, height, width, channels]`,
+          and the features.
+
+        Raises:
+          UserError: as `shuffled_indices`.
         """
-        return self._gather(shuffled_indices(self.size, batch_size, seed, start_step))
+        return self._gather(
+            shuffled_indices(self.size, batch_size, seed, start_step, worker, workers)
+        )
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
-        """All examples in their stored order; the last batch may be smaller."""
+        """All examples in their stored order; the last batch may be smaller.
+
+        Returns:
+          Dicts of "image", float32 `[batch, height, width, channels]` in [0, 1], and
+          the features.
+        """
         indices = tf.data.Dataset.range(self.size).batch(batch_size)
-        return self._gather(indices)
+        return self._gather(indices, scaled=True)
 
     def map(self, function: Callable, batch_size: int = 500) -> np.ndarray:
         """The values of a function of images, for all images in their stored order.
 
         Args:
-          function: maps images `[batch, height, width, channels]` in [0, 1] to a
-            tensor `[batch, ...]`.
+          function: maps images, float32 `[batch, height, width, channels]` in
+            [0, 1], to a tensor `[batch, ...]`.
           batch_size: images per call.
 
         Returns:
           An array `[size, ...]`.
+
+        Raises:
+          UserError: if a file is missing or damaged.
         """
-        compiled = tf.function(function, reduce_retracing=True)
+        compiled = tf.function(function, reduce_retracing=True, autograph=False)
         batches = self.batches(batch_size)
-        return np.concatenate([compiled(batch["image"]).numpy() for batch in batches])
+        with read_errors():
+            return np.concatenate([compiled(batch["image"]) for batch in batches])
 
     def gather(self, indices) -> dict[str, np.ndarray]:
-        """The examples with these numbers, as one batch of arrays."""
-        dataset = self._gather(tf.data.Dataset.from_tensors(np.asarray(indices)))
-        return next(dataset.as_numpy_iterator())
+        """The examples with these numbers, as one batch of arrays, as in `batches`.
+
+        Raises:
+          UserError: if a file is missing or damaged.
+        """
+        indices = tf.data.Dataset.from_tensors(np.asarray(indices, np.int64))
+        with read_errors():
+            return next(self._gather(indices, scaled=True).as_numpy_iterator())
 
     def take(self, n: int) -> dict[str, np.ndarray]:
-        """The first n examples (all, if there are fewer) as one batch of arrays."""
-        return next(self.batches(min(n, self.size)).as_numpy_iterator())
+        """The first n examples (all, if there are fewer) as one batch of arrays.
 
-    def _gather(self, indices):
-        features = {name: tf.constant(value) for name, value in self.features.items()}
+        Raises:
+          UserError: if a file is missing or damaged.
+        """
+        return self.gather(np.arange(min(n, self.size)))
+
+    def _gather(self, indices, scaled=False):
+        """The examples of each batch of indices; float32 images if `scaled`."""
 
         def batch(index):
-            image = tf.gather(self._images, index)
-            if self._decode is not None:
-                image = self._decode(image)
-            image = tf.ensure_shape(image, [None, *self.image_shape])
-            gathered = {name: tf.gather(x, index) for name, x in features.items()}
-            return {"image": tf.cast(image, tf.float32) / 255.0, **gathered}
+            examples = self._read(index)
+            image = tf.ensure_shape(
+                examples.pop("image"), [*index.shape, *self.image_shape]
+            )
+            if scaled:
+                image = tf.cast(image, tf.float32) / 255.0
+            return {"image": image, **examples}
 
-        dataset = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        dataset = indices.map(
+            batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        return dataset.prefetch(_PREFETCHED)
+
+    def _read(self, index):
+        """The examples of a batch of numbers: uint8 images and the features."""
+        image = tf.gather(self._images, index)
+        if self._decode is not None:
+            image = self._decode(image)
+        features = {name: tf.gather(x, index) for name, x in self._columns.items()}
+        return {"image": image, **features}
+
+
+class StreamedDataset(ImageDataset):
+    """One split of a data set, read from its files batch by batch.
+
+    In memory are the place of each record, 25 bytes, and the features once `features`
+    is asked for one: this reads all files once. Batches take theirs from the records.
+
+    Args:
+      shards: TFDS file instructions of the split.
+      parse: maps records, strings `[batch]`, to columns by name: "image", the encoded
+        images, and the features.
+      decode: maps a batch of encoded images to uint8 tensors of `image_shape`.
+      image_shape: `(height, width, channels)`.
+
+    Raises:
+      UserError: if a file is missing or damaged.
+    """
+
+    def __init__(self, shards, parse, decode, image_shape):
+        self._records = tfrecords.Records(shards)
+        self._parse = parse
+        self._decode = decode
+        self.features = _Features(shards, parse)
+        self.image_shape = tuple(image_shape)
+
+    @property
+    def size(self) -> int:
+        return self._records.size
+
+    def _read(self, index):
+        records = tf.numpy_function(
+            self._records.read, [index], tf.string, stateful=False
+        )
+        columns = self._parse(tf.ensure_shape(records, index.shape))
+        return columns | {"image": self._decode(columns["image"])}
+
+
+class _Features(Mapping):
+    """Features by name, read from the files once one of them is asked for."""
+
+    def __init__(self, shards, parse):
+        self._shards = shards
+        self._parse = parse
+        signature = tf.function(parse).get_concrete_function(
+            tf.TensorSpec([None], tf.string)
+        )
+        self._names = [n for n in signature.structured_outputs if n != "image"]
+
+    @functools.cached_property
+    def _columns(self):
+        def parse(records):
+            columns = self._parse(records)
+            return {name: columns[name] for name in self._names}
+
+        return _arrays(_read(self._shards, parse))
+
+    def __getitem__(self, name):
+        if name not in self._names:
+            raise KeyError(name)
+        return self._columns[name]
+
+    def __contains__(self, name):
+        return name in self._names
+
+    def __iter__(self):
+        return iter(self._names)
+
+    def __len__(self):
+        return len(self._names)
+
+
+@contextlib.contextmanager
+def read_errors() -> Iterator[None]:
+    """What reads batches in this context raises the error of a file as it is.
+
+    TensorFlow wraps an error from within a pipeline into one of its own.
+
+    Raises:
+      UserError: if a file is missing or damaged.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(rf"{UserError.__name__}: (.*)", error.message)
+        if found is None:
+            raise
+        raise UserError(found.group(1)) from error
 
 
 def load_dataset(
@@ -152,6 +314,7 @@ def load_dataset(
     data_dir: str | None = None,
     crop_size: int | Sequence[int] | None = None,
     image_size: int | Sequence[int] | None = None,
+    memory_limit: int = 4 * 2**30,
 ) -> ImageDataset:
     """Loads one split of a data set, preparing it first if that needs no archive.
 
@@ -162,58 +325,87 @@ def load_dataset(
       data_dir: where TFDS keeps prepared data; None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
       image_size: side or `(height, width)` to scale to after the crop, or None.
+      memory_limit: bytes that the images may take in memory. If their pixels take
+        more they stay encoded, as PNG or JPEG; if that takes more too they are read
+        from the files batch by batch. The batches are the same.
 
     Raises:
-      UserError: if the data is unknown, unprepared and unreachable, or smaller than
-        the crop.
+      UserError: if the data is unknown, unprepared and unreachable, damaged, or
+        smaller than the crop.
     """
     builder = _prepared_builder(name, data_dir)
     if "image" not in builder.info.features:
         raise UserError(f"Data set {name} has no feature 'image'.")
     try:
-        examples = builder.info.splits[split].num_examples
+        shards = builder.info.splits[split].file_instructions
     except (KeyError, ValueError) as error:
         known = ", ".join(builder.info.splits)
         raise UserError(
             f"Data set {name} has no split {split}; it has {known}."
         ) from error
-    stored_shape = builder.info.features["image"].shape
-    transform, image_shape = _transform(name, stored_shape, crop_size, image_size)
-    encoded = examples * np.prod(image_shape) > _MAX_DECODED_BYTES
-    arrays = _read(builder, split, None if encoded else transform)
-    images = arrays.pop("image")
-    if not encoded:
-        return ImageDataset(images, arrays, image_shape)
-    feature = builder.info.features["image"]
+    tfrecords.check_format(name, builder.info.file_format.value)
+    size = sum(shard.take for shard in shards)
+    if not size:
+        raise UserError(f"The split {split} of data set {name} has no examples.")
+    features = builder.info.features
+    feature = features["image"]
+    transform, image_shape = _transform(name, feature.shape, crop_size, image_size)
 
-    def decode(batch):
+    def decode(images):
         return tf.map_fn(
-            lambda data: transform(feature.decode_example(data)),
-            batch,
+            lambda image: transform(feature.decode_example(image)),
+            images,
             fn_output_signature=tf.uint8,
         )
 
-    return ImageDataset(images, arrays, image_shape, decode)
+    parse = functools.partial(_parse, features)
+
+    def parse_and_decode(records):
+        columns = parse(records)
+        return columns | {"image": decode(columns["image"])}
+
+    if size * math.prod(image_shape) <= memory_limit:
+        columns = _read(shards, parse_and_decode)
+        images = columns.pop("image")
+        return ImageDataset(images, _arrays(columns), image_shape)
+    if tfrecords.stored_bytes(shards) <= memory_limit:
+        columns = _read(shards, parse)
+        images = columns.pop("image")
+        return ImageDataset(images, _arrays(columns), image_shape, decode)
+    return StreamedDataset(shards, parse, decode, image_shape)
 
 
-def _read(builder, split, transform):
-    """The split's columns by name; images as they are stored without `transform`."""
-    decoders = None if transform else {"image": tfds.decode.SkipDecoding()}
-    dataset = builder.as_dataset(
-        split=split, decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False)
+def _read(shards, parse):
+    """Columns by name, tensors: what `parse` makes of all records, in their order."""
+    size = sum(shard.take for shard in shards)
+    columns = (
+        tfrecords.stream(shards)
+        .batch(_CHUNK)
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     )
-    select = _feature_selector(builder.info.features)
+    try:
+        # TensorFlow puts the chunks together: NumPy would need twice the memory.
+        columns = columns.rebatch(size).get_single_element()
+    except tf.errors.OpError as error:
+        # Without the names of TensorFlow's own functions.
+        message = re.sub(r"{{.*?}}|\[\[.*|\[Op:.*", "", error.message.splitlines()[0])
+        raise _unreadable(shards, message.strip()) from error
+    received = min(len(values) for values in columns.values())
+    if received != size:
+        raise _unreadable(shards, f"expected {size} records, received {received}")
+    return columns
 
-    def read(example):
-        image = example["image"]
-        return {"image": transform(image) if transform else image, **select(example)}
 
-    columns: dict[str, list] = {}
-    chunks = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
-    for chunk in chunks.as_numpy_iterator():
-        for key, value in chunk.items():
-            columns.setdefault(key, []).append(value)
-    return {key: np.concatenate(values) for key, values in columns.items()}
+def _arrays(columns):
+    return {name: values.numpy() for name, values in columns.items()}
+
+
+def _unreadable(shards, what):
+    folder = Path(shards[0].filename).parent
+    return tfrecords.find_damage(shards) or UserError(
+        f"Cannot read the data in {folder}: {what}. Delete the folder and prepare the "
+        "data set again."
+    )
 
 
 def _prepared_builder(name, data_dir):
@@ -300,16 +492,20 @@ def _transform(name, stored_shape, crop_size, image_size):
     return transform, (*size, channels)
 
 
-def _feature_selector(features):
-    """Keeps the label and, for CelebA, the binary attributes as one vector."""
+def _parse(features, records):
+    """Columns by name of a batch of records, with the images still encoded.
 
-    def select(example):
-        selected = {}
-        if "label" in features:
-            selected["label"] = example["label"]
-        if "attributes" in features:
-            names = sorted(features["attributes"])
-            selected["attributes"] = tf.stack([example["attributes"][n] for n in names])
-        return selected
-
-    return select
+    Besides the images these are the labels and, as one vector, the attributes.
+    """
+    spec = features.tf_example_spec
+    attributes = sorted(name for name in spec if name.startswith("attributes/"))
+    wanted = [name for name in ("image", "label") if name in spec] + attributes
+    columns = tf.io.parse_example(records, {name: spec[name] for name in wanted})
+    parsed = {"image": columns["image"]}
+    if "label" in columns:
+        parsed["label"] = tf.cast(columns["label"], features["label"].tf_dtype)
+    if attributes:
+        values = tf.stack([columns[name] for name in attributes], axis=1)
+        (dtype,) = set(tf.nest.flatten(features["attributes"].tf_dtype))
+        parsed["attributes"] = tf.cast(values, dtype)
+    return parsed
