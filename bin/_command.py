@@ -74,12 +74,13 @@ def run(main, doc):
         warnings.formatwarning = _one_line
         from tfp_priors.errors import NonFiniteError
         from tfp_priors.errors import UserError
+        from tfp_priors.errors import WorkerLostError
 
         try:
             main()
         except UserError as error:
             _fail(str(error).splitlines()[0])
-        except NonFiniteError as error:
+        except (NonFiniteError, WorkerLostError) as error:
             _fail(str(error).splitlines()[0], code=1)
         except OSError as error:
             message = _disk_problem(error)

@@ -34,6 +34,7 @@ _OPERATIVE_CONFIG_FILE = "operative_config.gin"
 # May differ between a run and its resumption: they do not change the steps taken.
 _RESUMABLE = (
     "train.steps",
+    "load_dataset.memory_limit",
     "train.strategy",
     "train.scalars_every",
     "train.images_every",
@@ -72,7 +73,7 @@ _CONFIGURABLES = {
         divergences.MMDDivergence,
         divergences.NonSaturatingLoss,
         divergences.WassersteinLoss,
-        keras.optimizers.Adam,
+        training.Adam,
         keras.optimizers.schedules.CosineDecay,
         likelihoods.BernoulliLikelihood,
         likelihoods.NormalLikelihood,
@@ -184,6 +185,8 @@ def train(
     config = parse(gin_files, gin_params)
     run_dir = Path(run_dir)
     _check_same_config(run_dir, config)
+    # Several workers must meet before TensorFlow runs an operation on any.
+    training.create_strategy(_Trainer().strategy)
     begun = bool(training.Checkpoints(run_dir / "checkpoints").steps())
     if _is_post_hoc() and autoencoder is None and not begun:
         autoencoder = run_dir / "autoencoder"

@@ -13,3 +13,7 @@ class NonFiniteError(ArithmeticError):
 
     Commands print the message on one line and exit with code 1.
     """
+
+
+class WorkerLostError(RuntimeError):
+    """Another process that trains the same model is gone."""

@@ -31,7 +31,6 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
     images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
     z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint(
         "sample",
         model.sample,

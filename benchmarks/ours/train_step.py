@@ -1,6 +1,5 @@
 """Our training step, by the trainer and the callbacks of bin/train."""
 
-import inspect
 import tempfile
 import time
 from unittest import mock
@@ -10,10 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.sides import ROOT
-from benchmarks.sides import SideError
 from tfp_priors import config
 from tfp_priors.data import ImageDataset
-from tfp_priors.training import Trainer
 
 # Batches that the images are enough for, as on the other side.
 _BATCHES = 50
@@ -27,7 +24,10 @@ _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 def loop(variant, case, loop):
     del variant
     shape, model, batch, precision = case.split(".")
-    params = [f"train.batch_size = {batch}", *_precision(precision)]
+    params = [
+        f"train.batch_size = {batch}",
+        f"train.precision = '{_PRECISIONS[precision]}'",
+    ]
     config.parse([str(ROOT / "gin" / f"{shape}_{model}.gin")], params)
     trainer = config.trainer()
     trainer.model = _observed(trainer.model, loop, int(batch))
@@ -41,15 +41,6 @@ def loop(variant, case, loop):
 
     with tempfile.TemporaryDirectory() as run_dir:
         trainer.train(run_dir, load_dataset)
-
-
-def _precision(precision):
-    """The bindings that ask for a precision."""
-    if "precision" in inspect.signature(Trainer).parameters:
-        return [f"train.precision = '{_PRECISIONS[precision]}'"]
-    if precision != "float32":
-        raise SideError("the trainer has no argument precision")
-    return []
 
 
 def _observed(make_model, loop, batch_size):

@@ -1,16 +1,142 @@
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tfp_priors.models.grouped_model import _sum_of_squares
-from tfp_priors.models.grouped_model import fold_in
+from tfp_priors.errors import UserError
+from tfp_priors.models import Classifier
+from tfp_priors.models.grouped_model import RunningMeans
+from tfp_priors.models.grouped_model import with_float_images
+
+RANDOM = np.random.RandomState(0)
+BATCH = {
+    "image": tf.constant(RANDOM.rand(12, 4, 4, 1), tf.float32),
+    "label": tf.constant(RANDOM.randint(0, 3, 12)),
+}
 
 
-def test_sum_of_squares_of_a_large_tensor():
-    x = np.random.RandomState(0).randn(128, 64).astype(np.float32)
-    np.testing.assert_allclose(_sum_of_squares(tf.constant(x)), (x**2).sum(), rtol=1e-5)
+class Network(keras.Sequential):
+    """A network without batch statistics, of which parts of a batch are independent."""
+
+    image_shape = (4, 4, 1)
+
+    def __init__(self):
+        super().__init__([keras.layers.Flatten(), keras.layers.Dense(8, "tanh")])
 
 
-def test_seeds_of_one_step_differ():
-    seed = tf.constant([3, 4])
-    seeds = {tuple(fold_in(seed, i).numpy()) for i in (0, 1, 100, 101, 200, 201)}
-    assert len(seeds) == 6
+def classifier(rate=0.1, **kwargs):
+    keras.utils.set_random_seed(0)
+    model = Classifier(Network(), classes=3)
+    model.compile(keras.optimizers.SGD(rate), jit_compile=False, **kwargs)
+    return model
+
+
+def weights(model):
+    return [v.numpy() for v in model.trainable_variables]
+
+
+def test_running_means_against_numpy():
+    means = RunningMeans(("a", "b"))
+    rows = [{"a": 1.0, "b": -2.0}, {"a": 4.0}, {"a": 7.0, "b": 5.0}]
+    for row in rows:
+        means.update_state(row)
+    assert {k: float(v) for k, v in means.result().items()} == {"a": 4.0, "b": 1.5}
+    means.reset_state()
+    assert float(means.result()["a"]) == 0.0
+    with pytest.raises(ValueError, match="received \\['c'\\]"):
+        means.update_state({"c": 0.0})
+
+
+def test_running_means_keep_nan():
+    means = RunningMeans(("a",))
+    for value in (1.0, float("nan"), 1.0):
+        means.update_state({"a": value})
+    assert np.isnan(means.result()["a"])
+
+
+def test_images_of_bytes_become_floats():
+    batch = {"image": tf.constant([[0, 51, 255]], tf.uint8), "label": tf.constant([1])}
+    converted = with_float_images(batch)
+    np.testing.assert_allclose(converted["image"], [[0.0, 0.2, 1.0]], rtol=1e-6)
+    assert converted["label"] is batch["label"]
+    assert with_float_images(converted) is converted
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_accumulated_parts_equal_the_whole_batch(parts, clip_norm):
+    whole = classifier(clip_norm=clip_norm)
+    split = classifier(clip_norm=clip_norm, accumulation=parts)
+    for _ in range(3):
+        expected, received = (m.train_step(BATCH) for m in (whole, split))
+    assert set(expected) == set(received)
+    for name, value in expected.items():
+        np.testing.assert_allclose(received[name], value, rtol=1e-5)
+    for a, b in zip(weights(split), weights(whole), strict=True):
+        # Sums of 12 float32 terms in another order.
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert np.abs(weights(split)[0] - weights(classifier())[0]).max() > 1e-3
+
+
+def test_parts_that_do_not_divide():
+    with pytest.raises(UserError, match="12 per replica .* train.accumulation = 5"):
+        classifier(accumulation=5).train_step(BATCH)
+    with pytest.raises(UserError, match="accumulation >= 1, received 0"):
+        classifier(accumulation=0)
+
+
+def test_the_networks_alone_compute_in_less():
+    model = classifier(precision="mixed_bfloat16")
+    assert model.network.compute_dtype == "bfloat16"
+    assert all(layer.compute_dtype == "bfloat16" for layer in model.network.layers)
+    assert model._head.compute_dtype == "float32"
+    assert {v.dtype for v in model.variables} == {"float32"}
+    assert model(BATCH["image"]).dtype == tf.float32
+    assert model.network(BATCH["image"]).dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_low_precision_follows_float32(precision):
+    exact, low = classifier(), classifier(precision=precision)
+    for _ in range(10):
+        exact.train_step(BATCH)
+        low.train_step(BATCH)
+    start = weights(classifier())
+    for a, b, c in zip(weights(low), weights(exact), start, strict=True):
+        # bfloat16 keeps 8 bits: each factor of a product is off by up to 2^-9.
+        assert np.abs(a - b).max() < 0.02 * np.abs(b - c).max()
+
+
+def test_an_overflow_leaves_the_step_out_and_halves_the_scale():
+    model = classifier(precision="mixed_float16", clip_norm=1.0)
+    optimizer = model.optimizers["classifier"]
+    optimizer.dynamic_scale.assign(2.0**40)
+    before = weights(model)
+    logs = model.train_step(BATCH)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert float(optimizer.dynamic_scale) == 2.0**39
+    assert int(optimizer.iterations) == 0
+    for a, b in zip(weights(model), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_loss_scaling_does_not_change_the_clipped_step():
+    def step(scale):
+        model = classifier(precision="mixed_float16", clip_norm=0.05)
+        model.optimizers["classifier"].dynamic_scale.assign(scale)
+        before = weights(model)
+        logs = model.train_step(BATCH)
+        moves = [a - b for a, b in zip(weights(model), before, strict=True)]
+        return moves, float(logs["classifier_gradient_norm"])
+
+    (small, small_norm), (large, large_norm) = step(2.0**4), step(2.0**12)
+    np.testing.assert_allclose(small_norm, large_norm, rtol=1e-3)
+    norm = np.sqrt(sum(np.sum(np.square(m)) for m in large))
+    np.testing.assert_allclose(norm, 0.1 * 0.05, rtol=1e-3)
+    for a, b in zip(small, large, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_unknown_precision():
+    with pytest.raises(UserError, match="mixed_float16, received 'float8'"):
+        classifier(precision="float8")

@@ -18,9 +18,9 @@ MODELS = sorted(
 IMAGES = np.random.RandomState(0).rand(4, 4, 28, 28, 1).astype(np.float32)
 
 
-def compiled(name, seed):
+def compiled(name, seed, params=()):
     gin_file = ROOT / "gin" / f"mnist_{name}.gin"
-    config.parse([str(gin_file)], [*TINY, "LATENT_SIZE = 4"])
+    config.parse([str(gin_file)], [*TINY, "LATENT_SIZE = 4", *params])
     trainer = config.trainer()
     model = trainer.compiled_model()
     keras.utils.set_random_seed(seed)
@@ -36,19 +36,23 @@ def take_steps(model, post_hoc, steps):
             data = {POSTERIOR: model.posterior_parameters(IMAGES[step])}
         else:
             data = {"image": IMAGES[step]}
-        model.train_step(data)
+        logs = model.train_step(data)
+    return logs
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_resumes_exactly(name, tmp_path):
-    whole, post_hoc = compiled(name, seed=0)
+@pytest.mark.parametrize(
+    "name, params",
+    [*((name, ()) for name in MODELS), ("aae", ["train.precision = 'mixed_float16'"])],
+)
+def test_resumes_exactly(name, params, tmp_path):
+    whole, post_hoc = compiled(name, 0, params)
     take_steps(whole, post_hoc, [0, 1])
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(whole, 2)
     take_steps(whole, post_hoc, [2, 3])
     # Other weights, which the checkpoint must replace one and all.
-    resumed, _ = compiled(name, seed=1)
+    resumed, _ = compiled(name, 1, params)
     assert checkpoints.restore(resumed) == 2
     take_steps(resumed, post_hoc, [2, 3])
     state, expected = (
@@ -57,3 +61,26 @@ def test_resumes_exactly(name, tmp_path):
     )
     for a, b in zip(state, expected, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_low_precision_follows_float32(name, precision):
+    logs = {}
+    for kind in ("float32", precision):
+        model, post_hoc = compiled(name, 0, [f"train.precision = '{kind}'"])
+        for optimizer in model.optimizers.values():
+            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                # Where it comes to rest; the first value is meant to overflow.
+                optimizer.dynamic_scale.assign(16.0)
+        logs[kind] = take_steps(model, post_hoc, [0, 1])
+    exact, low = logs["float32"], logs[precision]
+    assert set(low) == set(exact)
+    for term, value in exact.items():
+        # bfloat16 keeps 8 bits, so that each of a network's layers adds 0.4% at most;
+        # gradients, and steps of Adam along their signs, feel all of them. An accuracy
+        # over 4 codes moves by eighths.
+        bound = 0.25 if "accuracy" in term or "norm" in term else 0.03
+        error = abs(float(low[term]) - float(value))
+        assert error <= bound * max(1.0, abs(float(value))), term

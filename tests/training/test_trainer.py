@@ -59,7 +59,8 @@ def test_run_dir_and_tensorboard(run, tmp_path, make_model):
         beta = LinearAnnealing(1.0, 8)
         return make_model(posterior=NormalPosterior(4), beta=beta, seed=seed)
 
-    result = run(model=model, records=lambda: {"config.gin": "a = 1\nb = 2"})
+    records = {"config.gin": "a = 1\nb = 2"}
+    result = run(model=model, clip_norm=5.0, records=lambda: records)
     assert (result.start_step, result.step) == (0, 4)
     folder = tmp_path / "run"
     assert (folder / "config.gin").read_text() == "a = 1\nb = 2"
@@ -127,7 +128,8 @@ def test_non_finite_loss_stops_and_keeps_the_last_checkpoint(run, tmp_path):
         ({"steps": 0}, "train.steps must be at least 1"),
         ({"images_every": 0}, "train.images_every must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"batch_size": 7, "strategy": "mirrored"}, "does not divide by the 2"),
+        ({"batch_size": 7, "strategy": "mirrored"}, "by the 2 .*: choose 6 or 8"),
+        ({"batch_size": 1, "strategy": "mirrored"}, "by the 2 replicas: choose 2"),
         (
             {"load_dataset": lambda split: load_dataset(split, (12, 8, 3))},
             r"shape \(12, 8, 3\), the networks expect \(8, 8, 1\): set IMAGE_SHAPE",

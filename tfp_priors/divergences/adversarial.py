@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.divergences.adversarial_losses import NonSaturatingLoss
 from tfp_priors.divergences.divergence import CriticTerms
 from tfp_priors.divergences.divergence import Divergence
@@ -90,8 +91,10 @@ class AdversarialDivergence(Divergence):
         t_draws, t_codes = tf.split(t, 2)
         loss = tf.reduce_mean(self.loss.critic(t_draws) + self.loss.critic(-t_codes))
         if self.gradient_penalty:
-            shape = [tf.shape(codes)[0], 1]
-            share = tf.random.stateless_uniform(shape, seeds[1])
+            share = replicas.rows(
+                lambda n: tf.random.stateless_uniform([n, 1], seeds[1]),
+                replicas.size(codes),
+            )
             between = share * draws + (1.0 - share) * codes
             norm = gradient_norm(self.discriminator, between)
             loss += self.gradient_penalty * tf.reduce_mean(tf.square(norm - 1.0))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.gradients import scale_gradient
 
@@ -22,7 +23,7 @@ def codes_and_draws(z, prior, beta, seed, context):
       Two float tensors `[batch, latent_size + context_size]`.
     """
     codes = prior.standardized(scale_gradient(z, beta))
-    n = tf.shape(z)[0]
+    n = replicas.size(z)
     draws = prior.standard_sample(n, seed, context=prior.checked(context))
     draws = tf.ensure_shape(draws, z.shape)
     if context is None:

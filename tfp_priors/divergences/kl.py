@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.errors import UserError
@@ -81,7 +82,7 @@ class KLDivergence(Divergence):
         if self.free_bits:
             kl = tf.reduce_mean(log_q + prior.nll(z, 0.0, seed, context))
             # max(free_bits, kl) has the gradient of kl, or none.
-            beta *= tf.stop_gradient(tf.cast(kl > self.free_bits, tf.float32))
+            beta *= tf.cast(replicas.mean(kl) > self.free_bits, tf.float32)
         nll = prior.nll(z, beta, seed, context)
         loss = nll if is_zero(beta) else beta * log_q + nll
         return DivergenceTerms(loss, {"kl": log_q + nll, "prior_nll": nll})
@@ -103,7 +104,10 @@ class KLDivergence(Divergence):
             return tf.reduce_sum(kl, axis=-1)
         mean = tf.reduce_mean(kl, axis=0)  # [latent_size]
         subsets = tf.reshape(mean, [-1, self.subset_size or mean.shape[0]])
-        return tf.reduce_sum(tf.maximum(tf.reduce_sum(subsets, -1), self.free_bits))
+        subsets = tf.reduce_sum(subsets, axis=-1)
+        # max(free_bits, .) of the mean over all replicas.
+        exceeds = replicas.mean(subsets) > self.free_bits
+        return tf.reduce_sum(tf.where(exceeds, subsets, self.free_bits))
 
     def get_config(self):
         return super().get_config() | {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.divergences.draws import check_reparameterized
@@ -19,7 +20,7 @@ class MMDDivergence(Divergence):
 
     It is unbiased (Gretton et al. 2012), so it may be negative. Time and memory are
     of the order batch^2. Codes are compared after the prior's standardisation, if it
-    has one. Under several replicas each compares its own share of the batch.
+    has one. Several replicas compare the codes of all of them.
 
     Metrics: `mmd`.
 
@@ -38,7 +39,8 @@ class MMDDivergence(Divergence):
         check_reparameterized(prior, "MMDDivergence")
 
     def terms(self, posterior, z, prior, beta, seed, context=None):
-        codes, draws = codes_and_draws(z, prior, beta, seed, context)
+        pair = codes_and_draws(z, prior, beta, seed, context)
+        codes, draws = (replicas.gather(x) for x in pair)
         mmd = squared_mmd(codes, draws, self.kernel)
         return DivergenceTerms(mmd, {"mmd": mmd})
 
@@ -56,8 +58,8 @@ def squared_mmd(x, y, kernel):
     """
     if x.shape[0] == 1 or y.shape[0] == 1:
         raise UserError(
-            "The unbiased MMD needs at least 2 codes per replica, received 1: choose a "
-            "larger train.batch_size."
+            "The unbiased MMD needs at least 2 codes, received 1: choose a larger "
+            "train.batch_size."
         )
     size = x.shape[-1]
 

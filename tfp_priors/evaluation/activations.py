@@ -155,7 +155,7 @@ def mirrored(function: Callable, strategy: Any = None) -> Callable:
     Returns:
       A function of an array that returns arrays.
     """
-    compiled = tf.function(function, reduce_retracing=True)
+    compiled = tf.function(function, reduce_retracing=True, autograph=False)
     replicas = 1 if strategy is None else strategy.num_replicas_in_sync
     if replicas == 1:
         return lambda batch: tf.nest.map_structure(np.asarray, compiled(batch))

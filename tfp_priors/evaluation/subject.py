@@ -93,13 +93,10 @@ def subject_of_model(
       name: what messages call it.
       step: training steps.
     """
-    sample = tf.function(model.sample, reduce_retracing=True)
-    sample_codes = tf.function(
-        lambda n, seed: _prior_codes(model.prior, n, seed), reduce_retracing=True
-    )
-    sample_posterior = tf.function(
-        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0])),
-        reduce_retracing=True,
+    sample = _graph(model.sample)
+    sample_codes = _graph(lambda n, seed: _prior_codes(model.prior, n, seed))
+    sample_posterior = _graph(
+        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
     )
     has_density = model.prior.has_density
     has_bound = has_density and model.posterior.has_density
@@ -110,13 +107,13 @@ def subject_of_model(
         samples=lambda n, seed: from_sampler(
             lambda n, seed: sample(n, tf.constant(seed)), n, seed, identity
         ),
-        reconstruct=tf.function(model.reconstruct, reduce_retracing=True),
-        encode=tf.function(model.encode, reduce_retracing=True),
+        reconstruct=_graph(model.reconstruct),
+        encode=_graph(model.encode),
         sample_posterior=lambda images, seed: sample_posterior(
             images, tf.constant(seed)
         ),
         sample_codes=lambda n, seed: sample_codes(n, tf.constant(seed)),
-        log_prob=tf.function(model.log_prob) if has_density else None,
+        log_prob=_graph(model.log_prob) if has_density else None,
         log_terms=model.log_terms if has_bound else None,
         pixel_levels=model.likelihood.pixel_levels,
         step=step,
@@ -195,3 +192,8 @@ def subject_of_folder(folder: str | Path, image_shape) -> Subject:
         image_shape=tuple(image_shape),
         samples=samples,
     )
+
+
+def _graph(function):
+    # Autograph would rewrite TFP as well: seconds, for nothing.
+    return tf.function(function, reduce_retracing=True, autograph=False)

@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import fold_in
+from tfp_priors.models.grouped_model import with_float_images
 
 
 class Classifier(GroupedModel):
@@ -75,6 +78,9 @@ class Classifier(GroupedModel):
         self.track(["loss", "accuracy"])
         self.built = True
 
+    def networks(self):
+        return [self.network]
+
     def variable_groups(self):
         return {
             "classifier": [
@@ -107,11 +113,15 @@ class Classifier(GroupedModel):
 
     def call(self, images, training=False):
         """Images to logits, `[batch, classes]` or `[batch, attributes]`."""
-        return self._head(self.network(images, training=training))
+        return self._head(self._features(images, training))
+
+    def _features(self, images, training=False):
+        """Features, float32 whatever the network computes in."""
+        return tf.cast(self.network(images, training=training), tf.float32)
 
     def activations(self, images) -> tuple[Any, Any]:
         """Images to features `[batch, size]` and logits."""
-        features = self.network(images, training=False)
+        features = self._features(images)
         return features, self._head(features)
 
     def correct(self, logits, targets):
@@ -128,18 +138,29 @@ class Classifier(GroupedModel):
         batch, height, width, _ = images.shape
         batch = tf.shape(images)[0] if batch is None else batch
         if self.flip:
-            mirrored = tf.random.stateless_uniform([batch, 1, 1, 1], fold_in(seed, 1))
+            mirrored = replicas.rows(
+                lambda n: tf.random.stateless_uniform([n, 1, 1, 1], fold_in(seed, 1)),
+                batch,
+            )
             images = tf.where(mirrored < 0.5, images[:, :, ::-1], images)
         if self.shift:
             border = [self.shift, self.shift]
             padded = tf.pad(images, [[0, 0], border, border, [0, 0]])
-            offsets = tf.random.stateless_uniform(
-                [2, batch, 1], fold_in(seed, 2), 0, 2 * self.shift + 1, tf.int32
-            )
+            high = 2 * self.shift + 1
+
+            def offsets_of(n):
+                drawn = tf.random.stateless_uniform(
+                    [2, n, 1], fold_in(seed, 2), 0, high, tf.int32
+                )
+                return tf.transpose(drawn, [1, 0, 2])
+
+            offsets = replicas.rows(offsets_of, batch)  # [B, 2, 1]
             rows = tf.gather(
-                padded, offsets[0] + tf.range(height), axis=1, batch_dims=1
+                padded, offsets[:, 0] + tf.range(height), axis=1, batch_dims=1
             )
-            images = tf.gather(rows, offsets[1] + tf.range(width), axis=2, batch_dims=1)
+            images = tf.gather(
+                rows, offsets[:, 1] + tf.range(width), axis=2, batch_dims=1
+            )
         return images
 
     def _cross_entropy(self, logits, targets):
@@ -151,31 +172,24 @@ class Classifier(GroupedModel):
             tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1
         )
 
-    def train_step(self, data):
-        seed = self.step_seed(self.seed, self._optimizers["classifier"].iterations)
-        images, targets = self._augmented(data["image"], seed), data[self.target]
-        variables = self.variable_groups()["classifier"]
-        with tf.GradientTape() as tape:
-            features = self.network(images, training=True)
-            if self.dropout:
-                features = tf.nn.experimental.stateless_dropout(
-                    features, self.dropout, fold_in(seed, 3)
-                )
-            logits = self._head(features)
-            loss = tf.reduce_mean(self._cross_entropy(logits, targets))
-            # Keras optimizers add the replicas' gradients up.
-            share = loss / self.replicas
-        gradients = tape.gradient(share, variables)
-        return self.report(
-            {
-                "loss": loss,
-                "accuracy": self._accuracy(logits, targets),
-                **self.apply_gradients("classifier", gradients),
-            }
-        )
+    def objective_on(self, batch, step, seed):
+        del step
+        images, targets = self._augmented(batch["image"], seed), batch[self.target]
+        features = self._features(images, training=True)
+        if self.dropout:
+            features *= replicas.rows(
+                lambda n: tf.nn.experimental.stateless_dropout(
+                    tf.ones([n, features.shape[-1]]), self.dropout, fold_in(seed, 3)
+                ),
+                replicas.size(features),
+            )
+        logits = self._head(features)
+        loss = tf.reduce_mean(self._cross_entropy(logits, targets))
+        return Objective(loss, {"accuracy": self._accuracy(logits, targets)})
 
     def test_step(self, data):
-        logits, targets = self(data["image"]), data[self.target]
+        batch = with_float_images(data)
+        logits, targets = self(batch["image"]), batch[self.target]
         return self.report(
             {
                 "loss": tf.reduce_mean(self._cross_entropy(logits, targets)),

@@ -8,6 +8,23 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 
+#: What networks may compute in; see `GroupedModel.compile`.
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+class Objective(NamedTuple):
+    """What a model learns from a batch.
+
+    Attributes:
+      loss: scalar.
+      metrics: named scalars, averaged over the batch.
+      codes: `[batch, ...]` for `finish_step`, or None.
+    """
+
+    loss: Any
+    metrics: dict[str, Any]
+    codes: Any = None
+
 
 class Summary(NamedTuple):
     """What training shows of a model now and then.
@@ -24,8 +41,8 @@ class Summary(NamedTuple):
 class GroupedModel(keras.Model):
     """Gives each group of variables an optimizer, and clips each group's gradient.
 
-    A subclass defines `variable_groups`, `image_shape` and a `train_step` that ends
-    with `apply_gradients` for each group, and names its metrics with `track`. What
+    A subclass defines `variable_groups`, `networks`, `image_shape` and
+    `objective_on`, has an attribute `seed`, and names its metrics with `track`. What
     training shows of it, it says in `summary_of`, `schedules` and `diagnosis`.
     """
 
@@ -35,11 +52,16 @@ class GroupedModel(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.clip_norm = None
+        self.accumulation = 1
         self._optimizers = {}
-        self._means = {}
+        self._means = None
 
     def variable_groups(self) -> dict[str, list]:
         """The trainable variables by group; a group may be empty."""
+        raise NotImplementedError
+
+    def networks(self) -> list[keras.layers.Layer]:
+        """The layers that may compute in less than float32."""
         raise NotImplementedError
 
     @property
@@ -84,6 +106,8 @@ class GroupedModel(keras.Model):
         optimizer="adam",
         clip_norm: float | None = None,
         jit_compile: bool | str = "auto",
+        precision: str = "float32",
+        accumulation: int = 1,
         **kwargs,
     ):
         """Prepares training.
@@ -92,14 +116,31 @@ class GroupedModel(keras.Model):
           optimizer: a Keras optimizer, of which each group gets a copy, or a dict of
             optimizers by group.
           clip_norm: largest global norm of each group's gradient; None: no limit.
-          jit_compile: compile the step with XLA; "auto" does so on one replica.
+          jit_compile: compile the step with XLA; "auto" does so on a single GPU or
+            TPU. On a CPU TensorFlow's own convolutions are the faster ones.
+          precision: "float32", "mixed_bfloat16" or "mixed_float16": what `networks`
+            compute in. Variables, losses and all other parts stay float32. Under
+            float16 each optimizer scales the loss.
+          accumulation: parts that each replica's share of a batch is split into, one
+            after the other; their gradients are averaged. Takes the memory of one
+            part. Statistics over a batch, such as batch normalisation's, are then
+            those of a part.
           **kwargs: passed on to `keras.Model.compile`.
 
         Raises:
-          UserError: if a group has no optimizer, or an optimizer no group.
+          UserError: if a group has no optimizer, or an optimizer no group, or an
+            argument is none of those named.
         """
+        if precision not in PRECISIONS:
+            raise UserError(
+                f"Expected a precision of {', '.join(PRECISIONS)}, received "
+                f"{precision!r}."
+            )
+        if accumulation < 1:
+            raise UserError(f"Expected accumulation >= 1, received {accumulation}.")
         if jit_compile == "auto":
-            jit_compile = self.replicas == 1
+            accelerators = [d for d in tf.config.list_logical_devices() if _is_fast(d)]
+            jit_compile = self.replicas == 1 and bool(accelerators)
         groups = self.variable_groups()
         if not isinstance(optimizer, dict):
             config = keras.optimizers.get(optimizer).get_config()
@@ -113,16 +154,34 @@ class GroupedModel(keras.Model):
                 f"Expected an optimizer for each of {', '.join(learning)}, received "
                 f"them for {', '.join(optimizer) or 'nothing'}."
             )
-        # Each optimizer owns one group only. Built here: `fit` would build the one
-        # that Keras knows over all variables.
         self._optimizers = {
             name: keras.optimizers.get(optimizer[name]) for name in learning
         }
+        for group_optimizer in self._optimizers.values():
+            # `apply_gradients` sums over the replicas, before it clips.
+            group_optimizer._all_reduce_sum_gradients = list
+        if precision == "mixed_float16":
+            self._optimizers = {
+                name: keras.optimizers.LossScaleOptimizer(inner)
+                for name, inner in self._optimizers.items()
+            }
+        # Each optimizer owns one group only. Built here: `fit` would build the one
+        # that Keras knows over all variables.
         for name, group_optimizer in self._optimizers.items():
             group_optimizer.build(groups[name])
+        for network in self.networks():
+            for layer in network._flatten_layers():
+                layer.dtype_policy = precision
         first = next(iter(self._optimizers.values()), None)
-        super().compile(optimizer=first, loss=None, jit_compile=jit_compile, **kwargs)
+        super().compile(
+            optimizer=first,
+            loss=None,
+            jit_compile=jit_compile,
+            auto_scale_loss=False,
+            **kwargs,
+        )
         self.clip_norm = clip_norm
+        self.accumulation = accumulation
 
     @property
     def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
@@ -134,61 +193,225 @@ class GroupedModel(keras.Model):
         """Replicas that share each batch."""
         return self.distribute_strategy.num_replicas_in_sync
 
-    def apply_gradients(self, group: str, gradients: list) -> dict[str, Any]:
+    # The step --------------------------------------------------------------------
+
+    def objective_on(self, batch, step, seed) -> Objective:
+        """What the groups of `groups_on` learn from a batch.
+
+        Args:
+          batch: tensors by name, as in the training data; images in [0, 1].
+          step: int scalar.
+          seed: int tensor `[2]`, of all noise.
+        """
+        raise NotImplementedError
+
+    def groups_on(self, batch) -> list[str]:
+        """Groups that learn from `objective_on`; those that have variables."""
+        del batch
+        return list(self._optimizers)
+
+    def finish_step(self, batch, codes, seed) -> dict[str, Any]:
+        """What else a step does, given the codes of its batch; returns scalars."""
+        del batch, codes, seed
+        return {}
+
+    def train_step(self, data):
+        batch = with_float_images(data)
+        groups = self.groups_on(batch)
+        step = self._optimizers[groups[0]].iterations
+        seed = self.step_seed(self.seed, step)
+        if self.accumulation == 1:
+            objective, gradients = self._gradients(batch, groups, step, seed)
+        else:
+            objective, gradients = self._accumulated(batch, groups, step, seed)
+        scalars = {"loss": objective.loss, **objective.metrics}
+        for name in groups:
+            scalars |= self.apply_gradients(name, gradients[name], groups)
+        scalars |= self.finish_step(batch, objective.codes, seed)
+        return self.report(scalars)
+
+    def _gradients(self, batch, groups, step, seed):
+        """The objective on a batch, and its gradient by group."""
+        variables = self.variable_groups()
+        with tf.GradientTape() as tape:
+            objective = self.objective_on(batch, step, seed)
+            loss = self.scaled_loss(objective.loss, groups)
+        gradients = tape.gradient(loss, {name: variables[name] for name in groups})
+        return objective, gradients
+
+    def _accumulated(self, batch, groups, step, seed):
+        """As `_gradients`, part by part; the codes are those of all parts."""
+        parts = self.accumulation
+        size = next(iter(batch.values())).shape[0]
+        if size is None or size % parts:
+            raise UserError(
+                f"A batch of {size} per replica does not divide into "
+                f"train.accumulation = {parts} equal parts."
+            )
+
+        def part(i):
+            rows = {
+                name: tf.reshape(x, [parts, size // parts, *x.shape[1:]])[i]
+                for name, x in batch.items()
+            }
+            objective, gradients = self._gradients(rows, groups, step, fold_in(seed, i))
+            mean = tf.nest.map_structure(
+                lambda x: x / parts, (objective.loss, objective.metrics, gradients)
+            )
+            return mean, objective.codes
+
+        def body(i, total, codes):
+            mean, more = part(i)
+            codes = [array.write(i, more) for array in codes]
+            return i + 1, tf.nest.map_structure(tf.add, total, mean), codes
+
+        if self.replicas > 1:
+            return self._unrolled(part)
+        total, first = part(0)
+        codes = []
+        if first is not None:
+            codes = [tf.TensorArray(first.dtype, parts).write(0, first)]
+        _, total, codes = tf.while_loop(
+            lambda i, *_: i < parts, body, (1, total, codes), parallel_iterations=1
+        )
+        loss, metrics, gradients = total
+        codes = codes[0].concat() if codes else None
+        return Objective(loss, metrics, codes), gradients
+
+    def _unrolled(self, part):
+        """As the loop of `_accumulated`: replicas cannot meet within one."""
+        total, codes = part(0)
+        codes = [codes]
+        for i in range(1, self.accumulation):
+            # One after the other, for the memory's sake.
+            with tf.control_dependencies(tf.nest.flatten(total)):
+                mean, more = part(i)
+            total = tf.nest.map_structure(tf.add, total, mean)
+            codes.append(more)
+        loss, metrics, gradients = total
+        codes = None if codes[0] is None else tf.concat(codes, axis=0)
+        return Objective(loss, metrics, codes), gradients
+
+    def scaled_loss(self, loss, groups):
+        """What to differentiate for the groups: the replica's share of the loss."""
+        share = loss / self.replicas  # `apply_gradients` adds the replicas' up.
+        scale = self._loss_scale(groups)
+        return share if scale is None else share * scale
+
+    def _loss_scale(self, groups):
+        # One backward pass has one scale: the most careful of those of its groups.
+        scales = [
+            self._optimizers[name].dynamic_scale.value
+            for name in groups
+            if isinstance(self._optimizers[name], keras.optimizers.LossScaleOptimizer)
+        ]
+        return tf.reduce_min(tf.stack(scales)) if scales else None
+
+    def apply_gradients(self, group: str, gradients: list, groups=None) -> dict:
         """One update of a group.
 
         Args:
           group: its name.
-          gradients: of the replica's share of the loss, one per variable.
+          gradients: of the replica's `scaled_loss`, one per variable.
+          groups: those of `scaled_loss`; None: this one.
 
         Returns:
-          The norm of the whole gradient, named GROUP_gradient_norm.
+          The norm of the whole gradient, named GROUP_gradient_norm, if it is clipped.
         """
-        clipped, norm = self._clip(gradients)
-        variables = self.variable_groups()[group]
-        self._optimizers[group].apply_gradients(zip(clipped, variables, strict=True))
-        return {_norm_name(group): norm}
-
-    def _clip(self, gradients):
-        """Clips one group's gradient by its norm over the whole batch.
-
-        Keras would clip each replica's share by itself, before the sum.
-        """
-        replicas = self.replicas
-        if replicas > 1:
+        optimizer, scalars = self._optimizers[group], {}
+        if self.replicas > 1:
             replica = tf.distribute.get_replica_context()
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        norm = tf.sqrt(tf.add_n([_sum_of_squares(g) for g in gradients]))
+        scale = self._loss_scale(groups or [group])
+        # Keras would clip each replica's share by itself, before the sum.
+        factor = None if scale is None else optimizer.dynamic_scale / scale
         if self.clip_norm is not None:
-            scale = self.clip_norm / tf.maximum(norm, self.clip_norm)
-            gradients = [scale * gradient for gradient in gradients]
-        if replicas > 1:
-            # Every replica now holds the sum, which the optimizer adds up again.
-            gradients = [gradient / replicas for gradient in gradients]
-        return gradients, norm
+            norm = tf.linalg.global_norm(gradients)
+            if scale is not None:
+                norm /= scale
+            clip = self.clip_norm / tf.maximum(norm, self.clip_norm)
+            factor = clip if factor is None else factor * clip
+            if scale is not None:
+                # Too large a scale: the optimizer leaves this step out.
+                norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
+            scalars[_norm_name(group)] = norm
+        if factor is not None:
+            gradients = [factor * gradient for gradient in gradients]
+        variables = self.variable_groups()[group]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return scalars
 
     # Metrics -------------------------------------------------------------------
 
     def track(self, names) -> None:
         """Makes a running mean for each name, and for the groups' gradient norms."""
         norms = (_norm_name(group) for group in self.variable_groups())
-        self._means = {name: keras.metrics.Mean(name=name) for name in (*names, *norms)}
+        self._means = RunningMeans((*names, *norms))
 
     @property
     def metrics(self):
-        return list(self._means.values())
+        return [self._means]
 
     def report(self, scalars: dict[str, Any]) -> dict[str, Any]:
         """Updates running means with this step's values, and returns the means."""
-        for name, value in scalars.items():
-            self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in scalars}
+        self._means.update_state(scalars)
+        means = self._means.result()
+        if isinstance(
+            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
+        ):
+            # Keras averages over the replicas of several workers along axis 0.
+            means = {name: tf.reshape(value, [1]) for name, value in means.items()}
+        return {name: means[name] for name in scalars}
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the constructor has built everything.
+
+        Keras would take a batch of data for it, which fails with several workers.
+        """
 
     def step_seed(self, seed: int, step):
-        """A stateless seed for one step on this replica, int32 `[2]`."""
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        # TFP takes int32 seeds only.
-        return fold_in(fold_in(tf.constant([seed, 0], tf.int32), step), replica)
+        """A stateless seed for one step, int32 `[2]`, the same on all replicas."""
+        # TFP takes int32 seeds only. The second number keeps the noise of earlier runs.
+        return fold_in(fold_in(tf.constant([seed, 0], tf.int32), step), 0)
+
+
+class RunningMeans(keras.metrics.Metric):
+    """The mean of each of several scalars since the last reset.
+
+    One vector instead of a metric per name, each with two variables to update.
+
+    Args:
+      names: of the scalars.
+    """
+
+    def __init__(self, names, **kwargs):
+        super().__init__(**kwargs)
+        self.names = tuple(names)
+        state = {"shape": (len(self.names),), "initializer": "zeros"}
+        self.total = self.add_variable(name="total", **state)
+        self.count = self.add_variable(name="count", **state)
+
+    def update_state(self, scalars: dict[str, Any]):
+        """Args: values by name; those that are not there do not count."""
+        unknown = sorted(set(scalars) - set(self.names))
+        if unknown:
+            raise ValueError(f"Expected scalars of {self.names}, received {unknown}.")
+        values = [tf.cast(scalars.get(name, 0.0), tf.float32) for name in self.names]
+        self.total.assign_add(tf.stack(values))
+        self.count.assign_add([float(name in scalars) for name in self.names])
+
+    def result(self) -> dict[str, Any]:
+        """The means by name; 0 where nothing came."""
+        means = tf.math.divide_no_nan(self.total.value, self.count.value)
+        return dict(zip(self.names, tf.unstack(means), strict=True))
+
+
+def with_float_images(batch: dict[str, Any]) -> dict[str, Any]:
+    """The batch with its images, if they are uint8, as float32 in [0, 1]."""
+    images = batch.get("image")
+    if images is None or images.dtype != tf.uint8:
+        return batch
+    return batch | {"image": tf.cast(images, tf.float32) / 255.0}
 
 
 def fold_in(seed, number):
@@ -208,11 +431,5 @@ def _norm_name(group):
     return f"{group}_gradient_norm"
 
 
-def _sum_of_squares(x, lanes=64):
-    # XLA's reduction on a CPU adds one number after another. Adding whole slices
-    # first is vectorised: 1.6 ms instead of 10.6 ms for 6.4 M numbers.
-    size = x.shape.num_elements()
-    if size % lanes or size < lanes**2:
-        return tf.reduce_sum(tf.square(x))
-    slices = tf.split(tf.reshape(x, [-1]), lanes)
-    return tf.reduce_sum(tf.add_n([tf.square(part) for part in slices]))
+def _is_fast(device):
+    return device.device_type in ("GPU", "TPU")

@@ -1,18 +1,20 @@
 """The base model: encoder, decoder, prior, divergence and beta in one step."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
+from tfp_priors.models.grouped_model import with_float_images
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
@@ -27,21 +29,6 @@ _ACTIVE_VARIANCE = 1e-2
 
 # What is folded into a step's seed for uses other than the posterior's noise.
 _DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
-
-
-class Objective(NamedTuple):
-    """The objective on one batch.
-
-    Attributes:
-      loss: scalar; its gradient is that of equation 7 for the autoencoder and that
-        of equation 6 for the prior.
-      metrics: named scalars, nats averaged over the batch.
-      z: the codes, `[batch, latent_size]`.
-    """
-
-    loss: Any
-    metrics: dict[str, Any]
-    z: Any
 
 
 class LatentVariableModel(GroupedModel):
@@ -64,8 +51,8 @@ class LatentVariableModel(GroupedModel):
       divergence: D.
       beta: weight of D in the autoencoder's loss; a number, or a function of the
         step (an integer tensor) such as `training.LinearAnnealing`.
-      seed: of all noise. The noise of a step is a function of the seed, the step and
-        the replica, so a resumed run repeats it.
+      seed: of all noise. The noise of a row is a function of the seed, the step and
+        the row's place in the batch, so a resumed run repeats it.
       regularizers: further terms of the autoencoder's loss.
 
     Images are float tensors `[batch, height, width, channels]` in [0, 1]. The
@@ -150,6 +137,9 @@ class LatentVariableModel(GroupedModel):
             "likelihood": self.likelihood,
         }
 
+    def networks(self):
+        return [self.encoder, self.decoder]
+
     def variable_groups(self):
         parts = self.autoencoder.values()
         return {
@@ -182,7 +172,8 @@ class LatentVariableModel(GroupedModel):
 
     def posterior_parameters(self, images, training=False):
         """What `posterior.distribution` makes q(z|x) of, a row per image."""
-        return self.posterior(self.encoder(images, training=training))
+        features = self.encoder(images, training=training)
+        return self.posterior(tf.cast(features, tf.float32))
 
     def posterior_distribution(self, images, training=False):
         """q(z|x) as a TFP distribution with batch shape `[batch]`."""
@@ -194,7 +185,11 @@ class LatentVariableModel(GroupedModel):
 
     def decode(self, z, training=False):
         """Codes `[batch, latent_size]` to expected images in [0, 1]."""
-        return self.likelihood.mean(self.decoder(z, training=training))
+        return self.likelihood.mean(self._outputs(z, training))
+
+    def _outputs(self, z, training=False):
+        """The likelihood's parameters, float32 whatever the decoder computes in."""
+        return tf.cast(self.decoder(z, training=training), tf.float32)
 
     def reconstruct(self, images):
         """Images to their decoded codes."""
@@ -237,7 +232,7 @@ class LatentVariableModel(GroupedModel):
           images: `[batch, height, width, channels]` in [0, 1].
           seed: int tensor `[2]`.
         """
-        return self.posterior_distribution(images).sample(seed=seed)
+        return replicas.sample(self.posterior_distribution(images), seed)
 
     def log_terms(self, images, seed):
         """log p(x|z), log p(z) and log q(z|x) at one draw z of q(z|x).
@@ -258,8 +253,8 @@ class LatentVariableModel(GroupedModel):
                 "likelihood needs NormalPosterior or another one with noise."
             )
         posterior = self.posterior_distribution(images)
-        z = posterior.sample(seed=seed)
-        log_likelihood = self.likelihood.log_prob(images, self.decoder(z))
+        z = replicas.sample(posterior, seed)
+        log_likelihood = self.likelihood.log_prob(images, self._outputs(z))
         return log_likelihood, self.log_prob(z), posterior.log_prob(z)
 
     # Training ------------------------------------------------------------------
@@ -271,6 +266,9 @@ class LatentVariableModel(GroupedModel):
     def objective(self, images, beta, seed, training=False) -> Objective:
         """The objective on a batch.
 
+        The gradient of its loss is that of equation 7 for the autoencoder and that of
+        equation 6 for the prior. Its codes are z, `[batch, latent_size]`.
+
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
           beta: scalar.
@@ -278,8 +276,8 @@ class LatentVariableModel(GroupedModel):
           training: use batch statistics.
         """
         posterior = self.posterior_distribution(images, training)
-        z = posterior.sample(seed=seed)
-        outputs = self.decoder(z, training=training)
+        z = replicas.sample(posterior, seed)
+        outputs = self._outputs(z, training)
         reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
         divergence = self.divergence.terms(
             posterior, z, self.prior, beta, fold_in(seed, _DRAWS)
@@ -300,50 +298,43 @@ class LatentVariableModel(GroupedModel):
           seed: int tensor `[2]`, of all noise.
         """
         posterior = self.posterior.distribution(tf.stop_gradient(parameters))
-        z = posterior.sample(seed=seed)
+        z = replicas.sample(posterior, seed)
         divergence = self.divergence.terms(
             posterior, z, self.prior, 0.0, fold_in(seed, _DRAWS)
         )
         loss = tf.reduce_mean(divergence.loss)
         return Objective(loss, _means(divergence.metrics), z)
 
-    def train_step(self, data):
-        fixed_codes = POSTERIOR in data
-        groups = self.variable_groups()
-        names = ("prior",) if fixed_codes else ("autoencoder", "prior")
-        moved = [name for name in names if groups[name]]
-        step = self._optimizers[moved[0]].iterations
-        seed = self.step_seed(self.seed, step)
-        with tf.GradientTape() as tape:
-            if fixed_codes:
-                objective = self.prior_objective(data[POSTERIOR], seed)
-            else:
-                objective = self.objective(
-                    data["image"], self.beta_at(step), seed, training=True
-                )
-            # Keras optimizers add the replicas' gradients up.
-            loss = objective.loss / self.replicas
-        gradients = tape.gradient(loss, {name: groups[name] for name in moved})
-        scalars = {"loss": objective.loss, **objective.metrics}
-        for name in moved:
-            scalars |= self.apply_gradients(name, gradients[name])
+    def groups_on(self, batch):
+        names = ("prior",) if POSTERIOR in batch else ("autoencoder", "prior")
+        return [name for name in names if name in self._optimizers]
+
+    def objective_on(self, batch, step, seed):
+        if POSTERIOR in batch:
+            return self.prior_objective(batch[POSTERIOR], seed)
+        return self.objective(batch["image"], self.beta_at(step), seed, training=True)
+
+    def finish_step(self, batch, codes, seed):
+        scalars = {}
         for i in range(self.divergence.critic_steps):
-            scalars |= self._critic_step(objective.z, fold_in(seed, _CRITIC + i))
-        if not fixed_codes:
-            self.prior.update_statistics(objective.z)
-        return self.report(scalars)
+            scalars |= self._critic_step(codes, fold_in(seed, _CRITIC + i))
+        if POSTERIOR not in batch:
+            self.prior.update_statistics(codes)
+        return scalars
 
     def _critic_step(self, z, seed):
+        group = "discriminator"
         with tf.GradientTape() as tape:
             terms = self.divergence.critic_terms(z, self.prior, seed)
-            loss = terms.loss / self.replicas
+            loss = self.scaled_loss(terms.loss, [group])
         gradients = tape.gradient(loss, self.divergence.trainable_variables)
-        return terms.metrics | self.apply_gradients("discriminator", gradients)
+        return terms.metrics | self.apply_gradients(group, gradients)
 
     def test_step(self, data):
         step = next(iter(self._optimizers.values())).iterations
         seed = self.step_seed(self.seed, step)
-        objective = self.objective(data["image"], self.beta_at(step), seed)
+        images = with_float_images(data)["image"]
+        objective = self.objective(images, self.beta_at(step), seed)
         return self.report({"loss": objective.loss, **objective.metrics})
 
     # What training shows -------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tfp_priors.errors import UserError
-from tfp_priors.networks.batch_norm import batch_norm
+from tfp_priors.networks.batch_norm import BatchNorm
 
 
 class ConvFeatures(keras.layers.Layer):
@@ -56,13 +56,13 @@ class ConvFeatures(keras.layers.Layer):
                         use_bias=False,
                         kernel_initializer="he_normal",
                     ),
-                    batch_norm(),
+                    BatchNorm(),
                     keras.layers.ReLU(),
                 ]
         body += [
             keras.layers.Flatten(),
             keras.layers.Dense(size, use_bias=False, kernel_initializer="he_normal"),
-            batch_norm(),
+            BatchNorm(),
             keras.layers.ReLU(),
         ]
         self._body = keras.Sequential(body, name="body")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import keras
 
 from tfp_priors.errors import UserError
-from tfp_priors.networks.batch_norm import batch_norm
+from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.dense import Dense
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 _LEAK = 0.2
@@ -70,13 +71,11 @@ class InfoGANEncoder(keras.layers.Layer):
                     use_bias=False,
                     kernel_initializer=_initializer(),
                 ),
-                batch_norm(),
+                BatchNorm(),
                 keras.layers.LeakyReLU(_LEAK),
                 keras.layers.Flatten(),
-                keras.layers.Dense(
-                    16 * width, use_bias=False, kernel_initializer=_initializer()
-                ),
-                batch_norm(),
+                Dense(16 * width, use_bias=False, kernel_initializer=_initializer()),
+                BatchNorm(),
                 keras.layers.LeakyReLU(_LEAK),
             ],
             name="body",
@@ -140,20 +139,18 @@ class InfoGANDecoder(keras.layers.Layer):
         self._body = keras.Sequential(
             [
                 normalized(
-                    keras.layers.Dense(
-                        16 * width, use_bias=False, kernel_initializer=_initializer()
-                    )
+                    Dense(16 * width, use_bias=False, kernel_initializer=_initializer())
                 ),
-                batch_norm(),
+                BatchNorm(),
                 keras.layers.ReLU(),
                 normalized(
-                    keras.layers.Dense(
+                    Dense(
                         grid[0] * grid[1] * grid[2],
                         use_bias=False,
                         kernel_initializer=_initializer(),
                     )
                 ),
-                batch_norm(),
+                BatchNorm(),
                 keras.layers.ReLU(),
                 keras.layers.Reshape(grid),
                 normalized(
@@ -166,7 +163,7 @@ class InfoGANDecoder(keras.layers.Layer):
                         kernel_initializer=_initializer(),
                     )
                 ),
-                batch_norm(),
+                BatchNorm(),
                 keras.layers.ReLU(),
                 normalized(
                     keras.layers.Conv2DTranspose(

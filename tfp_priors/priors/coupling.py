@@ -14,6 +14,46 @@ from tfp_priors.priors.prior import with_context
 tfb = tfp.bijectors
 
 
+class _Coupling(tfb.RealNVP):
+    """RealNVP that asks its conditioner once for both ends of one map.
+
+    TFP asks once for the inverse and once more for the log-determinant. XLA makes one
+    of the two; a plain graph would run the networks twice.
+    """
+
+    def __init__(self, num_masked, bijector_fn):
+        self._ends, self._moving = (), None
+
+        def once(kept, moved_size, **kwargs):
+            if self._moving is None:
+                self._moving = bijector_fn(kept, moved_size, **kwargs)
+            return self._moving
+
+        super().__init__(num_masked=num_masked, bijector_fn=once)
+
+    def _given(self, code):
+        """The code; forgets the conditioner's answer if it was for another one."""
+        if not any(code is end for end in self._ends):
+            self._ends, self._moving = (code,), None
+        return code
+
+    def _forward(self, x, **kwargs):
+        y = super()._forward(self._given(x), **kwargs)
+        self._ends = (x, y)
+        return y
+
+    def _inverse(self, y, **kwargs):
+        x = super()._inverse(self._given(y), **kwargs)
+        self._ends = (x, y)
+        return x
+
+    def _forward_log_det_jacobian(self, x, **kwargs):
+        return super()._forward_log_det_jacobian(self._given(x), **kwargs)
+
+    def _inverse_log_det_jacobian(self, y, **kwargs):
+        return super()._inverse_log_det_jacobian(self._given(y), **kwargs)
+
+
 class CouplingPrior(FlowPrior):
     """z = f^-1(z0), f a chain of couplings on alternate halves of the code.
 
@@ -96,7 +136,7 @@ class CouplingPrior(FlowPrior):
             outputs = self._conditioners[index](with_context(kept, context))
             return self._elementwise(outputs, moved_size)
 
-        return tfb.RealNVP(num_masked=self._num_masked(index), bijector_fn=bijector_fn)
+        return _Coupling(num_masked=self._num_masked(index), bijector_fn=bijector_fn)
 
     def get_config(self):
         return super().get_config() | {

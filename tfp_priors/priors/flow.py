@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
 from tfp_priors.priors.prior import Prior
 
 tfb = tfp.bijectors
@@ -69,7 +70,14 @@ class FlowPrior(Prior):
 
     def sample_base(self, n, seed, temperature=1.0, context=None):
         base = self.base_distribution(self.checked(context), temperature)
-        return base.sample([n] if context is None else [], seed=seed)
+        if context is not None:
+            return replicas.sample(base, seed)
+        return replicas.rows(lambda rows: base.sample([rows], seed=seed), n)
+
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        bijector = self.bijector(context)
+        z0 = self.sample_base(n, seed, temperature, context)
+        return z0 if bijector is None else bijector.forward(z0)
 
     def to_base(self, z, context=None):
         bijector = self.bijector(self.checked(context))

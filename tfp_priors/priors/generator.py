@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
@@ -56,12 +57,13 @@ class GeneratorPrior(Prior):
         super().build(input_shape)
 
     def sample_base(self, n, seed, temperature=1.0, context=None):
-        shape = [n, self.base_size]
-        if self.noise == "normal":
-            z0 = tf.random.stateless_normal(shape, seed)
-        else:
-            z0 = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
-        return temperature * z0
+        def draw(rows):
+            shape = [rows, self.base_size]
+            if self.noise == "normal":
+                return tf.random.stateless_normal(shape, seed)
+            return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+
+        return temperature * replicas.rows(draw, n)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         z0 = self.sample_base(n, seed, temperature)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
 from tfp_priors.checks import check_latent_size
 from tfp_priors.errors import UserError
 from tfp_priors.gradients import scale_gradient
@@ -115,10 +116,20 @@ class Prior(keras.layers.Layer):
         return -self.log_prob(scale_gradient(z, beta), context)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
-        """Draws standard codes; see `sample`."""
-        shape = [n] if context is None else []
-        distribution = self.standard_distribution(context, temperature)
-        return distribution.sample(shape, seed=seed)
+        """Draws standard codes; see `sample`.
+
+        Within a step on several replicas, those of the replica's rows.
+        """
+
+        def draw(rows):
+            if context is None:
+                distribution = self.standard_distribution(None, temperature)
+                return distribution.sample([rows], seed=seed)
+            everyones = replicas.repeated(context)
+            distribution = self.standard_distribution(everyones, temperature)
+            return distribution.sample(seed=seed)
+
+        return replicas.rows(draw, n)
 
     def sample(self, n, seed, temperature=1.0, context=None):
         """Draws n codes; the same seed gives the same codes.

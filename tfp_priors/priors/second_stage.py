@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
 from tfp_priors.gradients import scale_gradient
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
@@ -68,7 +69,7 @@ class SecondStageVAEPrior(Prior):
         outputs = self._encoder(with_context(standard, context))
         mean, raw_scale = tf.split(outputs, 2, axis=-1)
         q = tfd.MultivariateNormalDiag(mean, 1e-3 + tf.nn.softplus(raw_scale))
-        z0 = q.sample(seed=seed)
+        z0 = replicas.sample(q, seed)
         error = tf.math.squared_difference(
             standard, self._decoder(with_context(z0, context))
         )
@@ -80,9 +81,17 @@ class SecondStageVAEPrior(Prior):
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        z0 = temperature * tf.random.stateless_normal([n, self.latent_size], seeds[0])
+        z0, noise = (
+            replicas.rows(
+                lambda rows, seed=seed: tf.random.stateless_normal(
+                    [rows, self.latent_size], seed
+                ),
+                n,
+            )
+            for seed in (seeds[0], seeds[1])
+        )
+        z0 *= temperature
         mean = self._decoder(with_context(z0, context))
-        noise = tf.random.stateless_normal([n, self.latent_size], seeds[1])
         return mean + temperature * tf.sqrt(self.variance()) * noise
 
     def from_base(self, z0, context=None):

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
+
 tfb = tfp.bijectors
 
 _VARIANCE_FLOOR = 1e-6
@@ -47,10 +49,7 @@ class LatentStandardization(keras.layers.Layer):
           z: float tensor `[batch, latent_size]`; under a strategy, one replica's
             share, and the statistics of the whole batch are used.
         """
-        batch_mean = tf.reduce_mean(z, axis=0)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            replica = tf.distribute.get_replica_context()
-            batch_mean = replica.all_reduce(tf.distribute.ReduceOp.MEAN, batch_mean)
+        batch_mean = replicas.mean(tf.reduce_mean(z, axis=0))
         batch_variance = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
         for statistic, value in (
             (self.mean, batch_mean),

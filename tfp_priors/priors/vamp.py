@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.gradients import scale_gradient
 from tfp_priors.gradients import scaled_weights
@@ -95,11 +96,20 @@ class VampPrior(Prior):
         seeds = tf.random.experimental.stateless_split(seed, 2)
         mean, scale = self._means_and_scales(beta=0.0)
         logits = self._weights(context)
-        rows = logits if context is not None else logits[None]
-        per_row = 1 if context is not None else n
-        which = tf.random.stateless_categorical(rows, per_row, seeds[0])
-        which = tf.reshape(which, [-1])
-        noise = tf.random.stateless_normal([n, self.latent_size], seeds[1])
+
+        def components(rows):
+            if context is None:
+                which = tf.random.stateless_categorical(logits[None], rows, seeds[0])
+            else:
+                everyones = replicas.repeated(logits)
+                which = tf.random.stateless_categorical(everyones, 1, seeds[0])
+            return tf.reshape(which, [-1])
+
+        which = replicas.rows(components, n)
+        noise = replicas.rows(
+            lambda rows: tf.random.stateless_normal([rows, self.latent_size], seeds[1]),
+            n,
+        )
         z = tf.gather(mean, which) + temperature * tf.gather(scale, which) * noise
         return self.standardized(z)
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.regularizers.regularizer import Regularizer
 
 
@@ -19,7 +20,12 @@ class DecoderGradient(Regularizer):
         with tf.GradientTape() as tape:
             tape.watch(z)
             images = model.decode(z, training=False)
-        bits = tf.random.stateless_uniform(tf.shape(images), seed, 0, 2, tf.int32)
+        bits = replicas.rows(
+            lambda n: tf.random.stateless_uniform(
+                [n, *images.shape[1:]], seed, 0, 2, tf.int32
+            ),
+            replicas.size(images),
+        )
         signs = tf.cast(2 * bits - 1, images.dtype)
         gradient = tape.gradient(images, z, output_gradients=signs)
         return tf.reduce_sum(tf.square(gradient), axis=-1)

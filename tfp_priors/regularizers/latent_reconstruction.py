@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_priors import replicas
 from tfp_priors.gradients import scaled_weights
 from tfp_priors.regularizers.regularizer import Regularizer
 
@@ -16,8 +17,7 @@ class LatentReconstruction(Regularizer):
     name = "latent_reconstruction"
 
     def term(self, model, z, seed):
-        n = tf.shape(z)[0]
-        draws = tf.stop_gradient(model.prior.sample(n, seed))
+        draws = tf.stop_gradient(model.prior.sample(replicas.size(z), seed))
         draws = tf.ensure_shape(draws, z.shape)
         images = model.decode(draws, training=False)
         with scaled_weights([model.encoder, model.posterior], 0.0):

@@ -1,5 +1,6 @@
 """Training: schedules, strategies, checkpoints, callbacks and the trainer."""
 
+from tfp_priors.training.adam import Adam
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.schedules import CyclicalAnnealing
@@ -9,6 +10,7 @@ from tfp_priors.training.trainer import Trainer
 from tfp_priors.training.trainer import TrainingResult
 
 __all__ = [
+    "Adam",
     "Checkpoints",
     "CyclicalAnnealing",
     "LinearAnnealing",

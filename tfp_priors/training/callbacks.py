@@ -15,6 +15,7 @@ from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
 from tfp_priors.training.checkpoints import Checkpoints
+from tfp_priors.training.workers import Workers
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -151,7 +152,10 @@ class Summaries(StepCallback):
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(str(self._run_dir / "tensorboard"))
-        self._summary = tf.function(lambda: self.model.summary_of(self._batch))
+        # Autograph would rewrite TFP as well: seconds, for nothing.
+        self._summary = tf.function(
+            lambda: self.model.summary_of(self._batch), autograph=False
+        )
         with self._writer.as_default(step=self.step):
             for name, text in self._texts.items():
                 # Indented, it is code to TensorBoard's Markdown.
@@ -164,7 +168,6 @@ class Summaries(StepCallback):
                     tf.summary.scalar(f"train/{name}", value)
                 for name, value in self.model.schedules(step).items():
                     tf.summary.scalar(f"train/{name}", value)
-            self.model.reset_metrics()
         if step % self._images_every == 0:
             self._write_pictures(step)
 
@@ -189,40 +192,93 @@ class Summaries(StepCallback):
             save_image(grid, self._run_dir / "samples" / f"{name}_{step:08d}.png")
 
 
-class CheckpointWriter(StepCallback):
-    """Saves every `every` steps and at the end."""
+class MetricWindows(StepCallback):
+    """Lets the means of the terms begin anew every `every` steps; stands last."""
 
-    def __init__(self, checkpoints: Checkpoints, every: int, start_step: int = 0):
+    def __init__(self, every: int, start_step: int = 0):
+        super().__init__(start_step)
+        self._every = every
+
+    def on_step(self, step, logs):
+        if step % self._every == 0:
+            self.model.reset_metrics()
+
+
+class CheckpointWriter(StepCallback):
+    """Saves every `every` steps and at the end; all workers must have one."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        every: int,
+        start_step: int = 0,
+        is_chief: bool = True,
+    ):
         super().__init__(start_step)
         self._checkpoints = checkpoints
         self._every = every
         self._saved_step = start_step
+        self._is_chief = is_chief
 
     def on_step(self, step, logs):
         if step % self._every == 0:
             self._save()
+
+    def save_once(self, model, step: int) -> None:
+        """Saves a model that was fitted without steps."""
+        self.set_model(model)
+        self.step = step
+        self._save()
 
     def on_train_end(self, logs=None):
         if self.step > self._saved_step:
             self._save()
 
     def _save(self):
-        self._checkpoints.save(self.model, self.step)
+        if self._is_chief:
+            self._checkpoints.save(self.model, self.step)
+        else:
+            self._checkpoints.help_to_save(self.model)
         self._saved_step = self.step
 
 
-@contextlib.contextmanager
-def stop_on_signal(model: keras.Model) -> Iterator[None]:
-    """At SIGTERM or SIGINT `fit` finishes its step and ends; the state is saved."""
+class SignalStop(StepCallback):
+    """At SIGTERM or SIGINT `fit` ends after a step; the state is saved.
 
-    def request(number, frame):
-        del number, frame
-        model.stop_training = True
+    A single worker ends after the step in work. Several ask each other every
+    `AGREE_EVERY` steps, and end after the same step if any was told to.
 
-    signals = (signal.SIGTERM, signal.SIGINT)
-    previous = {number: signal.signal(number, request) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    Args:
+      workers: that train together.
+      start_step: steps done before this run.
+    """
+
+    #: Steps between the questions of several workers.
+    AGREE_EVERY = 10
+
+    def __init__(self, workers: Workers, start_step: int = 0):
+        super().__init__(start_step)
+        self._workers = workers
+        self._requested = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it, the signals ask for a stop instead of ending the process."""
+
+        def request(number, frame):
+            del number, frame
+            self._requested = True
+
+        signals = (signal.SIGTERM, signal.SIGINT)
+        previous = {number: signal.signal(number, request) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def on_step(self, step, logs):
+        if self._workers.count > 1 and step % self.AGREE_EVERY:
+            return
+        if self._workers.any(self._requested):
+            self.model.stop_training = True

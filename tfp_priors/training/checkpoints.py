@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,30 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old), ignore_errors=True)
 
+    def help_to_save(self, model: GroupedModel) -> None:
+        """What other workers than the chief do while it saves.
+
+        Reading a metric adds up the replicas of all workers, so that all must read
+        all of them; what the others write is removed.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_weights(Path(folder) / _WEIGHTS)
+
+    def load(self, model: GroupedModel, step: int) -> None:
+        """Loads the checkpoint of a step, which another worker has found good.
+
+        Raises:
+          UserError: if it is not there, damaged, or belongs to another model.
+        """
+        problem = self._problem(self._path(step))
+        if problem:
+            raise UserError(
+                f"The chief goes on from step {step}, which this worker cannot read "
+                f"({problem}): all workers need one --run_dir on a file system that "
+                "they share."
+            )
+        self._load(model, step)
+
     def restore(self, model: GroupedModel) -> int:
         """Loads the newest good checkpoint, and says so if a newer one is damaged.
 
@@ -91,13 +116,7 @@ class Checkpoints:
             if problem:
                 logging.error("Checkpoint %s is damaged: %s.", path, problem)
                 continue
-            try:
-                model.load_weights(path / _WEIGHTS)
-            except ValueError as error:
-                raise UserError(
-                    f"The checkpoint {path} belongs to another model: "
-                    f"{str(error).splitlines()[0]}"
-                ) from error
+            self._load(model, step)
             return step
         if steps:
             raise UserError(
@@ -105,6 +124,16 @@ class Checkpoints:
                 "start again."
             )
         return 0
+
+    def _load(self, model, step):
+        path = self._path(step)
+        try:
+            model.load_weights(path / _WEIGHTS)
+        except ValueError as error:
+            raise UserError(
+                f"The checkpoint {path} belongs to another model: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
 
     def _path(self, step):
         return self.directory / f"step_{step:08d}"

@@ -12,6 +12,9 @@ from tfp_priors.errors import UserError
 from tfp_priors.models import POSTERIOR
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.priors import Prior
+from tfp_priors.training.workers import spread
+
+_ENCODED_PER_REPLICA = 500
 
 
 class PostHoc:
@@ -48,7 +51,10 @@ class PostHoc:
 
     def encode(self, model: LatentVariableModel, dataset: ImageDataset) -> tf.Tensor:
         """The posterior's parameters for all images, `[size, parameters]`."""
-        return tf.constant(dataset.map(model.posterior_parameters))
+        strategy = model.distribute_strategy
+        function = spread(model.posterior_parameters, strategy)
+        batch_size = _ENCODED_PER_REPLICA * strategy.num_replicas_in_sync
+        return tf.constant(dataset.map(function, batch_size))
 
     def fit(self, model: LatentVariableModel, parameters, seed: int) -> bool:
         """Sets the standardisation, and fits the prior if it needs no gradient steps.
@@ -61,8 +67,25 @@ class PostHoc:
         model.prior.set_statistics(codes)
         return model.prior.fit(codes, self.steps, seed)
 
-    def training_batches(self, parameters, seed: int, start_step: int):
-        """Endless shuffled batches of parameters, a function of seed and step."""
+    def training_batches(
+        self,
+        parameters,
+        seed: int,
+        start_step: int,
+        worker: int = 0,
+        workers: int = 1,
+    ):
+        """Endless shuffled batches of parameters, a function of seed and step.
+
+        Args:
+          parameters: of the posterior, `[size, parameters]`.
+          seed: of the order.
+          start_step: batches to leave out.
+          worker: see `shuffled_indices`.
+          workers: see `shuffled_indices`.
+        """
         size = parameters.shape[0]
-        indices = shuffled_indices(size, self.batch_size, seed, start_step)
+        indices = shuffled_indices(
+            size, self.batch_size, seed, start_step, worker, workers
+        )
         return indices.map(lambda index: {POSTERIOR: tf.gather(parameters, index)})

@@ -1,13 +1,14 @@
 """Trains a model in a run_dir, from the start or from its last checkpoint."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
+from tfp_priors.data import read_errors
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.models import GroupedModel
@@ -18,6 +19,7 @@ from tfp_priors.training.run_dir import RunLock
 from tfp_priors.training.run_dir import record_environment
 from tfp_priors.training.run_dir import visible_devices
 from tfp_priors.training.strategy import create_strategy
+from tfp_priors.training.workers import Workers
 
 _HELD_OUT_IMAGES = 512
 
@@ -51,6 +53,8 @@ class Trainer:
       seed: of initial weights, order of images and noise.
       strategy: see `create_strategy`.
       jit_compile: see `GroupedModel.compile`.
+      precision: see `GroupedModel.compile`.
+      accumulation: see `GroupedModel.compile`.
       post_hoc: None: the prior learns with the autoencoder. Otherwise the model's
         autoencoder is held fixed, and another prior learns from its codes, for
         `post_hoc.steps` steps.
@@ -69,6 +73,8 @@ class Trainer:
         seed: int = 0,
         strategy: str = "auto",
         jit_compile: bool | str = "auto",
+        precision: str = "float32",
+        accumulation: int = 1,
         post_hoc: PostHoc | None = None,
         scalars_every: int = 100,
         images_every: int = 1000,
@@ -90,6 +96,8 @@ class Trainer:
         self.seed = seed
         self.strategy = strategy
         self.jit_compile = jit_compile
+        self.precision = precision
+        self.accumulation = accumulation
         self.post_hoc = post_hoc
         self.scalars_every = scalars_every
         self.images_every = images_every
@@ -110,6 +118,8 @@ class Trainer:
         """Trains until `steps` steps are done; resumes if run_dir has a checkpoint.
 
         On one device, a resumed run takes the same steps as an uninterrupted one.
+        Of several workers, the first writes run_dir and the others read it; they
+        return when it has finished.
 
         Args:
           run_dir: receives checkpoints, TensorBoard events, samples and the
@@ -123,60 +133,82 @@ class Trainer:
         Raises:
           UserError: if the parts do not fit, or another process uses run_dir.
           NonFiniteError: if a term is not finite; the last checkpoint is still good.
+          WorkerLostError: if another worker has ended; so is the last checkpoint.
         """
-        with RunLock(run_dir):
-            model = self.compiled_model()
+        workers = Workers(create_strategy(self.strategy))
+        lock = RunLock(run_dir) if workers.is_chief else contextlib.nullcontext()
+        with workers.explained(), lock:
+            result = self._train(workers, run_dir, load_dataset, records, initialize)
+            workers.wait()  # What the chief has written is there.
+        return result
+
+    def _train(self, workers, run_dir, load_dataset, records, initialize):
+        model = self.compiled_model()
+        # It may have to be prepared.
+        with workers.chief_first():
             training, held_out = (
                 load_dataset(split=split) for split in ("train", "test")
             )
-            model.check_data(training.image_shape, training.features)
-            checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
-            start = checkpoints.restore(model)
-            if start >= self.steps:
-                return TrainingResult(model, start, start, finished=True)
-            if start == 0 and initialize is not None:
-                initialize(model)
-            batches = self._batches(model, training, start)
+        model.check_data(training.image_shape, training.features)
+        checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
+        start = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
+        if start and not workers.is_chief:
+            checkpoints.load(model, start)
+        if start >= self.steps:
+            return TrainingResult(model, start, start, finished=True)
+        if start == 0 and initialize is not None:
+            initialize(model)
+        batches = self._batches(workers, model, training, start)
+        batch = held_out.take(_HELD_OUT_IMAGES)
+        writer = callbacks.CheckpointWriter(
+            checkpoints, self.checkpoint_every, start, workers.is_chief
+        )
+        summaries = None
+        if workers.is_chief:
             texts = records()
             for name, text in texts.items():
                 write_text(Path(run_dir) / name, text)
             record_environment(run_dir, self.seed, visible_devices())
-            batch = held_out.take(_HELD_OUT_IMAGES)
             summaries = callbacks.Summaries(
                 run_dir, batch, self.scalars_every, self.images_every, texts, start
             )
-            if batches is None:
-                checkpoints.save(model, self.steps)
+        if batches is None:
+            writer.save_once(model, self.steps)
+            if summaries is not None:
                 summaries.write_once(model, self.steps)
-                return TrainingResult(model, start, self.steps, finished=True)
-            writer = callbacks.CheckpointWriter(
-                checkpoints, self.checkpoint_every, start
-            )
-            guard = callbacks.NonFiniteGuard(batch["image"], start)
+            return TrainingResult(model, start, self.steps, finished=True)
+        stop = callbacks.SignalStop(workers, start)
+        callback_list = [callbacks.NonFiniteGuard(batch["image"], start)]
+        if workers.is_chief:
             progress = callbacks.Progress(
                 self.steps, self.batch_size, start, self.scalars_every
             )
-            self._fit(model, batches, start, [guard, progress, summaries, writer])
-            return TrainingResult(model, start, writer.step, writer.step >= self.steps)
-
-    def _fit(self, model, batches, start, callback_list):
-        with callbacks.stop_on_signal(model):
+            callback_list += [progress, summaries]
+        callback_list += [
+            writer,
+            stop,
+            callbacks.MetricWindows(self.scalars_every, start),
+        ]
+        with read_errors(), stop.listening():
             model.fit(
-                _without_sharding(batches),
+                workers.distributed(batches),
                 steps_per_epoch=self.steps - start,
                 shuffle=False,
                 verbose=0,
                 callbacks=callback_list,
             )
+        return TrainingResult(model, start, writer.step, writer.step >= self.steps)
 
     def compiled_model(self) -> GroupedModel:
         """The model in its strategy's scope, with new weights and optimizers."""
         scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
         if self.batch_size % replicas:
+            smaller = self.batch_size // replicas * replicas
+            nearest = [n for n in (smaller, smaller + replicas) if n > 0]
             raise UserError(
                 f"train.batch_size = {self.batch_size} does not divide by the "
-                f"{replicas} replicas."
+                f"{replicas} replicas: choose {' or '.join(map(str, nearest))}."
             )
         keras.utils.set_random_seed(self.seed)
         with scope.scope():
@@ -186,23 +218,24 @@ class Trainer:
                 for name, optimizer in self.optimizers.items()
                 if model.variable_groups().get(name)
             }
-            model.compile(optimizers, self.clip_norm, self.jit_compile)
+            model.compile(
+                optimizers,
+                self.clip_norm,
+                self.jit_compile,
+                self.precision,
+                self.accumulation,
+            )
         return model
 
-    def _batches(self, model, training, start):
-        """The batches from a step on, or None if there is nothing to step through."""
+    def _batches(self, workers, model, training, start):
+        """This worker's rows of the batches from a step on.
+
+        None if there is nothing to step through.
+        """
+        share = {"worker": workers.index, "workers": workers.count}
         if self.post_hoc is None:
-            return training.training_batches(self.batch_size, self.seed, start)
+            return training.training_batches(self.batch_size, self.seed, start, **share)
         parameters = self.post_hoc.encode(model, training)
         if start == 0 and self.post_hoc.fit(model, parameters, self.seed):
             return None
-        return self.post_hoc.training_batches(parameters, self.seed, start)
-
-
-def _without_sharding(dataset):
-    # One process reads all the data; each replica gets its share of every batch.
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.OFF
-    )
-    return dataset.with_options(options)
+        return self.post_hoc.training_batches(parameters, self.seed, start, **share)
