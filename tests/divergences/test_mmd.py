@@ -106,6 +106,6 @@ def test_bad_input():
         prior = GaussianMixturePrior(3)
         prior.build()
         MMDDivergence().check(DeterministicPosterior(3), prior, 0.0)
-    with pytest.raises(UserError, match="at least 2 codes per replica"):
+    with pytest.raises(UserError, match="at least 2 codes, received 1"):
         squared_mmd(tf.zeros([1, 3]), tf.zeros([1, 3]), GaussianKernel())
     MMDDivergence().check(DeterministicPosterior(3), StandardNormalPrior(3), 1.0)

@@ -8,6 +8,7 @@ from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.activations import mirrored
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import from_array
+from tfp_priors.training import create_strategy
 
 ARRAY = np.random.RandomState(0).randint(0, 256, (2300, 2, 2, 1)).astype(np.uint8)
 
@@ -88,7 +89,7 @@ def test_images_that_do_not_fit():
 
 @pytest.mark.parametrize("n", [1, 7, 8])
 def test_two_devices_equal_one(n):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = create_strategy("mirrored")
     with strategy.scope():
         weights = tf.Variable(tf.random.stateless_normal([4, 2], [1, 2]))
 

@@ -17,6 +17,7 @@ from tfp_priors.evaluation.lpips_weights import convert
 from tfp_priors.evaluation.lpips_weights import load_weights
 from tfp_priors.evaluation.lpips_weights import save_weights
 from tfp_priors.evaluation.lpips_weights import weight_shapes
+from tfp_priors.training import create_strategy
 
 _EXPECTED = json.loads(reference.PATH.read_text())
 torch_weights = functools.cache(reference.torch_weights)
@@ -121,7 +122,7 @@ def test_checks_in_a_function(squeeze):
 def test_replicas_share_the_work(weights_file):
     first, second = reference.image_pairs(32, 32)
     expected = LPIPS("squeeze", weights=weights_file())(first, second)[:2]
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = create_strategy("mirrored")
     with strategy.scope():
         distance = LPIPS("squeeze", weights=weights_file())
     data = tf.data.Dataset.from_tensor_slices((first[:2], second[:2])).batch(2)

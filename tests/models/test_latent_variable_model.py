@@ -15,6 +15,7 @@ from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
 from tfp_priors.training import LinearAnnealing
+from tfp_priors.training import create_strategy
 
 SEED = tf.constant([1, 2])
 
@@ -186,7 +187,7 @@ def test_two_replicas_equal_one(make_model):
         return [v.numpy() for v in model.weights], history
 
     one, one_history = trained(tf.distribute.get_strategy())
-    two, two_history = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    two, two_history = trained(create_strategy("mirrored"))
     # Sums over 8 images in another order, in float32, over 3 steps.
     assert_same(one, two, rtol=1e-3, atol=1e-5)
     for name, value in one_history.items():
