@@ -30,7 +30,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             tf.convert_to_tensor(v.value) for v in (self.gamma, self.beta, *statistics)
         )
         normalized, *moments = tf.raw_ops.FusedBatchNormV3(
-            x=inputs if inputs.shape.rank == 4 else inputs[:, None, None, :],
+            x=_as_images(inputs),
             scale=gamma,
             offset=beta,
             mean=[] if training else moments[0],
@@ -45,3 +45,8 @@ class BatchNorm(keras.layers.BatchNormalization):
             for moving, value in zip(statistics, moments, strict=True):
                 moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
         return tf.reshape(normalized, tf.shape(inputs))
+
+
+def _as_images(x):
+    """`[batch, height, width, channels]`, as the kernel wants it."""
+    return x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, x.shape[-1]])
