@@ -161,6 +161,7 @@ def test_figures(trained, tmp_path):
         "figures",
         "evaluate",
         "convert_lpips",
+        "bench",
     ],
 )
 def test_help_needs_no_tensorflow(name):
@@ -188,6 +189,7 @@ def test_help_needs_no_tensorflow(name):
     ("name", "flags", "message"),
     [
         ("train", {}, "expected --gin_file"),
+        ("bench", {"items": "trian_step"}, "no item begins with 'trian_step'"),
         ("train", {"gin_fil": "x"}, "Did you mean: gin_file"),
         ("train", {"gin_file": GIN, "gin_param": "LATENT_SIZE = 0"}, "latent size of"),
         (
