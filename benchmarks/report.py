@@ -133,7 +133,7 @@ def _header(name, run):
         f"{(run['commit'] or 'unknown')[:7]}, {machine['cores']} cores of "
         f"{machine['cpu']}, {machine['memory_gib']} GiB, Python {machine['python']}; "
         f"{settings['rounds']} rounds of {settings['seconds']:g} s; load before: "
-        f"{settings['load_before']:.1f}. {versions}."
+        f"{settings['load_before']:.1f}." + (f" {versions}." if versions else "")
     )
 
 
