@@ -141,34 +141,7 @@ class GroupedModel(keras.Model):
         if jit_compile == "auto":
             accelerators = [d for d in tf.config.list_logical_devices() if _is_fast(d)]
             jit_compile = self.replicas == 1 and bool(accelerators)
-        groups = self.variable_groups()
-        if not isinstance(optimizer, dict):
-            config = keras.optimizers.get(optimizer).get_config()
-            kind = type(keras.optimizers.get(optimizer))
-            optimizer = {name: kind.from_config(config) for name in groups}
-        learning = [name for name, group in groups.items() if group]
-        unknown = sorted(set(optimizer) - set(groups))
-        missing = sorted(set(learning) - set(optimizer))
-        if unknown or missing:
-            raise UserError(
-                f"Expected an optimizer for each of {', '.join(learning)}, received "
-                f"them for {', '.join(optimizer) or 'nothing'}."
-            )
-        self._optimizers = {
-            name: keras.optimizers.get(optimizer[name]) for name in learning
-        }
-        for group_optimizer in self._optimizers.values():
-            # `apply_gradients` sums over the replicas, before it clips.
-            group_optimizer._all_reduce_sum_gradients = list
-        if precision == "mixed_float16":
-            self._optimizers = {
-                name: keras.optimizers.LossScaleOptimizer(inner)
-                for name, inner in self._optimizers.items()
-            }
-        # Each optimizer owns one group only. Built here: `fit` would build the one
-        # that Keras knows over all variables.
-        for name, group_optimizer in self._optimizers.items():
-            group_optimizer.build(groups[name])
+        self._optimizers = self._built_optimizers(optimizer, precision)
         for network in self.networks():
             for layer in network._flatten_layers():
                 layer.dtype_policy = precision
@@ -182,6 +155,36 @@ class GroupedModel(keras.Model):
         )
         self.clip_norm = clip_norm
         self.accumulation = accumulation
+
+    def _built_optimizers(self, optimizer, precision):
+        """The optimizer of each group that has variables; see `compile`."""
+        groups = self.variable_groups()
+        if not isinstance(optimizer, dict):
+            config = keras.optimizers.get(optimizer).get_config()
+            kind = type(keras.optimizers.get(optimizer))
+            optimizer = {name: kind.from_config(config) for name in groups}
+        learning = [name for name, group in groups.items() if group]
+        unknown = sorted(set(optimizer) - set(groups))
+        missing = sorted(set(learning) - set(optimizer))
+        if unknown or missing:
+            raise UserError(
+                f"Expected an optimizer for each of {', '.join(learning)}, received "
+                f"them for {', '.join(optimizer) or 'nothing'}."
+            )
+        optimizers = {name: keras.optimizers.get(optimizer[name]) for name in learning}
+        for group_optimizer in optimizers.values():
+            # `apply_gradients` sums over the replicas, before it clips.
+            group_optimizer._all_reduce_sum_gradients = list
+        if precision == "mixed_float16":
+            optimizers = {
+                name: keras.optimizers.LossScaleOptimizer(inner)
+                for name, inner in optimizers.items()
+            }
+        # Each optimizer owns one group only. Built here: `fit` would build the one
+        # that Keras knows over all variables.
+        for name, group_optimizer in optimizers.items():
+            group_optimizer.build(groups[name])
+        return optimizers
 
     @property
     def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
