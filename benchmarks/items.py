@@ -47,7 +47,7 @@ def _train_step():
     cases = [
         f"{shape}.{model}.{batch}.{precision}"
         for shape in ("mnist", "cifar10")
-        for model in ("beta0", "beta1", "vae", "aae", "prior_aae_beta0")
+        for model in ("beta0", "fp_vae", "vae", "aae", "prior_aae")
         for batch in (64, 256)
         for precision in ("float32", "bfloat16")
     ]

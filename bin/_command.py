@@ -73,6 +73,7 @@ def run(main, doc):
         logging.set_verbosity(logging.ERROR)
         warnings.formatwarning = _one_line
         from tfp_priors.errors import NonFiniteError
+        from tfp_priors.errors import RunsFailedError
         from tfp_priors.errors import UserError
         from tfp_priors.errors import WorkerLostError
 
@@ -80,7 +81,7 @@ def run(main, doc):
             main()
         except UserError as error:
             _fail(str(error).splitlines()[0])
-        except (NonFiniteError, WorkerLostError) as error:
+        except (NonFiniteError, RunsFailedError, WorkerLostError) as error:
             _fail(str(error).splitlines()[0], code=1)
         except OSError as error:
             message = _disk_problem(error)

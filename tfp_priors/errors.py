@@ -17,3 +17,10 @@ class NonFiniteError(ArithmeticError):
 
 class WorkerLostError(RuntimeError):
     """Another process that trains the same model is gone."""
+
+
+class RunsFailedError(RuntimeError):
+    """Some runs of a sweep failed; the message names them.
+
+    Commands print the message on one line and exit with code 1.
+    """

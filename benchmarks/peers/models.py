@@ -160,20 +160,20 @@ class Model(nn.Module):
     def __init__(self, shape, name):
         super().__init__()
         self.size, self.name = LATENT_SIZES[shape], name
-        self.stochastic = name in ("beta1", "vae")
+        self.stochastic = name in ("fp_vae", "vae")
         self.bernoulli = shape == "mnist"
         self.encoder = encoder(shape, self.size * (2 if self.stochastic else 1))
         self.decoder = decoder(shape)
         self.prior = self._prior()
         self.discriminator = None
-        if name in ("aae", "prior_aae_beta0"):
+        if name in ("aae", "prior_aae"):
             leaky = lambda: nn.LeakyReLU(0.2)  # noqa: E731
             self.discriminator = mlp(self.size, (512, 512), 1, leaky)
 
     def _prior(self):
-        if self.name in ("beta0", "beta1"):
+        if self.name in ("beta0", "fp_vae"):
             return Flow(self.size)
-        if self.name == "prior_aae_beta0":
+        if self.name == "prior_aae":
             prior = mlp(self.size, (256, 256, 256), self.size, nn.ReLU)
             prior.standardization = Standardization(self.size)
             return prior
@@ -228,7 +228,7 @@ class Model(nn.Module):
 
     def _draws(self, n):
         z0 = torch.randn(n, self.size)
-        return self.prior(z0) if self.name == "prior_aae_beta0" else z0
+        return self.prior(z0) if self.name == "prior_aae" else z0
 
     def critic(self, z):
         """The discriminator's loss on fixed codes."""

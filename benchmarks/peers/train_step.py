@@ -9,7 +9,7 @@ from benchmarks.peers import models
 from benchmarks.sides import threads
 
 _BATCHES = 50
-_BETAS = {"aae": 10.0, "beta1": 0.5, "vae": 0.5}
+_BETAS = {"aae": 10.0, "fp_vae": 0.5, "vae": 0.5}
 
 
 def versions():
@@ -35,7 +35,7 @@ def _step(model, images, compiled, precision):
     optimizers = [torch.optim.Adam(group, **adam) for group in groups]
     objective = torch.compile(model) if compiled else model
     critic = model.critic
-    if compiled and model.name != "prior_aae_beta0":
+    if compiled and model.name != "prior_aae":
         # A penalty on gradients cannot be compiled: it is derived twice.
         critic = torch.compile(critic)
     beta = _BETAS.get(model.name, 0.0)

@@ -11,10 +11,10 @@ def test_lines_and_scalars(tmp_path):
     recorder = Recorder(tmp_path / "run", 7, dataset="mnist")
     assert not (tmp_path / "run").exists()
     results = [{"name": f"metric{i}", "value": 0.5 + i} for i in range(3)]
-    lines = [recorder.add(result) for result in results]
-    stored = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert stored == lines
-    for line, result in zip(map(json.loads, stored), results, strict=True):
+    records = recorder.add(results[:2]) + recorder.add(results[2:])
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert [json.loads(line) for line in text.splitlines()] == records
+    for line, result in zip(records, results, strict=True):
         assert result.items() <= line.items()
         assert line["step"] == 7 and line["dataset"] == "mnist"
         assert {"commit", "time", "tfp_priors"} <= set(line)

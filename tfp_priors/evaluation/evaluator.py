@@ -76,7 +76,8 @@ class Evaluator:
             if "extractor" in known:
                 identity = self._activator(known["extractor"]).extractor.identity
                 known["extractor_identity"] = identity
-            results.append({"name": request.name, **known, "seed": self.seed})
+            named = {"name": request.name, "metric": request.name}
+            results.append({**named, **known, "seed": self.seed})
         return results
 
     def cached(self, key, compute: Callable) -> Any:

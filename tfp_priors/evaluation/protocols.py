@@ -27,6 +27,9 @@ _PLACEHOLDERS = {
     "version": r"0\.0|0\.1",
 }
 
+#: What is measured of a run if nothing is asked for: all that needs no other network.
+DEFAULTS = ("two_sample_accuracy_quadratic_test", "two_sample_accuracy_mlp_test")
+
 
 class Metric(NamedTuple):
     """A family of metrics.

@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from tfp_priors import __version__
 from tfp_priors.commit import commit
+from tfp_priors.run_dir import record_metrics
 
 
 class Recorder:
@@ -26,22 +26,25 @@ class Recorder:
         self._step = step
         self._context = context
 
-    def add(self, result: dict[str, Any]) -> str:
-        """Records a result with a "name" and a "value", and returns its line."""
+    def add(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Records results with a "name" and a "value" each, and returns what it says.
+
+        Those of one metric should be given together: they are there all or not at all.
+        """
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        line = json.dumps(
+        records = [
             result
             | {"step": self._step}
             | self._context
             | {"commit": commit(), "tfp_priors": __version__, "time": time}
-        )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with open(self._folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            for result in results
+        ]
+        record_metrics(self._folder, records)
         with self._writer.as_default(step=self._step or 0):
-            tf.summary.scalar(result["name"], result["value"])
+            for record in records:
+                tf.summary.scalar(record["name"], record["value"])
         self._writer.flush()
-        return line
+        return records
 
     @functools.cached_property
     def _writer(self):

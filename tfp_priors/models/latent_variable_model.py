@@ -90,7 +90,8 @@ class LatentVariableModel(GroupedModel):
         self.likelihood = likelihood
         self.prior = prior
         self.divergence = divergence
-        self.beta = beta
+        # A schedule that rises to 0 is the number 0, which cuts gradients off.
+        self.beta = 0.0 if getattr(beta, "value", None) == 0 else beta
         self.seed = seed
         self.regularizers = tuple(regularizers)
         prior.connect(encoder, posterior)

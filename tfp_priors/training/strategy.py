@@ -158,3 +158,8 @@ def _tpu():
 
 def _first_line(error):
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def visible_devices() -> list[str]:
+    """Names of the devices that TensorFlow sees."""
+    return [device.name for device in tf.config.list_logical_devices()]

@@ -12,13 +12,14 @@ from tfp_priors.data import read_errors
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.models import GroupedModel
+from tfp_priors.run_dir import RunLock
+from tfp_priors.run_dir import record_environment
+from tfp_priors.run_dir import set_finished
 from tfp_priors.training import callbacks
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.post_hoc import PostHoc
-from tfp_priors.training.run_dir import RunLock
-from tfp_priors.training.run_dir import record_environment
-from tfp_priors.training.run_dir import visible_devices
 from tfp_priors.training.strategy import create_strategy
+from tfp_priors.training.strategy import visible_devices
 from tfp_priors.training.workers import Workers
 
 _HELD_OUT_IMAGES = 512
@@ -139,6 +140,8 @@ class Trainer:
         lock = RunLock(run_dir) if workers.is_chief else contextlib.nullcontext()
         with workers.explained(), lock:
             result = self._train(workers, run_dir, load_dataset, records, initialize)
+            if result.finished and workers.is_chief:
+                set_finished(run_dir, result.step)
             workers.wait()  # What the chief has written is there.
         return result
 
@@ -168,6 +171,7 @@ class Trainer:
             texts = records()
             for name, text in texts.items():
                 write_text(Path(run_dir) / name, text)
+            set_finished(run_dir, None)
             record_environment(run_dir, self.seed, visible_devices())
             summaries = callbacks.Summaries(
                 run_dir, batch, self.scalars_every, self.images_every, texts, start

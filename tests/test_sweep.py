@@ -1,0 +1,284 @@
+"""bin/sweep: grids of real runs, one of which fails, or which are killed half-way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from tests import commands
+from tfp_priors import sweep
+from tfp_priors.errors import UserError
+
+# Small, and bit for bit the same on any machine.
+PARAMS = [*commands.TINY, "train.batch_size = 8", "train.checkpoint_every = 5"]
+METRICS = "two_sample_accuracy_quadratic_test,reconstruction_error500_test"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("BETA=0.0,1e-3, 1", ["0.0", "1e-3", "1"]),
+        ("a.b=(1, 2),(3,)", ["(1, 2)", "(3,)"]),
+        ("x=@A(),'b,c',None", ["@A()", "'b,c'", "None"]),
+        ("x=[1, 2],{'a': 1, 'b': 2}", ["[1, 2]", "{'a': 1, 'b': 2}"]),
+    ],
+)
+def test_axis(text, values):
+    axis = sweep.parse_axis(text)
+    assert axis.values == values
+    assert axis.name == text.split("=")[0]
+
+
+@pytest.mark.parametrize("text", ["", "BETA", "BETA=", "=1", "BETA=1,1"])
+def test_axis_without_name_or_with_equal_values(text):
+    with pytest.raises(UserError, match=r"expected --grid=NAME=VALUE,VALUE"):
+        sweep.parse_axis(text)
+
+
+def make_plan(axes, flags=("--gin_file=gin/{data}_vae.gin",), metrics=("is50k",)):
+    axes = [sweep.parse_axis(axis) for axis in axes]
+    return sweep.plan("out", axes, flags, ["--classifier=runs/{data}"], metrics)
+
+
+def test_plan_crosses_all_axes_the_last_one_fastest():
+    runs = make_plan(["data=mnist,cifar10", "A.BETA=0.0,1.0", "seed=3,4"])
+    assert [run.name for run in runs[:3]] == [
+        "mnist_BETA=0.0_seed=3",
+        "mnist_BETA=0.0_seed=4",
+        "mnist_BETA=1.0_seed=3",
+    ]
+    assert len({run.folder for run in runs}) == 8
+    run = runs[-1]
+    assert run.values == {"data": "cifar10", "A.BETA": "1.0", "seed": "4"}
+    assert run.train == [
+        "--run_dir=out/cifar10_BETA=1.0_seed=4",
+        "--gin_file=gin/cifar10_vae.gin",
+        "--gin_param=A.BETA = 1.0",
+        "--seed=4",
+    ]
+    assert run.evaluate == [
+        "--run_dir=out/cifar10_BETA=1.0_seed=4",
+        "--classifier=runs/cifar10",
+        "--seed=4",
+        "--metrics=is50k",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axes", "kwargs", "message"),
+    [
+        (["data=mnist", "data=cifar10"], {}, "--grid has data twice"),
+        (["data=mnits"], {}, "no gin file gin/mnits_vae.gin, which .* mnits needs"),
+        (["data=mnist"], {"metrics": ["fd"]}, "There is no metric 'fd'"),
+        (["data=mnist", "X='a/b','a b'"], {}, "two runs .* one name"),
+    ],
+)
+def test_plan_refuses(axes, kwargs, message):
+    with pytest.raises(UserError, match=message):
+        make_plan(axes, **kwargs)
+
+
+def sweep_flags(folder, out, grid, **flags):
+    return {
+        "out": folder / out,
+        "gin_file": "gin/embedded_digits_{model}.gin",
+        "gin_param": PARAMS,
+        "steps": 10,
+        "grid": grid,
+        "metrics": METRICS,
+        "data_dir": folder / "data",
+        "cache_dir": folder / "cache",
+        **flags,
+    }
+
+
+def rows(out):
+    """The table, without what tells when it was made."""
+    with open(out / "results.csv", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    for row in table:
+        del row["time"]
+    return table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sweep")
+
+
+GRID = ["model=vae,beta0", "seed=0,1"]
+
+
+def test_one_failed_run_does_not_lose_the_others(folder):
+    grid = ["model=vae", "LATENT_SIZE=2,0,3"]
+    flags = sweep_flags(folder, "failing", grid)
+    process = commands.run("sweep", code=1, **flags)
+    assert process.stderr.splitlines()[-1].startswith(
+        "sweep: 1 of 3 runs failed: vae_LATENT_SIZE=0. See "
+    )
+    assert "vae_LATENT_SIZE=0: FAILED, bin/train ended with code 2: train: " in (
+        process.stderr
+    )
+    table = rows(folder / "failing")
+    assert [(row["LATENT_SIZE"], row["metric"]) for row in table] == [
+        (size, name) for size in "23" for name in METRICS.split(",")
+    ]
+    for row in table:
+        folder_of_run = folder / "failing" / row["run"]
+        lines = (folder_of_run / "metrics.jsonl").read_text().splitlines()
+        values = {r["name"]: r["value"] for r in map(json.loads, lines)}
+        assert float(row["value"]) == values[row["metric"]]
+        assert row["step"] == "10"
+    # What is done is left out, what failed is tried again.
+    again = commands.run("sweep", code=1, **flags)
+    assert "3 runs in" in again.stderr and "2 of them done." in again.stderr
+    assert "[1/1] vae_LATENT_SIZE=0: FAILED" in again.stderr
+    assert rows(folder / "failing") == table
+    # Flags that mean another training are not taken for what is there.
+    other = commands.run("sweep", code=1, **(flags | {"steps": 11, "grid": grid[:1]}))
+    assert "0 of them done" in other.stderr
+
+
+def test_a_second_sweep_in_one_folder_is_refused(folder, tmp_path):
+    from tfp_priors.run_dir import RunLock
+
+    with RunLock(tmp_path / "taken"):
+        line = commands.refused(
+            "sweep",
+            **(sweep_flags(folder, "", GRID) | {"out": tmp_path / "taken"}),
+        )
+    assert "is in use by process" in line
+
+
+def test_flags_are_asked_for():
+    assert "expected --out, --gin_file and --grid" in commands.refused("sweep")
+    line = commands.refused(
+        "sweep", out="x", gin_file="gin/mnist_vae.gin", grid="BETA", metrics="fd"
+    )
+    assert "expected --grid=NAME=VALUE" in line
+
+
+# Whole sweeps, slow ----------------------------------------------------------------
+
+
+def start(**flags):
+    # Of its own session, so that only what the test sends arrives.
+    return subprocess.Popen(
+        commands.arguments("sweep", **flags),
+        cwd=commands.ROOT,
+        env=commands.ENVIRONMENT | {"TF_DETERMINISTIC_OPS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """The table of a sweep that nothing disturbed."""
+    process = start(**sweep_flags(folder, "whole", GRID))
+    assert process.wait(600) == 0, process.stderr.read()
+    return rows(folder / "whole")
+
+
+def wait_for(path, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"no {path}"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "after", ["vae_seed=1/checkpoints/step_00000005", "vae_seed=1/finished.json"]
+)
+def test_a_sweep_ended_half_way_resumes_to_the_same_table(folder, whole, number, after):
+    name = f"half_{number}_{after[-4:]}"
+    flags = sweep_flags(folder, name, GRID, jobs=2)
+    out = folder / name
+    process = start(**flags)
+    wait_for(out / after)
+    process.send_signal(number)
+    process.wait(120)
+    if number == signal.SIGTERM:
+        assert process.returncode == 0
+        assert "Stopped; the same command goes on." in process.stderr.read()
+        # Whatever it started has ended.
+        with sweep.run_dir.RunLock(out / "vae_seed=1"):
+            pass
+    assert not all((out / run["run"] / "finished.json").exists() for run in whole)
+    resumed = start(**flags)
+    assert resumed.wait(600) == 0, resumed.stderr.read()
+    assert rows(out) == whole
+    assert len(list(out.glob("*/finished.json"))) == 4
+
+
+@pytest.mark.slow
+def test_printed_commands_make_the_same_sweep(folder, whole):
+    flags = sweep_flags(folder, "commands", GRID)
+    printed = commands.run("sweep", "--print_commands", **flags).stdout.splitlines()
+    assert len(printed) == 4
+    for line in printed:
+        subprocess.run(
+            line,
+            shell=True,
+            check=True,
+            cwd=commands.ROOT,
+            env=commands.ENVIRONMENT | {"TF_DETERMINISTIC_OPS": "1"},
+            capture_output=True,
+        )
+    process = commands.run("sweep", **flags)
+    assert "4 runs in" in process.stderr and "4 of them done" in process.stderr
+    assert rows(folder / "commands") == whole
+    assert not (folder / "commands" / "logs").exists()
+
+
+@pytest.mark.slow
+def test_tensorboard_shows_the_hparams(folder, whole):
+    """Asks a real TensorBoard."""
+    from tensorboard import program
+
+    board = program.TensorBoard()
+    board.configure(
+        argv=[None, "--logdir", str(folder / "whole"), "--host=localhost", "--port=0"]
+    )
+    url = board.launch() + "data/plugin/hparams/"
+
+    def ask(what, **body):
+        name = os.path.join(url, what)
+        request = urllib.request.Request(name, json.dumps(body).encode())
+        return json.load(urllib.request.urlopen(request))
+
+    groups = []
+    end = time.monotonic() + 60
+    while len(groups) < 4 and time.monotonic() < end:
+        time.sleep(0.5)
+        experiment = ask("experiment", experimentName="")
+        asked = [{"metric": info["name"]} for info in experiment["metricInfos"]]
+        groups = ask(
+            "session_groups",
+            experimentName="",
+            allowedStatuses=["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_RUNNING"],
+            colParams=asked,
+            startIndex=0,
+            sliceSize=100,
+        )["sessionGroups"]
+    shown = {
+        (
+            group["hparams"]["model"],
+            str(int(group["hparams"]["seed"])),
+            metric["name"]["tag"],
+        ): metric["value"]
+        for group in groups
+        for metric in group["metricValues"]
+    }
+    expected = {
+        (row["model"], row["seed"], row["metric"]): float(row["value"]) for row in whole
+    }
+    assert shown == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,145 @@
+"""The folder of a run: who may write to it, what it was made with, what it holds."""
+
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfp_priors import __version__
+from tfp_priors.commit import commit
+from tfp_priors.errors import UserError
+from tfp_priors.files import write_text
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-probability",
+    "tensorflow-datasets",
+    "gin-config",
+    "numpy",
+)
+
+
+_ENVIRONMENT = "environment.jsonl"
+_FINISHED = "finished.json"
+_METRICS = "metrics.jsonl"
+
+
+class RunLock:
+    """A lock on a run_dir, or another folder, held while its process lives.
+
+    Used as a context manager. The kernel drops the lock when the process ends,
+    however it ends.
+
+    Raises:
+      UserError: on entry, if another process holds it; its id is named.
+    """
+
+    def __init__(self, run_dir: str | Path):
+        self._path = Path(run_dir) / "lock"
+        self._file = None
+
+    def __enter__(self):
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self._path, "a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise UserError(
+                f"{self._path.parent} is in use by process {owner}: wait for it, or "
+                "choose another folder."
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._file.truncate(0)
+        if os.listdir(self._path.parent) == [self._path.name]:
+            # A run that could not start leaves nothing behind.
+            self._path.unlink()
+            self._path.parent.rmdir()
+        self._file.close()
+
+
+def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> None:
+    """Adds a line to `environment.jsonl`: versions, commit, devices, command."""
+    _add_line(
+        Path(run_dir) / _ENVIRONMENT,
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "commit": commit(),
+            "seed": seed,
+            "devices": devices,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+            "tfp_priors": __version__,
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+    )
+
+
+def environments(run_dir: str | Path) -> list[dict[str, Any]]:
+    """What `record_environment` has written: a record per start of the training."""
+    return _lines(Path(run_dir) / _ENVIRONMENT)
+
+
+def set_finished(run_dir: str | Path, step: int | None) -> None:
+    """Notes that all steps are done, the last being `step`; None: that some are left.
+
+    A training that was told to stop also ends without an error; this tells the two
+    apart.
+    """
+    path = Path(run_dir) / _FINISHED
+    if step is None:
+        path.unlink(missing_ok=True)
+    elif finished_step(run_dir) != step:
+        write_text(path, json.dumps({"step": step}))
+
+
+def finished_step(run_dir: str | Path) -> int | None:
+    """The last step of a finished training, or None."""
+    try:
+        return json.loads((Path(run_dir) / _FINISHED).read_text(encoding="utf-8"))[
+            "step"
+        ]
+    except FileNotFoundError:
+        return None
+
+
+def record_metrics(run_dir: str | Path, results: list[dict[str, Any]]) -> None:
+    """Adds a line to `metrics.jsonl` for each result."""
+    _add_line(Path(run_dir) / _METRICS, *results)
+
+
+def metrics(run_dir: str | Path) -> list[dict[str, Any]]:
+    """The results in `metrics.jsonl`, the newest of each name."""
+    newest = {result["name"]: result for result in _lines(Path(run_dir) / _METRICS)}
+    return list(newest.values())
+
+
+def _add_line(path, *records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In one piece: whoever reads meanwhile sees all of it or nothing.
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _lines(path):
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    # A process that died while it wrote may have left part of a line at the end.
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]

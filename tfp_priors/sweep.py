@@ -1,0 +1,447 @@
+"""Sweeps: a grid of gin bindings over bin/train and bin/evaluate."""
+
+import contextlib
+import csv
+import ctypes
+import io
+import itertools
+import json
+import os
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tfp_priors import run_dir
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation import protocols
+from tfp_priors.files import write_text
+
+#: Name of the axis that is the seed of training and evaluation.
+SEED = "seed"
+
+# Flags of bin/train that say what is trained, as opposed to where.
+_WHAT = ("--gin_file=", "--gin_param=", "--steps=", "--seed=", "--autoencoder=")
+
+# What stands between two commas outside of brackets and quotes.
+_PIECE = re.compile(
+    r"""(?:[^,(\[{'"]|\([^)]*\)|\[[^]]*\]|\{[^}]*\}|'[^']*'|"[^"]*")+"""
+)
+
+_DESCRIPTION = "sweep.json"
+_HPARAMS = ".hparams"
+
+# Of a metric's record, what a table of results need not repeat.
+_LEFT_OUT = ("metric", "seed", "of", "dataset", "extractor_identity", "tfp_priors")
+
+
+class Axis(NamedTuple):
+    """A name and the texts that it stands for in turn."""
+
+    name: str
+    values: list[str]
+
+
+class Run(NamedTuple):
+    """One point of the grid.
+
+    Attributes:
+      name: of its folder.
+      values: by axis.
+      folder: the run_dir.
+      train: flags of bin/train.
+      evaluate: flags of bin/evaluate.
+      metrics: canonical names.
+    """
+
+    name: str
+    values: dict[str, str]
+    folder: Path
+    train: list[str]
+    evaluate: list[str]
+    metrics: list[str]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether bin/train has finished with these flags."""
+        starts = run_dir.environments(self.folder)
+        if run_dir.finished_step(self.folder) is None or not starts:
+            return False
+        return _what(starts[-1]["command"]) == _what(self.train)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is trained and has all results."""
+        if not self.is_trained:
+            return False
+        return set(self.metrics) <= {r.get("metric") for r in _results(self.folder)}
+
+    def commands(self) -> Iterator[list[str]]:
+        """What is left to be run."""
+        if not self.is_trained:
+            yield ["bin/train", *self.train]
+        if not self.is_done:
+            yield ["bin/evaluate", *self.evaluate]
+
+
+def parse_axis(text: str) -> Axis:
+    """Reads "NAME=VALUE,VALUE,..."; commas within brackets or quotes do not separate.
+
+    Raises:
+      UserError: if there is no name or no value, or one comes twice.
+    """
+    name, _, values = text.partition("=")
+    pieces = [piece.strip() for piece in _PIECE.findall(values)]
+    axis = Axis(name.strip(), [piece for piece in pieces if piece])
+    if not axis.name or not axis.values or len(set(axis.values)) < len(axis.values):
+        raise UserError(
+            f"expected --grid=NAME=VALUE,VALUE with values that differ, received "
+            f"{text!r}."
+        )
+    return axis
+
+
+def plan(
+    out: str | Path,
+    axes: Sequence[Axis],
+    train_flags: Sequence[str],
+    evaluate_flags: Sequence[str],
+    metrics: Sequence[str],
+) -> list[Run]:
+    """The runs of a grid, the last axis fastest.
+
+    "{NAME}" in a flag stands for the value of the axis NAME. An axis that no flag names
+    so is a gin binding "NAME = VALUE", or the seed if it is called "seed".
+
+    Args:
+      out: folder of the runs' folders.
+      axes: of the grid.
+      train_flags: of bin/train; those for the axes and --run_dir are added.
+      evaluate_flags: of bin/evaluate; likewise.
+      metrics: names for bin/evaluate.
+
+    Raises:
+      UserError: if a name comes twice, a metric does not exist, or a gin file is not
+        there.
+    """
+    names = [axis.name for axis in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--grid has {name} twice: give all its values at once.")
+    metrics = [protocols.find(name).name for name in metrics]
+    flags = [*train_flags, *evaluate_flags]
+    in_flags = [name for name in names if any(f"{{{name}}}" in flag for flag in flags)]
+    runs = []
+    for values in itertools.product(*(axis.values for axis in axes)):
+        by_name = dict(zip(names, values, strict=True))
+        name = "_".join(
+            value if axis in in_flags else f"{axis.rsplit('.', 1)[-1]}={value}"
+            for axis, value in by_name.items()
+        )
+        name = re.sub(r"[^\w.,=+-]+", "-", name) or "run"
+        folder = Path(out) / name
+        where = f"--run_dir={folder}"
+        seed = [f"--seed={by_name[SEED]}"] if SEED in set(names) - {*in_flags} else []
+        bindings = [
+            f"--gin_param={axis} = {value}"
+            for axis, value in by_name.items()
+            if axis not in in_flags and axis != SEED
+        ]
+        runs.append(
+            Run(
+                name=name,
+                values=by_name,
+                folder=folder,
+                train=[where, *_filled(train_flags, by_name), *bindings, *seed],
+                evaluate=[
+                    where,
+                    *_filled(evaluate_flags, by_name),
+                    *seed,
+                    f"--metrics={','.join(metrics)}",
+                ],
+                metrics=metrics,
+            )
+        )
+    if len({run.name for run in runs}) < len(runs):
+        raise UserError("two runs of the grid have one name: use other values.")
+    _check_files(runs)
+    return runs
+
+
+def _filled(flags, values):
+    for name, value in values.items():
+        flags = [flag.replace(f"{{{name}}}", value) for flag in flags]
+    return flags
+
+
+def _check_files(runs):
+    for run in runs:
+        for flag in run.train:
+            path = flag.removeprefix("--gin_file=")
+            if path != flag and not Path(path).is_file():
+                raise UserError(
+                    f"There is no gin file {path}, which the run {run.name} needs."
+                )
+
+
+def _what(flags):
+    return sorted(flag for flag in flags if flag.startswith(_WHAT))
+
+
+def command_line(run: Run) -> str:
+    """What is left of a run as a line for a shell."""
+    return " && ".join(shlex.join(command) for command in run.commands())
+
+
+class Sweeper:
+    """Carries out runs, some at a time; one that fails does not stop the others.
+
+    SIGINT and SIGTERM are passed on, so that trainings save their state, and no further
+    run is begun. If this process is killed, the kernel tells them.
+
+    Args:
+      runs: of `plan`.
+      root: folder of bin/.
+      logs: folder for the commands' output.
+      jobs: runs at a time. They get equal shares of the processors, and of the devices
+        in CUDA_VISIBLE_DEVICES if that is set.
+    """
+
+    def __init__(self, runs: Sequence[Run], root: Path, logs: Path, jobs: int = 1):
+        self._runs = list(runs)
+        self._root = root
+        self._logs = logs
+        self._jobs = min(jobs, max(1, len(self._runs)))
+        self._stopping = threading.Event()
+        self._processes: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+        self._ended = 0
+        self._failures: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Runs until all have ended or a signal comes.
+
+        Returns:
+          Reasons by the names of the runs that failed.
+        """
+        left: queue.SimpleQueue = queue.SimpleQueue()
+        for run in self._runs:
+            left.put(run)
+        threads = [
+            threading.Thread(target=self._work, args=(left, slot))
+            for slot in range(self._jobs)
+        ]
+        with self._passing_signals_on():
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return self._failures
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal ended it."""
+        return self._stopping.is_set()
+
+    def _work(self, left, slot):
+        while not self.stopped:
+            try:
+                run = left.get_nowait()
+            except queue.Empty:
+                return
+            start = time.monotonic()
+            problem = self._run(run, slot)
+            if not self.stopped:
+                self._tell(run, problem, time.monotonic() - start)
+
+    def _run(self, run, slot):
+        """Runs the commands of a run; returns what went wrong, or None."""
+        log = self._logs / f"{run.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        for command in run.commands():
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(f"$ {shlex.join(command)}\n")
+                file.flush()
+                code = self._call(command, slot, file)
+            if self.stopped:
+                return None
+            if code:
+                return f"{command[0]} ended with code {code}: {_last_line(log)}"
+            if command[0] == "bin/train" and not run.is_trained:
+                return "the training was told to stop; it goes on next time"
+        return None
+
+    def _call(self, command, slot, file):
+        def set_up():
+            os.sched_setaffinity(0, cpus)
+            # The kernel sends SIGTERM when the sweep is gone.
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+        cpus = _share(sorted(os.sched_getaffinity(0)), slot, self._jobs)
+        environment = dict(os.environ)
+        devices = environment.get("CUDA_VISIBLE_DEVICES")
+        if devices:
+            share = _share(devices.split(","), slot, self._jobs)
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(share)
+        program = [sys.executable, str(self._root / command[0]), *command[1:]]
+        with self._lock:
+            if self.stopped:
+                return 0
+            process = subprocess.Popen(
+                program,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                # Ctrl-C in a terminal would reach it twice.
+                start_new_session=True,
+                preexec_fn=set_up,
+            )
+            self._processes.add(process)
+        code = process.wait()
+        with self._lock:
+            self._processes.remove(process)
+        return code
+
+    def _tell(self, run, problem, seconds):
+        with self._lock:
+            self._ended += 1
+            left = len(self._runs) - self._ended
+            rate = (time.monotonic() - self._start) / self._ended
+            what = "done" if problem is None else f"FAILED, {problem}"
+            if problem is not None:
+                self._failures[run.name] = problem
+            print(
+                f"[{self._ended}/{len(self._runs)}] {run.name}: {what} after "
+                f"{_clock(seconds)}; {_clock(rate * left)} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    @contextlib.contextmanager
+    def _passing_signals_on(self):
+        def stop(number, frame):
+            del number, frame
+            self._stopping.set()
+            for process in tuple(self._processes):
+                process.send_signal(signal.SIGTERM)
+
+        signals = (signal.SIGTERM, signal.SIGINT)
+        previous = {number: signal.signal(number, stop) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _share(items, slot, slots):
+    """The items of a slot; those of several slots if there are too few."""
+    return items[slot::slots] or [items[slot % len(items)]]
+
+
+def _clock(seconds):
+    minutes = int(seconds) // 60
+    return f"{minutes // 60}:{minutes % 60:02d}:{int(seconds) % 60:02d}"
+
+
+def _last_line(path):
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+
+def describe(runs: Sequence[Run]) -> None:
+    """Writes what `table` reads beside the results: the values of each run."""
+    for run in runs:
+        text = json.dumps({"values": run.values})
+        if not (run.folder / _DESCRIPTION).is_file():
+            write_text(run.folder / _DESCRIPTION, text)
+
+
+def table(out: str | Path) -> list[dict]:
+    """The results of all runs in a folder, also of several grids.
+
+    Returns:
+      A row for each result: the run's values by axis, "run", "metric", "value" and
+      what else the metric tells.
+    """
+    rows = []
+    for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}")):
+        values = json.loads(path.read_text(encoding="utf-8"))["values"]
+        of_run = {"run": path.parent.name}
+        for result in _results(path.parent):
+            told = {key: result[key] for key in result if key not in _LEFT_OUT}
+            rows.append(values | of_run | {"metric": told.pop("name")} | told)
+    return rows
+
+
+def _results(folder):
+    """The results of the finished model."""
+    step = run_dir.finished_step(folder)
+    return [r for r in run_dir.metrics(folder) if r["step"] == step]
+
+
+def write_table(rows: Sequence[Mapping], path: str | Path) -> None:
+    """Writes rows as CSV; the columns are all keys in the order they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_hparams(out: str | Path) -> None:
+    """Writes what TensorBoard's HParams page shows of the runs in a folder.
+
+    The metrics are those that bin/evaluate has put into `RUN/evaluation`. Imports
+    TensorFlow.
+    """
+    from tensorboard.plugins.hparams import api
+    from tensorflow import summary
+
+    rows = table(out)
+    by_run = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["values"]
+        for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}"))
+    }
+    names = dict.fromkeys(name for values in by_run.values() for name in values)
+    metrics = dict.fromkeys(row["metric"] for row in rows)
+
+    def events(folder, write):
+        for old in Path(folder).glob(f"*{_HPARAMS}"):
+            old.unlink()
+        writer = summary.create_file_writer(str(folder), filename_suffix=_HPARAMS)
+        with writer.as_default(step=0):
+            write()
+        writer.close()
+
+    events(
+        out,
+        lambda: api.hparams_config(
+            hparams=[api.HParam(name) for name in names],
+            metrics=[api.Metric(name, group="evaluation") for name in metrics],
+        ),
+    )
+    for run in dict.fromkeys(row["run"] for row in rows):
+        values = {name: _number(text) for name, text in by_run[run].items()}
+        events(Path(out) / run, lambda values=values: api.hparams(values, trial_id=run))
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
