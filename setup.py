@@ -45,6 +45,6 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["prdc", "pytest", "ruff"],
+        "test": ["ipykernel", "nbclient", "nbformat", "prdc", "pytest", "ruff"],
     },
 )

@@ -45,6 +45,7 @@ def test_train_reports_and_names_the_next_commands(trained):
         "checkpoints",
         "config.gin",
         "environment.jsonl",
+        "finished.json",
         "lock",
         "operative_config.gin",
         "samples",
@@ -82,7 +83,8 @@ assert model.log_prob(z).shape == (7,)
 assert model.decode(z).shape == images.shape == (7, 28, 28, 1)
 reconstruction = model.reconstruct(images)
 assert float(tf.reduce_max(abs(reconstruction - model.decode(z)))) < 1e-6
-names = {"sample", "encode", "decode", "reconstruct", "log_prob"}
+assert float(tf.reduce_max(abs(model.from_base(model.to_base(z)) - z))) < 1e-3
+names = {"sample", "encode", "decode", "reconstruct", "log_prob", "to_base"}
 assert names <= set(model.signatures)
 by_signature = model.signatures["sample"](
     n=tf.constant(7), seed=tf.constant(3), temperature=tf.constant(0.5))
@@ -140,15 +142,33 @@ def test_sample(trained, tmp_path):
     np.testing.assert_array_equal(grids[0], grids[1])
 
 
-def test_figures(trained, tmp_path):
+def test_figures_and_report_of_a_run(trained, tmp_path):
     folder, _ = trained
-    commands.run(
-        "figures", out=tmp_path, run_dir=folder / "run", data_dir=folder / "data"
-    )
-    assert {p.name for p in tmp_path.iterdir()} == {
-        "samples.png",
-        "reconstructions.png",
+    flags = {"run_dir": folder / "run", "data_dir": folder / "data"}
+    process = commands.run("figures", "--report", out=tmp_path, **flags)
+    names = {"samples", "reconstructions", "interpolations", "code_paths", "neighbours"}
+    expected = {
+        f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "csv")
     }
+    assert {p.name for p in tmp_path.iterdir()} == {*expected, "report.html"}
+    # What cannot be drawn is told, and what to do about it.
+    assert "No latent_panels: The panels of figure 2 need 2 latent" in process.stderr
+    assert "No attribute: the metric needs a classifier" in process.stderr
+    line = commands.refused("figures", out=tmp_path, figures="latent_panels", **flags)
+    assert "train one with LATENT_SIZE = 2" in line
+    line = commands.refused("figures", out=tmp_path, figures="panels", **flags)
+    assert "there is no figure 'panels': choose of samples," in line
+    assert "attribute" in commands.run("figures", "--list").stdout
+
+
+def test_figures_of_several_runs(trained, tmp_path):
+    folder, _ = trained
+    run_dirs = [folder / "run", folder / "run" / "."]
+    process = commands.run(
+        "figures", out=tmp_path, run_dir=run_dirs, data_dir=folder / "data"
+    )
+    assert "Figures in" in process.stdout
+    assert (tmp_path / "models.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -160,6 +180,7 @@ def test_figures(trained, tmp_path):
         "sample",
         "figures",
         "evaluate",
+        "sweep",
         "convert_lpips",
         "bench",
     ],

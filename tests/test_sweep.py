@@ -139,9 +139,76 @@ def test_one_failed_run_does_not_lose_the_others(folder):
     assert "3 runs in" in again.stderr and "2 of them done." in again.stderr
     assert "[1/1] vae_LATENT_SIZE=0: FAILED" in again.stderr
     assert rows(folder / "failing") == table
+    # The figures are of the same numbers.
+    commands.run(
+        "figures",
+        "--report",
+        sweep=folder / "failing",
+        out=folder / "figures",
+        data_dir=folder / "data",
+    )
+    for name in METRICS.split(","):
+        with open(folder / "figures" / f"{name}.csv", encoding="utf-8") as file:
+            drawn = {row["x"]: float(row["mean"]) for row in csv.DictReader(file)}
+        measured = {
+            row["LATENT_SIZE"]: float(row["value"])
+            for row in table
+            if row["metric"] == name
+        }
+        assert drawn == pytest.approx(measured, rel=1e-5)
+    assert (folder / "figures" / "draws_all.png").exists()
+    assert (folder / "figures" / "report.html").exists()
     # Flags that mean another training are not taken for what is there.
     other = commands.run("sweep", code=1, **(flags | {"steps": 11, "grid": grid[:1]}))
     assert "0 of them done" in other.stderr
+
+
+def describe(out, *grids):
+    for grid in grids:
+        axes = [sweep.parse_axis(axis) for axis in grid]
+        sweep.describe(sweep.plan(out, axes, [], [], ["is50k"]))
+
+
+def test_layout_puts_the_last_numbers_on_x_and_the_last_words_on_lines(tmp_path):
+    describe(tmp_path, ["data=a,b", "SIZE=8", "model=c,d", "BETA=0.0,1e-2", "seed=0,1"])
+    layout = sweep.layout(tmp_path)
+    assert layout == sweep.Layout("BETA", "model", ["data", "SIZE"])
+    values = {"data": "a", "SIZE": "8", "model": "d", "BETA": "1e-2"}
+    assert layout.panel_of(values) == "a 8" and layout.line_of(values) == "d"
+
+
+def test_layout_of_one_axis_and_of_none(tmp_path):
+    describe(tmp_path / "one", ["BETA=0.0,1e-2", "seed=0,1"])
+    layout = sweep.layout(tmp_path / "one")
+    assert layout == sweep.Layout("BETA", None, [])
+    assert layout.line_of({"BETA": "1"}) == layout.panel_of({"BETA": "1"}) == "all"
+    describe(tmp_path / "words", ["model=a,b"])
+    with pytest.raises(UserError, match="no axis of numbers .* its axes are model"):
+        sweep.layout(tmp_path / "words")
+    with pytest.raises(UserError, match="is not a sweep: expected an --out"):
+        sweep.layout(tmp_path)
+
+
+def test_a_table_holds_finished_models_of_all_grids_in_a_folder(tmp_path):
+    describe(tmp_path, ["BETA=0.0,1.0", "seed=0"], ["BETA=0.0", "SIZE=4"])
+    for name, step, value in (
+        ("BETA=0.0_seed=0", 7, 0.25),
+        ("BETA=0.0_SIZE=4", 7, 0.5),
+        ("BETA=1.0_seed=0", None, 0.75),
+    ):
+        results = [
+            {"name": "old", "metric": "old", "value": 0.0, "step": 5, "of": "x"},
+            {"name": "m", "metric": "m", "value": 0.0, "step": 7, "of": "x"},
+            {"name": "m", "metric": "m", "value": value, "step": 7, "of": "x"},
+        ]
+        sweep.run_dir.record_metrics(tmp_path / name, results)
+        sweep.run_dir.set_finished(tmp_path / name, step)
+    sweep.write_table(sweep.table(tmp_path), tmp_path / "results.csv")
+    assert (tmp_path / "results.csv").read_text().splitlines() == [
+        "BETA,SIZE,run,metric,value,step,seed",
+        "0.0,4,BETA=0.0_SIZE=4,m,0.5,7,",
+        "0.0,,BETA=0.0_seed=0,m,0.25,7,0",
+    ]
 
 
 def test_a_second_sweep_in_one_folder_is_refused(folder, tmp_path):

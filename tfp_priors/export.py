@@ -17,10 +17,11 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
         sample(n: int32, seed: int32, temperature: float32) -> images
         encode(images) -> z           decode(z) -> images
         reconstruct(images) -> images log_prob(z) -> nats, [batch]
+        to_base(z) -> z0              from_base(z0) -> z
 
     with images float32 `[batch, height, width, channels]` in [0, 1] and z float32
     `[batch, latent_size]`. The same seed gives the images of `model.sample`. A prior
-    without a density has no log_prob.
+    without a density has no log_prob, one that is no flow no to_base and from_base.
 
     Raises:
       UserError: if `out` exists.
@@ -45,6 +46,10 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
     archive.add_endpoint("reconstruct", model.reconstruct, [images])
     if model.prior.has_density:
         archive.add_endpoint("log_prob", model.log_prob, [z])
+    if model.prior.is_invertible:
+        z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
+        archive.add_endpoint("to_base", model.to_base, [z])
+        archive.add_endpoint("from_base", model.from_base, [z0])
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -370,6 +370,14 @@ def describe(runs: Sequence[Run]) -> None:
             write_text(run.folder / _DESCRIPTION, text)
 
 
+def values_of(out: str | Path) -> dict[str, dict[str, str]]:
+    """The values by axis of each run in a folder, by the run's name."""
+    return {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["values"]
+        for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}"))
+    }
+
+
 def table(out: str | Path) -> list[dict]:
     """The results of all runs in a folder, also of several grids.
 
@@ -378,13 +386,64 @@ def table(out: str | Path) -> list[dict]:
       what else the metric tells.
     """
     rows = []
-    for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}")):
-        values = json.loads(path.read_text(encoding="utf-8"))["values"]
-        of_run = {"run": path.parent.name}
-        for result in _results(path.parent):
+    for run, values in values_of(out).items():
+        for result in _results(Path(out) / run):
             told = {key: result[key] for key in result if key not in _LEFT_OUT}
-            rows.append(values | of_run | {"metric": told.pop("name")} | told)
+            rows.append(values | {"run": run, "metric": told.pop("name")} | told)
     return rows
+
+
+class Layout(NamedTuple):
+    """Which axis goes where in a figure of scores, as figure 3 of the paper.
+
+    Attributes:
+      x: the last axis of several numbers, other than the seed.
+      line: the last of the other axes.
+      panels: the rest.
+    """
+
+    x: str
+    line: str | None
+    panels: list[str]
+
+    def line_of(self, values: Mapping[str, str]) -> str:
+        """The name of the line that a run with these values is on."""
+        return values[self.line] if self.line else "all"
+
+    def panel_of(self, values: Mapping[str, str]) -> str:
+        """The name of its panel."""
+        return " ".join(values[name] for name in self.panels) or "all"
+
+
+def layout(out: str | Path) -> Layout:
+    """The layout of a sweep's scores.
+
+    Raises:
+      UserError: if the folder holds no sweep, or no axis has several numbers.
+    """
+    runs = values_of(out)
+    if not runs:
+        raise UserError(f"{out} is not a sweep: expected an --out of bin/sweep.")
+    names = dict.fromkeys(name for values in runs.values() for name in values)
+    names = [name for name in names if name != SEED]
+    numbers = [
+        name
+        for name in names
+        if len({values.get(name) for values in runs.values()}) > 1
+        and all(_is_number(values.get(name)) for values in runs.values())
+    ]
+    if not numbers:
+        raise UserError(
+            f"the sweep {out} has no axis of numbers to draw scores over; its axes are "
+            f"{', '.join(names)}. Its results.csv has all of them."
+        )
+    x = numbers[-1]
+    *panels, line = [None, *(name for name in names if name != x)]
+    return Layout(x, line, [name for name in panels if name])
+
+
+def _is_number(text):
+    return text is not None and isinstance(_number(text), float)
 
 
 def _results(folder):
@@ -412,11 +471,7 @@ def write_hparams(out: str | Path) -> None:
     from tensorboard.plugins.hparams import api
     from tensorflow import summary
 
-    rows = table(out)
-    by_run = {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["values"]
-        for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}"))
-    }
+    rows, by_run = table(out), values_of(out)
     names = dict.fromkeys(name for values in by_run.values() for name in values)
     metrics = dict.fromkeys(row["metric"] for row in rows)
 

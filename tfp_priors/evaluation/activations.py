@@ -121,19 +121,20 @@ class Activator:
 
     def _chunk(self, images, start, stop, folder):
         if folder is None:
-            return self._compute(images.chunk(start, stop))
+            return self.compute(images.chunk(start, stop))
         key = f"{self.extractor.identity}\n{images.identity}"
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         path = Path(folder) / name / f"{start:06d}-{stop:06d}.npz"
         kept = _read(path)
         if kept is not None:
             return kept
-        computed = self._compute(images.chunk(start, stop))
+        computed = self.compute(images.chunk(start, stop))
         with written_atomically(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **computed._asdict())
         return computed
 
-    def _compute(self, images):
+    def compute(self, images: np.ndarray) -> Activations:
+        """The activations of uint8 images `[n, height, width, channels]`."""
         self.extractor.check(images.shape[1:])
         size = self.extractor.batch_size
         batches = [

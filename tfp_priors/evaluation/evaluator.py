@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
@@ -17,6 +18,7 @@ from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.images import from_dataset
+from tfp_priors.evaluation.images import quantized
 from tfp_priors.evaluation.lpips import LPIPS
 from tfp_priors.evaluation.subject import Subject
 
@@ -134,7 +136,10 @@ class Evaluator:
     # Codes ---------------------------------------------------------------------
 
     def codes(self, split: str, mean: bool = False) -> np.ndarray:
-        """Codes of all images of a split: a draw of q(z|x) each, or its mean."""
+        """Codes of all images of a split: a draw of q(z|x) each, or its mean.
+
+        Their order is that of `real_images`, not of the split's features.
+        """
 
         def compute():
             images = self.real_images(split, self.dataset(split).size)
@@ -143,6 +148,16 @@ class Evaluator:
             return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
 
         return self.cached(("codes", split, mean), compute)
+
+    def codes_in_order(self, split: str) -> np.ndarray:
+        """The means of q(z|x) of a split, a row per row of its features."""
+
+        def compute():
+            encode = self.subject.ask("encode")
+            batches = self.dataset(split).batches(500)
+            return np.concatenate([np.asarray(encode(b["image"])) for b in batches])
+
+        return self.cached(("codes in order", split), compute)
 
     def prior_codes(self, n: int) -> dict[str, np.ndarray]:
         """The codes of `samples(n)`: "z", and "z0" if there is a base space."""
@@ -211,6 +226,21 @@ class Evaluator:
         return self.cached(
             ("moments", extractor, images.identity, images.size), compute
         )
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The classifier's probabilities of its classes or attributes.
+
+        Args:
+          images: floats in [0, 1], `[n, height, width, channels]`; nothing is kept.
+
+        Returns:
+          `[n, classes]`, float64.
+        """
+        logits = self._activator("classifier").compute(quantized(images)).logits
+        logits = logits.astype(np.float64)
+        if self.exclusive_classes:
+            return scipy.special.softmax(logits, axis=1)
+        return scipy.special.expit(logits)
 
     @property
     def exclusive_classes(self) -> bool:

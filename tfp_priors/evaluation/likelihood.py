@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.rows import finite_rows
+from tfp_priors.rows import finite_rows
 
 
 class RateDistortion(NamedTuple):

@@ -471,6 +471,56 @@ def _separability(evaluator, n, space):
 
 
 @_metric(
+    "path_density{n}_{split}",
+    "path_density1k_test",
+    "an encoder and a flow prior",
+    "passes of the flow",
+)
+def _path_density(evaluator, n, split):
+    """Nats by which the mean log p(z) along paths in z0 (slerp) exceeds that along
+    paths in z (lerp) between the same n pairs of codes; 11 points each, with ends."""
+    from tfp_priors.evaluation import paths
+
+    densities = paths.path_densities(evaluator, n, split)
+    difference = densities["z0"] - densities["z"]
+    yield _mean(difference) | {
+        "z": float(densities["z"].mean()),
+        "z0": float(densities["z0"].mean()),
+        "share": float(np.mean(difference > 0)),
+        "pairs": len(difference),
+    }
+
+
+@_metric(
+    "attribute_unevenness{n}_{space}_{split}",
+    "attribute_unevenness100_z_test",
+    "an encoder, labels, a classifier; for z0 a flow prior",
+    "11 n passes of decoder and classifier per attribute",
+)
+def _attribute_unevenness(evaluator, n, space, split):
+    """How unevenly an attribute or class appears along the path from a code without it
+    to that code plus the attribute vector: variance of the rate of change over its
+    squared mean, 0 if constant, 9 if sudden; median of n images, mean of attributes."""
+    from tfp_priors.evaluation import paths
+
+    if space == "z0":
+        evaluator.subject.ask("to_base")
+    curves = [
+        paths.attribute_curves(evaluator, attribute, n, split)[space]
+        for attribute in range(paths.attribute_count(evaluator, split))
+    ]
+    values = [paths.median_unevenness(curve) for curve in curves]
+    gains = [float(np.mean(curve[:, -1] - curve[:, 0])) for curve in curves]
+    yield {
+        "value": float(np.mean(values)),
+        "per_attribute": values,
+        "gains": gains,
+        "images": n,
+        "extractor": "classifier",
+    }
+
+
+@_metric(
     "lpips_diversity_{net}_v{version}_{n}c{m}p",
     "lpips_diversity_alex_v0.1_1c2kp",
     "LPIPS weights",

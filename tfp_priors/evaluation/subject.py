@@ -18,6 +18,9 @@ _PARTS = {
     "samples": "samples",
     "reconstruct": "reconstructions",
     "encode": "encoder",
+    "decode": "decoder",
+    "to_base": "prior whose z0 can be inferred from z, as that of a flow",
+    "from_base": "prior whose z0 can be inferred from z, as that of a flow",
     "sample_posterior": "encoder whose posterior q(z|x) can be drawn from",
     "sample_codes": "prior whose codes can be drawn",
     "log_prob": "prior with a density p(z)",
@@ -40,6 +43,9 @@ class Subject:
       samples: maps n and a seed to `Images`.
       reconstruct: images to their decoded codes.
       encode: images to codes, the means of q(z|x).
+      decode: codes to images.
+      to_base: z to z0, if each z has one.
+      from_base: z0 to z; None without to_base.
       sample_posterior: images and a seed to a draw of q(z|x) each.
       sample_codes: n and a seed to {"z": codes} of the prior, with "z0" if it has a
         base space; `decode` of them are the images of `samples`.
@@ -58,6 +64,9 @@ class Subject:
     samples: Callable[[int, int], Images] | None = None
     reconstruct: Callable | None = None
     encode: Callable | None = None
+    decode: Callable | None = None
+    to_base: Callable | None = None
+    from_base: Callable | None = None
     sample_posterior: Callable | None = None
     sample_codes: Callable | None = None
     log_prob: Callable | None = None
@@ -98,7 +107,7 @@ def subject_of_model(
     sample_posterior = _graph(
         lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
     )
-    has_density = model.prior.has_density
+    has_density, is_invertible = model.prior.has_density, model.prior.is_invertible
     has_bound = has_density and model.posterior.has_density
     return Subject(
         name=name,
@@ -109,6 +118,9 @@ def subject_of_model(
         ),
         reconstruct=_graph(model.reconstruct),
         encode=_graph(model.encode),
+        decode=_graph(model.decode),
+        to_base=_graph(model.to_base) if is_invertible else None,
+        from_base=_graph(model.from_base) if is_invertible else None,
         sample_posterior=lambda images, seed: sample_posterior(
             images, tf.constant(seed)
         ),
@@ -169,6 +181,9 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
         ),
         reconstruct=model.reconstruct,
         encode=model.encode,
+        decode=model.decode,
+        to_base=getattr(model, "to_base", None),
+        from_base=getattr(model, "from_base", None),
         log_prob=getattr(model, "log_prob", None),
     )
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
 
 from tfp_priors.files import written_atomically
 
@@ -44,32 +42,6 @@ def save_image(pixels: np.ndarray, path: str | Path) -> None:
     """Writes a uint8 array `[height, width, 1 or 3]` as PNG."""
     with written_atomically(path) as temporary:
         _picture(pixels).save(temporary, format="PNG")
-
-
-def save_labelled_rows(rows: dict[str, np.ndarray], path: str | Path) -> None:
-    """Writes a row of images per label, with the label on its left, as PNG.
-
-    Args:
-      rows: float arrays `[n, height, width, channels]` in [0, 1] by label.
-      path: PNG file to write.
-    """
-    font = ImageFont.load_default(size=13)
-    strips = {
-        label: _picture(image_grid(images, columns=len(images))).convert("RGB")
-        for label, images in rows.items()
-    }
-    margin = 10 + int(max(font.getlength(label) for label in strips))
-    width = margin + max(strip.width for strip in strips.values())
-    heights = [strip.height + 4 for strip in strips.values()]
-    picture = Image.new("RGB", (width, sum(heights)), "white")
-    draw = ImageDraw.Draw(picture)
-    top = 0
-    for (label, strip), height in zip(strips.items(), heights, strict=True):
-        draw.text((4, top + strip.height // 2), label, "black", font, anchor="lm")
-        picture.paste(strip, (margin, top))
-        top += height
-    with written_atomically(path) as temporary:
-        picture.save(temporary, format="PNG")
 
 
 def _picture(pixels):

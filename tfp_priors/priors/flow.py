@@ -24,6 +24,7 @@ class FlowPrior(Prior):
     """
 
     has_base = True
+    is_invertible = True
 
     def __init__(
         self,

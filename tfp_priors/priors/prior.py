@@ -34,6 +34,8 @@ class Prior(keras.layers.Layer):
     has_density = True
     #: Whether codes are `from_base` of draws of `sample_base`.
     has_base = False
+    #: Whether `to_base` is there, the inverse of `from_base`.
+    is_invertible = False
     #: Whether draws have gradients with respect to the prior's variables.
     reparameterized = True
 

@@ -1,0 +1,103 @@
+"""What the commands share that measure: flags, networks, evaluators."""
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+CLASSIFIER = flags.DEFINE_string(
+    "classifier", None, "Run of a classifier of the data set."
+)
+INCEPTION_DIR = flags.DEFINE_string(
+    "inception_dir", None, "Copy of TF-GAN's Inception module [downloaded]."
+)
+LPIPS_WEIGHTS = flags.DEFINE_string("lpips_weights", None, "File of convert_lpips.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data [TFDS's].")
+CACHE_DIR = flags.DEFINE_string(
+    "cache_dir", None, "For activations of real images [~/.cache/tfp_priors]."
+)
+SEED = flags.DEFINE_integer("seed", 0, "Seed of samples, codes and classifiers.")
+STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train; one machine.")
+
+
+def strategy():
+    """The devices of --strategy."""
+    from tfp_priors.training import create_strategy
+
+    return create_strategy(STRATEGY.value, in_cluster=False)
+
+
+def subject_of_run(run_dir, strategy):
+    """The model of a run as a subject, its data set's name and loader."""
+    from tfp_priors import config
+    from tfp_priors.evaluation import subject
+    from tfp_priors.models import Classifier
+    from tfp_priors.models import GroupedModel
+
+    with strategy.scope():
+        run = config.load_run(run_dir, DATA_DIR.value, GroupedModel)
+    classifies = isinstance(run.model, Classifier)
+    make = subject.subject_of_classifier if classifies else subject.subject_of_model
+    of_run = make(run.model, run.identity, str(run_dir), run.step)
+    return of_run, run.dataset, run.load_dataset
+
+
+def evaluator(subject, dataset, load_dataset, strategy, folder):
+    """An evaluator with the networks that the flags name.
+
+    Args:
+      subject: what is measured.
+      dataset: name of the data set that it is compared with.
+      load_dataset: its loader.
+      strategy: of `strategy`.
+      folder: activations of the subject's images are kept in it.
+    """
+    from tfp_priors.evaluation.evaluator import Evaluator
+
+    return Evaluator(
+        subject,
+        load_dataset,
+        extractors={
+            "inception": lambda: _inception(strategy),
+            "classifier": lambda: _classifier(strategy, dataset),
+        },
+        lpips_weights=LPIPS_WEIGHTS.value,
+        seed=SEED.value,
+        strategy=strategy,
+        folder=Path(folder) / "evaluation" / "activations",
+        cache_dir=_cache_dir(),
+    )
+
+
+def _inception(strategy):
+    from tfp_priors.evaluation.inception import inception
+
+    with strategy.scope():
+        return inception(INCEPTION_DIR.value)
+
+
+def _classifier(strategy, dataset):
+    """The network of --classifier, which must know the data set."""
+    from tfp_priors import config
+    from tfp_priors.errors import UserError
+    from tfp_priors.evaluation.activations import classifier_extractor
+    from tfp_priors.models import Classifier
+
+    if not CLASSIFIER.value:
+        raise UserError(
+            "the metric needs a classifier of the data set: pass --classifier=RUN, a "
+            "run of gin/DATASET_classifier.gin."
+        )
+    with strategy.scope():
+        run = config.load_run(CLASSIFIER.value, DATA_DIR.value, Classifier)
+    if run.dataset != dataset:
+        raise UserError(
+            f"the classifier {CLASSIFIER.value} was trained on {run.dataset}, but the "
+            f"images are compared with {dataset}: train one of that data set."
+        )
+    return classifier_extractor(run.model, run.identity)
+
+
+def _cache_dir():
+    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tfp_priors"
+    return Path(CACHE_DIR.value or default).expanduser()

@@ -1,0 +1,151 @@
+"""Paths between codes and along attributes, seen by prior, decoder and classifier."""
+
+import numpy as np
+
+from tfp_priors import latent_space
+from tfp_priors.errors import UserError
+
+#: Points of a path, both ends counted.
+STEPS = 11
+
+T = np.linspace(0.0, 1.0, STEPS)
+
+
+def random_pairs(size: int, n: int, seed: int) -> np.ndarray:
+    """n pairs of different indices below `size`, no index in two pairs: `[2, n]`.
+
+    Raises:
+      UserError: if there are too few.
+    """
+    if 2 * n > size:
+        raise UserError(
+            f"{n} pairs need {2 * n} images, the split has {size}: ask for at most "
+            f"{size // 2} pairs."
+        )
+    return np.random.RandomState(seed).permutation(size)[: 2 * n].reshape(2, n)
+
+
+def paths_between(subject, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    """Paths from codes to codes: "z" by lerp and, if z0 is known, "z0" by slerp.
+
+    Args:
+      subject: a `Subject`.
+      a: codes z, `[n, latent_size]`.
+      b: codes z, `[n, latent_size]`.
+
+    Returns:
+      z along the paths, `[STEPS, n, latent_size]`.
+    """
+    paths = {"z": latent_space.z_path(a, b, STEPS)}
+    if subject.to_base is not None:
+        maps = (_on_arrays(subject.to_base), _on_arrays(subject.from_base))
+        paths["z0"] = latent_space.z0_path(a, b, STEPS, *maps)
+    return paths
+
+
+def log_densities(subject, path: np.ndarray) -> np.ndarray:
+    """log p(z) in nats at each point of paths `[steps, n, latent_size]`."""
+    log_prob = _on_arrays(subject.ask("log_prob"))
+    return latent_space.path_log_density(path, log_prob)
+
+
+def path_densities(evaluator, n: int, split: str) -> dict[str, np.ndarray]:
+    """Mean log p(z) along paths between n random pairs of a split, by space, `[n]`."""
+    subject = evaluator.subject
+    subject.ask("to_base")
+    codes = evaluator.codes_in_order(split)
+    a, b = codes[random_pairs(len(codes), n, evaluator.seed)]
+    return {
+        space: latent_space.average_log_density(log_densities(subject, path))
+        for space, path in paths_between(subject, a, b).items()
+    }
+
+
+def attributes(evaluator, split: str) -> np.ndarray:
+    """Which image has which attribute or is of which class, booleans `[size, count]`.
+
+    Raises:
+      UserError: if the data has neither.
+    """
+    features = evaluator.dataset(split).features
+    if "attributes" in features:
+        return np.asarray(features["attributes"]).astype(bool)
+    if "label" in features:
+        labels = np.asarray(features["label"])
+        return labels[:, None] == np.arange(labels.max() + 1)
+    raise UserError(
+        "The data set has no labels and no attributes: choose one that has."
+    )
+
+
+def attribute_count(evaluator, split: str) -> int:
+    """The number of attributes, or of classes."""
+    return attributes(evaluator, split).shape[1]
+
+
+def attribute_ends(evaluator, attribute: int, n: int, split: str):
+    """Where n paths along an attribute begin and end (section 5.2).
+
+    Returns:
+      Indices of random images without the attribute, `[n]`, their codes, and these
+      plus the attribute vector of all codes of the split, both `[n, latent_size]`.
+
+    Raises:
+      UserError: if there is no such attribute, or too few images lack it.
+    """
+    has = attributes(evaluator, split)
+    if not 0 <= attribute < has.shape[1]:
+        raise UserError(
+            f"There is no attribute {attribute}: the data has 0 to {has.shape[1] - 1}."
+        )
+    has = has[:, attribute]
+    codes = evaluator.codes_in_order(split)
+    vector = latent_space.attribute_vector(codes, has)
+    without = np.flatnonzero(~has)
+    if len(without) < n:
+        raise UserError(
+            f"{n} images without attribute {attribute} are needed, the split has "
+            f"{len(without)}: ask for fewer."
+        )
+    chosen = np.random.RandomState(evaluator.seed).choice(without, n, replace=False)
+    start = codes[chosen]
+    return chosen, start, (start + vector).astype(start.dtype)
+
+
+def attribute_curves(
+    evaluator, attribute: int, n: int, split: str
+) -> dict[str, np.ndarray]:
+    """The classifier's probability of an attribute along n paths, by space.
+
+    Returns:
+      `[n, STEPS]` each; see `attribute_ends` and `paths_between`.
+    """
+
+    def compute():
+        subject = evaluator.subject
+        _, a, b = attribute_ends(evaluator, attribute, n, split)
+        return {
+            space: probabilities(evaluator, path, attribute)
+            for space, path in paths_between(subject, a, b).items()
+        }
+
+    return evaluator.cached(("attribute", attribute, n, split), compute)
+
+
+def probabilities(evaluator, path: np.ndarray, attribute: int) -> np.ndarray:
+    """Of an attribute in the decoded points of paths `[steps, n, d]`: `[n, steps]`."""
+    decode = evaluator.subject.ask("decode")
+    rows = [
+        evaluator.probabilities(np.asarray(decode(points)))[:, attribute]
+        for points in path
+    ]
+    return np.stack(rows, axis=1)
+
+
+def median_unevenness(curves: np.ndarray) -> float:
+    """The median over paths `[n, STEPS]` of `latent_space.unevenness`."""
+    return float(np.nanmedian(latent_space.unevenness(T, curves)))
+
+
+def _on_arrays(function):
+    return lambda values: np.asarray(function(np.asarray(values, np.float32)))

@@ -1,0 +1,141 @@
+"""Paths between codes, and the density along them: the paper's figure 5."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.patheffects
+import numpy as np
+from sklearn.decomposition import PCA
+
+from tfp_priors.errors import UserError
+from tfp_priors.figures.output import save_columns
+from tfp_priors.figures.output import save_figure
+from tfp_priors.figures.style import PATH_COLOURS
+from tfp_priors.figures.style import new_figure
+from tfp_priors.figures.style import scatter_classes
+
+
+def save_code_paths(
+    codes: np.ndarray,
+    paths: Mapping[str, np.ndarray],
+    log_densities: Mapping[str, np.ndarray],
+    path: str | Path,
+    labels: np.ndarray | None = None,
+) -> None:
+    """Writes paths among codes and their log density as `path`.png, .svg and .csv.
+
+    Left: the codes and the paths in the codes' first two principal components, or in
+    z itself if it has two dimensions. Right: log p(z) along each path, with its mean
+    in the legend. The first path is black, the second red. The CSV has path, t, x, y
+    (what is on the left) and log_density.
+
+    Args:
+      codes: z of images, `[n, d]`, d at least 2.
+      paths: z along each path, `[steps, d]`, evenly spaced in t from 0 to 1; by label.
+      log_densities: log p(z) along each path in nats, `[steps]`; by the same labels.
+      path: of the files, without suffix.
+      labels: classes of the codes, `[n]`; colour them.
+
+    Raises:
+      UserError: if shapes or labels do not fit.
+    """
+    codes = np.asarray(codes)
+    paths = {label: np.asarray(points) for label, points in paths.items()}
+    _check(codes, paths, log_densities)
+    names, project = _projection(codes)
+    points = {label: project(z) for label, z in paths.items()}
+    times = {label: np.linspace(0.0, 1.0, len(z)) for label, z in paths.items()}
+    dots = {"s": 3, "linewidths": 0, "alpha": 0.4, "rasterized": True, "zorder": 1}
+    with new_figure(9, 4, layout="constrained") as figure:
+        left, right = figure.subplots(1, 2)
+        if labels is None:
+            left.scatter(*project(codes).T, c="0.6", **dots)
+        else:
+            handles = scatter_classes(left, project(codes), labels, **dots)
+        for i, (label, line) in enumerate(points.items()):
+            colour = PATH_COLOURS[i % len(PATH_COLOURS)]
+            _draw_path(left, line, colour)
+            mean = f"{np.mean(log_densities[label]):.1f}".replace("-", "\N{MINUS SIGN}")
+            right.plot(
+                times[label],
+                log_densities[label],
+                color=colour,
+                label=f"{label}: mean {mean} nats",
+            )
+        left.set_xlabel(names[0])
+        left.set_ylabel(names[1])
+        right.set_xlim(0, 1)
+        right.set_xlabel("t")
+        right.set_ylabel("log density, nats")
+        right.grid(axis="y")
+        figure.legend(handles=right.lines, loc="outside upper center", ncols=3)
+        if labels is not None:
+            figure.legend(
+                handles=handles,
+                loc="outside right center",
+                title="class",
+                handletextpad=0.2,
+                borderpad=0,
+            )
+        save_figure(figure, path)
+    save_columns(
+        {
+            "path": [label for label, z in paths.items() for _ in z],
+            "t": np.concatenate([*times.values()]),
+            "x": np.concatenate([line[:, 0] for line in points.values()]),
+            "y": np.concatenate([line[:, 1] for line in points.values()]),
+            "log_density": np.concatenate(
+                [np.asarray(log_densities[label]) for label in paths]
+            ),
+        },
+        path,
+        digits=6,
+    )
+
+
+def _check(codes, paths, log_densities):
+    shapes = {label: z.shape for label, z in paths.items()}
+    if (
+        codes.ndim != 2
+        or codes.shape[1] < 2
+        or not paths
+        or any(z.ndim != 2 or z.shape[1:] != codes.shape[1:] for z in paths.values())
+    ):
+        raise UserError(
+            "expected codes [n, d] with d of at least 2 and paths [steps, d], received "
+            f"codes {codes.shape} and paths {shapes}: give both of one model, a path "
+            "per label."
+        )
+    lengths = {label: np.shape(values) for label, values in log_densities.items()}
+    if lengths != {label: (len(z),) for label, z in paths.items()}:
+        raise UserError(
+            f"log_densities must have a number for every point of the paths {shapes}, "
+            f"received {lengths}: give them by the same labels."
+        )
+
+
+def _projection(codes):
+    """Names of the two axes, and the map `[n, d]` to `[n, 2]`."""
+    if codes.shape[1] == 2:
+        return ("z_1", "z_2"), lambda z: z
+    # Exact, unlike the randomised solver, and quick for any number of codes.
+    pca = PCA(2, svd_solver="covariance_eigh").fit(codes)
+    names = [
+        f"component {i} ({share:.0%} of variance)"
+        for i, share in enumerate(pca.explained_variance_ratio_, start=1)
+    ]
+    return names, pca.transform
+
+
+def _draw_path(axes, line, colour):
+    halo = [matplotlib.patheffects.withStroke(linewidth=4.5, foreground="white")]
+    axes.plot(*line.T, color=colour, linewidth=2.2, path_effects=halo, zorder=2)
+    axes.plot(
+        *line[[0, -1]].T,
+        "o",
+        markersize=8,
+        markerfacecolor="white",
+        markeredgecolor="black",
+        markeredgewidth=1.5,
+        zorder=3,
+    )

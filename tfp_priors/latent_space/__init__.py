@@ -1,0 +1,25 @@
+"""Paths, directions, densities and neighbours in latent space: functions of arrays."""
+
+from tfp_priors.latent_space.attributes import attribute_vector
+from tfp_priors.latent_space.attributes import rate_of_change
+from tfp_priors.latent_space.attributes import unevenness
+from tfp_priors.latent_space.density import average_log_density
+from tfp_priors.latent_space.density import path_log_density
+from tfp_priors.latent_space.interpolation import lerp
+from tfp_priors.latent_space.interpolation import slerp
+from tfp_priors.latent_space.neighbours import nearest_neighbours
+from tfp_priors.latent_space.paths import z0_path
+from tfp_priors.latent_space.paths import z_path
+
+__all__ = [
+    "attribute_vector",
+    "average_log_density",
+    "lerp",
+    "nearest_neighbours",
+    "path_log_density",
+    "rate_of_change",
+    "slerp",
+    "unevenness",
+    "z0_path",
+    "z_path",
+]

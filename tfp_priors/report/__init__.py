@@ -1,0 +1,40 @@
+"""Reports: a page of HTML in one file about a run or a sweep."""
+
+from pathlib import Path
+
+from tfp_priors.errors import UserError
+from tfp_priors.files import write_text
+from tfp_priors.report import page
+from tfp_priors.report import run
+from tfp_priors.report import sweep
+from tfp_priors.report.run import run_sections
+from tfp_priors.report.sweep import sweep_sections
+
+__all__ = ["run_sections", "sweep_sections", "write_report"]
+
+
+def write_report(
+    folder: str | Path, figures: str | Path | None, path: str | Path
+) -> None:
+    """Writes the report of a run or of a sweep.
+
+    Args:
+      folder: of a run of bin/train, or of a sweep of bin/sweep.
+      figures: folder of pictures to show, or None.
+      path: HTML file to write.
+
+    Raises:
+      UserError: if folder is neither, or a picture is none.
+    """
+    folder = Path(folder)
+    if (folder / run.CONFIG).is_file():
+        sections = run_sections(folder, figures)
+    elif (folder / sweep.RESULTS).is_file() or any(folder.glob(sweep.DESCRIPTIONS)):
+        sections = sweep_sections(folder, figures)
+    else:
+        raise UserError(
+            f"{folder} is neither a run nor a sweep: it has no {run.CONFIG}, no "
+            f"{sweep.RESULTS} and no runs. Expected a --run_dir of bin/train or an "
+            "--out of bin/sweep."
+        )
+    write_text(path, page.page(folder.resolve().name, sections))

@@ -1,0 +1,261 @@
+"""What a report says of a sweep."""
+
+import csv
+import json
+import shlex
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfp_priors import run_dir
+from tfp_priors import sweep
+from tfp_priors.errors import UserError
+from tfp_priors.report.page import Block
+from tfp_priors.report.page import Details
+from tfp_priors.report.page import KeyValues
+from tfp_priors.report.page import Section
+from tfp_priors.report.page import Table
+from tfp_priors.report.page import Text
+from tfp_priors.report.page import text
+from tfp_priors.report.run import descriptions
+from tfp_priors.report.run import environment_values
+from tfp_priors.report.run import picture_blocks
+from tfp_priors.report.run import results_table
+from tfp_priors.report.run import steps_done
+
+RESULTS = "results.csv"
+DESCRIPTIONS = "*/sweep.json"
+
+
+class _Run(NamedTuple):
+    """A point of the grid.
+
+    Attributes:
+      name: of its folder.
+      values: by axis.
+      folder: of the run; None if nothing but its results is there.
+      results: records with a "name" and a "value".
+    """
+
+    name: str
+    values: dict[str, str]
+    folder: Path | None
+    results: list[dict[str, Any]]
+
+
+def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]:
+    """The sections of a sweep's report: the grid, a table per metric, the runs.
+
+    Args:
+      out: folder of the sweep; one with nothing but a results.csv will do.
+      figures: folder of pictures, PNG or SVG, or None.
+
+    Raises:
+      UserError: if out holds no sweep, or a picture is none.
+    """
+    out = Path(out)
+    runs = _runs(out) or _runs_of_table(out / RESULTS)
+    if not runs:
+        raise UserError(
+            f"{out} is not a sweep: it has no runs and no {RESULTS}. Expected an "
+            "--out of bin/sweep."
+        )
+    axes = _axes(runs)
+    where = shlex.quote(str(out))
+    make_pictures = Text(
+        f"No pictures yet: bin/figures --sweep={where} --out=FIGURES makes them."
+    )
+    return [
+        Section("Grid", [KeyValues(_grid(out, runs, axes))]),
+        Section("Results", list(_tables(runs, axes))),
+        Section("Pictures", picture_blocks(figures) or [make_pictures]),
+        Section("Runs", [_details(run) for run in runs]),
+        Section("Environments", _environments(runs)),
+    ]
+
+
+def _runs(out):
+    rows = sweep.table(out)
+    runs = []
+    for path in sorted(out.glob(DESCRIPTIONS)):
+        values = json.loads(path.read_text(encoding="utf-8"))["values"]
+        name = path.parent.name
+        protocol = {r["name"]: r.get("metric") for r in run_dir.metrics(path.parent)}
+        results = [
+            # A row's "metric" is the result's name, a record's its protocol.
+            {key: row[key] for key in row if key not in values}
+            | {"name": row["metric"], "metric": protocol[row["metric"]]}
+            for row in rows
+            if row["run"] == name
+        ]
+        runs.append(_Run(name, values, path.parent, results))
+    return runs
+
+
+def _runs_of_table(path):
+    """The runs of a table of results whose folders are elsewhere."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, restval="")
+        columns = list(reader.fieldnames or ())
+        rows = list(reader)
+    if not {"metric", "value"} <= {*columns}:
+        raise UserError(
+            f"{path} is not of a sweep: expected the columns metric and value, "
+            f"received {', '.join(columns) or 'none'}."
+        )
+    # The axes stand in front.
+    end = min(columns.index(name) for name in ("run", "metric") if name in columns)
+    axes = columns[:end]
+    runs = {}
+    for row in rows:
+        if not row["value"]:
+            continue
+        values = {axis: row[axis] for axis in axes}
+        name = row.get("run") or "_".join(values.values())
+        run = runs.setdefault(name, _Run(name, values, None, []))
+        result = {key: _number(row[key]) for key in columns[end:] if row[key]}
+        run.results.append(result | {"name": row["metric"], "metric": row["metric"]})
+    return list(runs.values())
+
+
+def _axes(runs) -> dict[str, list[str]]:
+    """The values of each axis: numbers ascending, others as they first appear."""
+    axes: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for run in runs for name in run.values):
+        values = [run.values[name] for run in runs if name in run.values]
+        axes[name] = list(dict.fromkeys(values))
+        if _is_numeric(axes[name]):
+            axes[name].sort(key=float)
+    return axes
+
+
+def _grid(out, runs, axes):
+    facts = {f"axis {name}": ", ".join(values) for name, values in axes.items()}
+    trained = sum(_is_finished(run) for run in runs)
+    told = f"{len(runs)}, {trained} of them trained to the end"
+    has_folders = any(run.folder for run in runs)
+    facts["runs"] = told if has_folders else f"{len(runs)}"
+    facts["results"] = sum(len(run.results) for run in runs)
+    facts["folder"] = out.resolve()
+    return facts
+
+
+def _tables(runs, axes) -> Iterator[Block]:
+    names = sorted({result["name"] for run in runs for result in run.results})
+    if not names:
+        yield Text(
+            "No results yet: the bin/sweep command of this folder, run again, goes on."
+        )
+        return
+    across = _across(axes)
+    lines = [axis for axis in axes if axis not in (across, sweep.SEED)]
+    for name in names:
+        yield _table(name, runs, lines, across, axes)
+    results = [result for run in runs for result in run.results]
+    described = dict(sorted(descriptions(results).items()))
+    if described:
+        yield KeyValues(described)
+
+
+def _across(axes):
+    """The axis of the columns: the last one of several numbers, or None."""
+    for axis, values in reversed(axes.items()):
+        if axis != sweep.SEED and len(values) > 1 and _is_numeric(values):
+            return axis
+    return None
+
+
+def _table(name, runs, lines, across, axes):
+    cells: dict[tuple, dict[str, list[float]]] = {}
+    for run in runs:
+        for result in run.results:
+            if result["name"] == name:
+                line = tuple(run.values.get(axis, "") for axis in lines)
+                column = run.values.get(across, "")
+                row = cells.setdefault(line, {})
+                row.setdefault(column, []).append(float(result["value"]))
+    numbers = {len(values) for row in cells.values() for values in row.values()}
+    columns = axes[across] if across else [""]
+    # Runs of another grid in the folder may lack the axis.
+    columns = [c for c in (*columns, "") if any(c in row for row in cells.values())]
+    rows = []
+    for line in sorted(cells, key=lambda line: _place(line, lines, axes)):
+        row = dict(zip(lines, line, strict=True)) if lines else {"metric": name}
+        for column in dict.fromkeys(columns):
+            label = f"{across} = {column}" if column else "value"
+            values = cells[line].get(column, [])
+            row[label] = _summary(values, tell_number=len(numbers) > 1)
+        rows.append(row)
+    return Table(rows, f"{name}{_meaning(numbers)}")
+
+
+def _meaning(numbers):
+    if numbers == {1}:
+        return ", n = 1"
+    each = f"n = {numbers.copy().pop()}" if len(numbers) == 1 else "n in brackets"
+    return f", mean ± standard deviation over {sweep.SEED}, {each}"
+
+
+def _summary(values: Sequence[float], tell_number: bool) -> str | None:
+    if not values:
+        return None
+    mean = statistics.fmean(values)
+    summary = text(mean)
+    if len(values) > 1:
+        deviation = statistics.stdev(values)
+        # Two digits of the deviation say how many of the mean mean something.
+        digits = max(0, 1 - _exponent(deviation)) if deviation > 0 else 4
+        summary = f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+    return f"{summary} (n = {len(values)})" if tell_number else summary
+
+
+def _exponent(value):
+    return int(f"{value:.1e}".partition("e")[2])
+
+
+def _place(line, lines, axes):
+    return [
+        axes[axis].index(value) if value else -1
+        for axis, value in zip(lines, line, strict=True)
+    ]
+
+
+def _details(run):
+    if run.folder is None:
+        state = ""
+    elif _is_finished(run):
+        state = f": {steps_done(run.folder)} steps"
+    else:
+        state = f": not finished, {steps_done(run.folder)} steps at its last checkpoint"
+    blocks: list[Block] = [KeyValues(run.values)]
+    if run.results:
+        blocks.append(results_table(run.results, f"Results of {run.name}"))
+    else:
+        blocks.append(Text("No results of a finished model."))
+    return Details(f"{run.name}{state}", blocks)
+
+
+def _environments(runs):
+    starts = [run_dir.environments(run.folder) for run in runs if run.folder]
+    newest = [records[-1] for records in starts if records]
+    if not newest:
+        return [Text("No record of versions and devices: bin/train writes it.")]
+    return [KeyValues(environment_values(newest, "runs"))]
+
+
+def _is_finished(run):
+    return run.folder is not None and run_dir.finished_step(run.folder) is not None
+
+
+def _is_numeric(values):
+    return all(isinstance(_number(value), float) for value in values)
+
+
+def _number(value):
+    try:
+        return float(value)
+    except ValueError:
+        return value
