@@ -103,7 +103,7 @@ def test_attribute_tells_the_classifiers_probability(tmp_path):
     first = np.rint(255 * latent_space.lerp(a[0], b[0], paths.T)[:, 0]) / 255
     expected = 1 / (1 + np.exp(-20.0 * (first - 0.47)))
     np.testing.assert_allclose(column(of_z, "probability"), expected, rtol=1e-4)
-    assert {row["path"] for row in read(tmp_path / "attribute1_rate.csv")} == {
+    assert {row["path"] for row in read(tmp_path / "attribute_curves1.csv")} == {
         "z",
         "z0",
     }

@@ -124,7 +124,7 @@ def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
     many = min(_CURVES, lacking)
     curves = paths.attribute_curves(evaluator, number, many, _SPLIT)
-    save_attribute_curves(paths.T, curves, out / f"attribute{number}_rate")
+    save_attribute_curves(paths.T, curves, out / f"attribute_curves{number}")
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
     spaces = _reversed(paths.paths_between(evaluator.subject, a, b))
     seen = {s: paths.probabilities(evaluator, spaces[s], number) for s in spaces}

@@ -11,6 +11,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import PATH_COLOURS
+from tfp_priors.figures.style import class_legend
 from tfp_priors.figures.style import new_figure
 from tfp_priors.figures.style import scatter_classes
 
@@ -70,13 +71,7 @@ def save_code_paths(
         right.grid(axis="y")
         figure.legend(handles=right.lines, loc="outside upper center", ncols=3)
         if labels is not None:
-            figure.legend(
-                handles=handles,
-                loc="outside right center",
-                title="class",
-                handletextpad=0.2,
-                borderpad=0,
-            )
+            class_legend(figure, handles)
         save_figure(figure, path)
     save_columns(
         {

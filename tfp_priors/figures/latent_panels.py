@@ -7,6 +7,7 @@ import numpy as np
 from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
+from tfp_priors.figures.style import class_legend
 from tfp_priors.figures.style import new_figure
 from tfp_priors.figures.style import scatter_classes
 
@@ -60,13 +61,7 @@ def save_latent_panels(
         for panel in axes[1:]:
             panel.set_xlim(low[0], high[0])
             panel.set_ylim(low[1], high[1])
-        figure.legend(
-            handles=handles,
-            loc="outside right center",
-            title="class",
-            handletextpad=0.2,
-            borderpad=0,
-        )
+        class_legend(figure, handles)
         save_figure(figure, path)
     save_columns(_columns(base_codes, codes, prior_codes, labels), path, digits=5)
 

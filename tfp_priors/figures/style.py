@@ -93,3 +93,14 @@ def scatter_classes(axes, points: np.ndarray, labels, **style) -> list[PathColle
         axes.scatter([], [], s=40, color=[colour], linewidths=0, label=str(name))
         for name, colour in zip(classes, colours, strict=False)
     ]
+
+
+def class_legend(figure: Figure, handles: list[PathCollection]) -> None:
+    """A legend of what `scatter_classes` returned, right of the panels."""
+    figure.legend(
+        handles=handles,
+        loc="outside right center",
+        title="class",
+        handletextpad=0.2,
+        borderpad=0,
+    )

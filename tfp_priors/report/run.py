@@ -55,12 +55,13 @@ CAPTIONS = {
     "samples": "Draws of the prior, decoded.",
     "reconstructions": "Test images, each row above its reconstructions.",
     "interpolations": "Paths between the codes of two images, decoded.",
-    "latents": "Codes of test images and draws of the prior.",
     "latent_panels": "Codes of test images and draws of the prior.",
     "code_paths": "Paths between codes, and the log density along them.",
-    "attribute": "Probability of an attribute along paths between codes.",
-    "neighbours": "Samples, each beside the training images nearest to it.",
+    "attribute": "Test images that get an attribute, step by step.",
+    "attribute_curves": "A classifier's probability of the attribute along the paths.",
+    "neighbours": "Samples above the training and test images nearest to them.",
     "models": "A row of samples for each run.",
+    "draws": "A row of samples for each run of the sweep's first seed.",
 }
 
 # Of a start's record, what is told elsewhere.
