@@ -408,11 +408,11 @@ class Layout(NamedTuple):
 
     def line_of(self, values: Mapping[str, str]) -> str:
         """The name of the line that a run with these values is on."""
-        return values[self.line] if self.line else "all"
+        return values.get(self.line, "") if self.line else "all"
 
     def panel_of(self, values: Mapping[str, str]) -> str:
         """The name of its panel."""
-        return " ".join(values[name] for name in self.panels) or "all"
+        return " ".join(values[n] for n in self.panels if n in values) or "all"
 
 
 def layout(out: str | Path) -> Layout:
@@ -424,26 +424,29 @@ def layout(out: str | Path) -> Layout:
     runs = values_of(out)
     if not runs:
         raise UserError(f"{out} is not a sweep: expected an --out of bin/sweep.")
+    x = number_axis(list(runs.values()))
     names = dict.fromkeys(name for values in runs.values() for name in values)
-    names = [name for name in names if name != SEED]
-    numbers = [
-        name
-        for name in names
-        if len({values.get(name) for values in runs.values()}) > 1
-        and all(_is_number(values.get(name)) for values in runs.values())
-    ]
-    if not numbers:
+    if x is None:
         raise UserError(
             f"the sweep {out} has no axis of numbers to draw scores over; its axes are "
             f"{', '.join(names)}. Its results.csv has all of them."
         )
-    x = numbers[-1]
-    *panels, line = [None, *(name for name in names if name != x)]
+    *panels, line = [None, *(name for name in names if name not in (x, SEED))]
     return Layout(x, line, [name for name in panels if name])
 
 
-def _is_number(text):
-    return text is not None and isinstance(_number(text), float)
+def number_axis(runs: Sequence[Mapping[str, str]]) -> str | None:
+    """The last axis of several numbers, other than the seed, or None.
+
+    Args:
+      runs: the values by axis of each; not all need to have all axes.
+    """
+    for name in reversed(dict.fromkeys(name for values in runs for name in values)):
+        texts = {values[name] for values in runs if name in values}
+        numeric = all(isinstance(_number(text), float) for text in texts)
+        if name != SEED and len(texts) > 1 and numeric:
+            return name
+    return None
 
 
 def _results(folder):

@@ -9,6 +9,7 @@ from tfp_priors.report import run
 from tfp_priors.report import sweep
 from tfp_priors.report.run import run_sections
 from tfp_priors.report.sweep import sweep_sections
+from tfp_priors.sweep import values_of
 
 __all__ = ["run_sections", "sweep_sections", "write_report"]
 
@@ -29,7 +30,7 @@ def write_report(
     folder = Path(folder)
     if (folder / run.CONFIG).is_file():
         sections = run_sections(folder, figures)
-    elif (folder / sweep.RESULTS).is_file() or any(folder.glob(sweep.DESCRIPTIONS)):
+    elif (folder / sweep.RESULTS).is_file() or values_of(folder):
         sections = sweep_sections(folder, figures)
     else:
         raise UserError(

@@ -1,7 +1,6 @@
 """What a report says of a sweep."""
 
 import csv
-import json
 import shlex
 import statistics
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,6 @@ from tfp_priors.report.run import results_table
 from tfp_priors.report.run import steps_done
 
 RESULTS = "results.csv"
-DESCRIPTIONS = "*/sweep.json"
 
 
 class _Run(NamedTuple):
@@ -78,10 +76,9 @@ def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]
 def _runs(out):
     rows = sweep.table(out)
     runs = []
-    for path in sorted(out.glob(DESCRIPTIONS)):
-        values = json.loads(path.read_text(encoding="utf-8"))["values"]
-        name = path.parent.name
-        protocol = {r["name"]: r.get("metric") for r in run_dir.metrics(path.parent)}
+    for name, values in sweep.values_of(out).items():
+        folder = out / name
+        protocol = {r["name"]: r.get("metric") for r in run_dir.metrics(folder)}
         results = [
             # A row's "metric" is the result's name, a record's its protocol.
             {key: row[key] for key in row if key not in values}
@@ -89,7 +86,7 @@ def _runs(out):
             for row in rows
             if row["run"] == name
         ]
-        runs.append(_Run(name, values, path.parent, results))
+        runs.append(_Run(name, values, folder, results))
     return runs
 
 
@@ -150,7 +147,7 @@ def _tables(runs, axes) -> Iterator[Block]:
             "No results yet: the bin/sweep command of this folder, run again, goes on."
         )
         return
-    across = _across(axes)
+    across = sweep.number_axis([run.values for run in runs])
     lines = [axis for axis in axes if axis not in (across, sweep.SEED)]
     for name in names:
         yield _table(name, runs, lines, across, axes)
@@ -158,14 +155,6 @@ def _tables(runs, axes) -> Iterator[Block]:
     described = dict(sorted(descriptions(results).items()))
     if described:
         yield KeyValues(described)
-
-
-def _across(axes):
-    """The axis of the columns: the last one of several numbers, or None."""
-    for axis, values in reversed(axes.items()):
-        if axis != sweep.SEED and len(values) > 1 and _is_numeric(values):
-            return axis
-    return None
 
 
 def _table(name, runs, lines, across, axes):
