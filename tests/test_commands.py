@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from tests import commands
 from tfp_priors import config
+from tfp_priors.data import load_dataset
 from tfp_priors.errors import UserError
 from tfp_priors.export import export
 
@@ -140,6 +142,17 @@ def test_sample(trained, tmp_path):
             assert picture.size == (88, 88)
             grids.append(np.asarray(picture))
     np.testing.assert_array_equal(grids[0], grids[1])
+
+
+def test_two_processes_prepare_one_data_set(tmp_path):
+    flags = {"dataset": "embedded_digits", "data_dir": tmp_path}
+    with ThreadPoolExecutor(4) as pool:
+        processes = [
+            pool.submit(commands.run, "prepare_data", **flags) for _ in range(4)
+        ]
+    assert all("is prepared in" in process.result().stdout for process in processes)
+    assert load_dataset("embedded_digits", "train", str(tmp_path)).size == 4000
+    assert not list(tmp_path.rglob("*incomplete*"))
 
 
 def test_figures_and_report_of_a_run(trained, tmp_path):

@@ -17,6 +17,7 @@ from tfp_priors.data import tfrecords
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.procedural_faces import ProceduralFaces
 from tfp_priors.errors import UserError
+from tfp_priors.files import exclusive
 from tfp_priors.files import is_disk_full
 
 #: Builders of sets that are made without any file, by name.
@@ -432,7 +433,7 @@ def _prepared_builder(name, data_dir):
         ) from error
     if not builder.is_prepared():
         try:
-            download_and_prepare(builder)
+            builder = download_and_prepare(lambda: make(data_dir=data_dir))
         except Exception as error:
             # TFDS lets errors of several HTTP libraries through.
             if isinstance(error, OSError) and (error.filename or is_disk_full(error)):
@@ -445,8 +446,28 @@ def _prepared_builder(name, data_dir):
     return builder
 
 
-def download_and_prepare(builder: tfds.core.DatasetBuilder) -> None:
-    """Runs TFDS's preparation; its progress bars are for terminals."""
+def download_and_prepare(
+    make_builder: Callable[[], tfds.core.DatasetBuilder],
+) -> tfds.core.DatasetBuilder:
+    """Runs TFDS's preparation, unless another process has done so meanwhile.
+
+    Args:
+      make_builder: makes the builder; called once no other process prepares the set,
+        since builders look at the disk when they are made.
+
+    Returns:
+      The builder of the prepared data.
+    """
+    folder = Path(make_builder().data_dir)
+    with exclusive(folder.parent.parent / f".{folder.parent.name}.lock"):
+        builder = make_builder()
+        if not builder.is_prepared():
+            _download_and_prepare(builder)
+    return builder
+
+
+def _download_and_prepare(builder):
+    # TFDS's progress bars are for terminals.
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     # TFDS's 10 retries, each after twice the wait, take 200 s without a connection.

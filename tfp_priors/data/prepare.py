@@ -1,5 +1,6 @@
 """Prepares TFDS data from local files, for machines without a connection."""
 
+import functools
 import gzip
 import math
 import shutil
@@ -74,27 +75,35 @@ def prepare(
     """
     label = name.removeprefix("image_folder/")
     if name in BUILT_IN:
-        builder = BUILT_IN[name](data_dir=data_dir)
+        make = functools.partial(BUILT_IN[name], data_dir=data_dir)
     elif source is None:
         raise UserError(f"{name} needs --source, the folder of its files.")
     elif name != label:
         if not label or "/" in label or label.startswith("."):
             raise UserError(f"image_folder/NAME needs a plain name, received {name!r}.")
         size = None if image_size is None else (image_size, image_size)
-        builder = ImageFolder(source, label, size, data_dir=data_dir)
+        make = functools.partial(ImageFolder, source, label, size, data_dir=data_dir)
     elif name in _FILES:
-        builder = tfds.builder(name, data_dir=data_dir)
+        make = functools.partial(tfds.builder, name, data_dir=data_dir)
     else:
         known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES))
         raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
+    builder = make()
     if builder.is_prepared():
         return Path(builder.data_dir)
     with tempfile.TemporaryDirectory() as scratch:
+        files = None
         if name in _FILES:
             files = _LocalFiles(name, Path(source), Path(scratch))
-            # TFDS has no public way to say where already downloaded files are.
-            builder._make_download_manager = lambda **_: files
-        download_and_prepare(builder)
+
+        def make_from_files():
+            builder = make()
+            if files is not None:
+                # TFDS has no public way to say where already downloaded files are.
+                builder._make_download_manager = lambda **_: files
+            return builder
+
+        builder = download_and_prepare(make_from_files)
     return Path(builder.data_dir)
 
 
