@@ -19,6 +19,10 @@ TINY = (
     "InfoGANDecoder.width = 2",
     "RealNVPPrior.couplings = 2",
     "RealNVPPrior.hidden_sizes = (8,)",
+    "ResidualEncoder.widths = (2, 2)",
+    "ResidualDecoder.widths = (2, 2)",
+    "VGG19Features.layers = ('relu1_1',)",
+    "VGG19Features.weights = None",
     "VampPrior.pseudo_inputs = 3",
     "train.jit_compile = False",
 )

@@ -107,6 +107,28 @@ def test_run_and_load(name, precision, tmp_path, fake_data):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
+    tmp_path, fake_data
+):
+    path = tmp_path / "vgg19.weights.h5"
+    keras.applications.VGG19(include_top=False, weights=None).save_weights(path)
+    params = [
+        *RUN,
+        "VGG19Features.layers = ('relu1_1', 'relu1_2')",
+        f"VGG19Features.weights = '{path}'",
+    ]
+    gin_file = str(ROOT / "gin" / "celeb_a_beta0.gin")
+    trained = config.train(tmp_path / "run", [gin_file], params).model
+    path.unlink()
+    restored = config.load_run(tmp_path / "run").model
+    for a, b in zip(restored.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(restored.likelihood.features.weights) == 4
+    with pytest.raises(UserError, match="cannot be read from .*--vgg19_weights"):
+        config.train(tmp_path / "other", [gin_file], params)
+    assert not (tmp_path / "other").exists()
+
+
 def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     params = [*RUN, "GaussianMixturePrior.components = 2"]

@@ -40,6 +40,7 @@ _RESUMABLE = (
     "train.images_every",
     "train.checkpoint_every",
     "PostHoc.steps",
+    "VGG19Features.weights",
 )
 
 
@@ -77,12 +78,16 @@ _CONFIGURABLES = {
         keras.optimizers.schedules.CosineDecay,
         likelihoods.BernoulliLikelihood,
         likelihoods.NormalLikelihood,
+        likelihoods.PerceptualLikelihood,
         models.Classifier,
         models.LatentVariableModel,
         networks.ConvFeatures,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
         networks.MLP,
+        networks.ResidualDecoder,
+        networks.ResidualEncoder,
+        networks.VGG19Features,
         posteriors.DeterministicPosterior,
         posteriors.FixedScaleNormalPosterior,
         posteriors.InverseAutoregressivePosterior,
@@ -286,7 +291,8 @@ def load_run(
             f"{run_dir} is not a run: it has no {_CONFIG_FILE}. Expected a --run_dir "
             "of bin/train."
         )
-    parse([str(path)])
+    # They are in the checkpoint.
+    parse([str(path)], ["VGG19Features.weights = None"])
     model = _Trainer().make_model()
     if not isinstance(model, kind):
         raise UserError(

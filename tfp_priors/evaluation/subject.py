@@ -24,7 +24,7 @@ _PARTS = {
     "sample_posterior": "encoder whose posterior q(z|x) can be drawn from",
     "sample_codes": "prior whose codes can be drawn",
     "log_prob": "prior with a density p(z)",
-    "log_terms": "posterior q(z|x) and prior p(z) that both have a density",
+    "log_terms": "p(x|z), q(z|x) and p(z) that all have a density",
     "activations": "labels that it predicts: it is no classifier",
 }
 
@@ -108,7 +108,9 @@ def subject_of_model(
         lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
     )
     has_density, is_invertible = model.prior.has_density, model.prior.is_invertible
-    has_bound = has_density and model.posterior.has_density
+    has_bound = (
+        has_density and model.posterior.has_density and model.likelihood.is_density
+    )
     return Subject(
         name=name,
         identity=identity,

@@ -9,11 +9,17 @@ class Likelihood(keras.layers.Layer):
     A subclass defines `log_prob` and `mean`.
     """
 
+    #: Whether `log_prob` is that of a distribution of images, whose nats compare.
+    is_density = True
     #: 256 if `log_prob` is a density of pixels in [0, 1], 1 if it is a probability.
     pixel_levels = 1
 
     def build(self, input_shape=None):
         self.built = True
+
+    def networks(self) -> list[keras.layers.Layer]:
+        """The layers that may compute in less than float32."""
+        return []
 
     def call(self, outputs):
         """Returns the expected images, as `mean` does."""

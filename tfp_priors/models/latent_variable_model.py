@@ -139,7 +139,7 @@ class LatentVariableModel(GroupedModel):
         }
 
     def networks(self):
-        return [self.encoder, self.decoder]
+        return [self.encoder, self.decoder, *self.likelihood.networks()]
 
     def variable_groups(self):
         parts = self.autoencoder.values()
@@ -246,8 +246,14 @@ class LatentVariableModel(GroupedModel):
           Three tensors in nats, `[batch]`.
 
         Raises:
-          UserError: if the prior or the posterior has no density.
+          UserError: if the prior or the posterior has no density, or the likelihood is
+            none.
         """
+        if not self.likelihood.is_density:
+            raise UserError(
+                f"A {type(self.likelihood).__name__} is no density of images: the "
+                "likelihood needs NormalLikelihood or BernoulliLikelihood."
+            )
         if not self.posterior.has_density:
             raise UserError(
                 f"A {type(self.posterior).__name__} has no density q(z|x): the "

@@ -5,7 +5,10 @@ from tfp_priors.networks.infogan import InfoGANDecoder
 from tfp_priors.networks.infogan import InfoGANEncoder
 from tfp_priors.networks.made import MADE
 from tfp_priors.networks.mlp import MLP
+from tfp_priors.networks.residual import ResidualDecoder
+from tfp_priors.networks.residual import ResidualEncoder
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
+from tfp_priors.networks.vgg19 import VGG19Features
 
 __all__ = [
     "ConvFeatures",
@@ -13,5 +16,8 @@ __all__ = [
     "InfoGANEncoder",
     "MADE",
     "MLP",
+    "ResidualDecoder",
+    "ResidualEncoder",
     "SpectralNormalization",
+    "VGG19Features",
 ]

@@ -1,0 +1,164 @@
+"""Residual networks for larger images, such as the 128 x 128 faces of section 5.
+
+The paper's own are in a supplement that is not public; these are ours.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfp_priors.errors import UserError
+from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.dense import Dense
+
+_WIDTHS = (32, 64, 128, 256, 512)
+
+
+class _Block(keras.layers.Layer):
+    """x + F(x), F: twice batch norm, ReLU, conv 3x3 (He et al. 2016, pre-activation).
+
+    If the width changes, a 1x1 convolution takes the place of x.
+    """
+
+    def __init__(self, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self._residual = keras.Sequential(
+            [
+                BatchNorm(),
+                keras.layers.ReLU(),
+                _convolution(width, use_bias=False),
+                BatchNorm(),
+                keras.layers.ReLU(),
+                _convolution(width),
+            ]
+        )
+        self._shortcut = keras.layers.Conv2D(width, 1, use_bias=False)
+
+    def build(self, input_shape):
+        self._residual.build(input_shape)
+        self._widens = input_shape[-1] != self.width
+        if self._widens:
+            self._shortcut.build(input_shape)
+        self.built = True
+
+    def call(self, x, training=False):
+        shortcut = self._shortcut(x) if self._widens else x
+        return shortcut + self._residual(x, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.width)
+
+
+def _convolution(width, **kwargs):
+    return keras.layers.Conv2D(
+        width, 3, padding="same", kernel_initializer="he_normal", **kwargs
+    )
+
+
+def _checked(image_shape, widths):
+    shape = tuple(int(n) for n in image_shape)
+    factor = 2 ** len(widths)
+    if len(shape) != 3 or min(shape) < 1 or shape[0] % factor or shape[1] % factor:
+        raise UserError(
+            f"Residual networks of {len(widths)} widths expect image_shape (height, "
+            f"width, channels) with height and width multiples of {factor}, received "
+            f"{tuple(image_shape)}: set IMAGE_SHAPE, or fewer widths."
+        )
+    return shape
+
+
+class ResidualEncoder(keras.layers.Layer):
+    """Images to features: a residual block and a halving for each width.
+
+    Args:
+      image_shape: `(height, width, channels)` of the images.
+      widths: channels of the blocks; each block's output is averaged over 2 x 2 pixels.
+
+    Call arguments:
+      images: float tensor of shape `[batch, height, width, channels]` in [0, 1].
+      training: use and update batch statistics.
+
+    Returns:
+      Features `[batch, size]`, the last block's pixels in one row.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], widths: Sequence[int] = _WIDTHS, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.image_shape = _checked(image_shape, self.widths)
+        layers = [_convolution(self.widths[0])]
+        for width in self.widths:
+            layers += [_Block(width), keras.layers.AveragePooling2D(2)]
+        layers += [BatchNorm(), keras.layers.ReLU(), keras.layers.Flatten()]
+        self._body = keras.Sequential(layers, name="body")
+
+    def build(self, input_shape=None):
+        self._body.build((None, *self.image_shape))
+        self.built = True
+
+    def call(self, images, training=False):
+        return self._body(images, training=training)
+
+    def compute_output_shape(self, input_shape):
+        factor = 2 ** len(self.widths)
+        height, width, _ = self.image_shape
+        return (input_shape[0], height // factor * (width // factor) * self.widths[-1])
+
+    def get_config(self):
+        return super().get_config() | {
+            "image_shape": self.image_shape,
+            "widths": self.widths,
+        }
+
+
+class ResidualDecoder(keras.layers.Layer):
+    """Codes to likelihood parameters: the encoder's mirror image.
+
+    A dense layer makes the smallest pixels; for each width, from the last to the first,
+    they are doubled by repetition and go through a residual block.
+
+    Args:
+      image_shape: `(height, width, channels)` of the images.
+      widths: as the encoder's.
+
+    Call arguments:
+      z: float tensor of shape `[batch, latent_size]`.
+      training: use and update batch statistics.
+
+    Returns:
+      Unbounded outputs of shape `[batch, height, width, channels]`.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], widths: Sequence[int] = _WIDTHS, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.image_shape = _checked(image_shape, self.widths)
+        factor = 2 ** len(self.widths)
+        height, width, channels = self.image_shape
+        grid = (height // factor, width // factor, self.widths[-1])
+        layers = [Dense(grid[0] * grid[1] * grid[2]), keras.layers.Reshape(grid)]
+        for block_width in reversed(self.widths):
+            layers += [keras.layers.UpSampling2D(2), _Block(block_width)]
+        layers += [BatchNorm(), keras.layers.ReLU(), _convolution(channels)]
+        self._body = keras.Sequential(layers, name="body")
+
+    def build(self, input_shape):
+        self._body.build((None, input_shape[-1]))
+        self.built = True
+
+    def call(self, z, training=False):
+        return self._body(z, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.image_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "image_shape": self.image_shape,
+            "widths": self.widths,
+        }
