@@ -150,7 +150,7 @@ def test_two_processes_prepare_one_data_set(tmp_path):
         processes = [
             pool.submit(commands.run, "prepare_data", **flags) for _ in range(4)
         ]
-    assert all("is prepared in" in process.result().stdout for process in processes)
+    assert all("prepared" in process.result().stdout for process in processes)
     assert load_dataset("embedded_digits", "train", str(tmp_path)).size == 4000
     assert not list(tmp_path.rglob("*incomplete*"))
 

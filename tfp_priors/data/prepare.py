@@ -7,11 +7,13 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
+from tfp_priors.data import celeb_a
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
@@ -27,21 +29,15 @@ _FILES = {
         "t10k-labels-idx1-ubyte.gz",
     ),
     "cifar10": ("cifar-10-binary.tar.gz",),
-    "celeb_a": (
-        "img_align_celeba.zip",
-        "list_eval_partition.txt",
-        "list_attr_celeba.txt",
-        "list_landmarks_align_celeba.txt",
-        "identity_CelebA.txt",
-    ),
+    "celeb_a": celeb_a.FILES,
 }
 _FILES["fashion_mnist"] = _FILES["mnist"]
 _CELEB_A_KEYS = {
-    "img_align_celeba": "img_align_celeba.zip",
-    "list_eval_partition": "list_eval_partition.txt",
-    "list_attr_celeba": "list_attr_celeba.txt",
-    "landmarks_celeba": "list_landmarks_align_celeba.txt",
-    "identity_celeba": "identity_CelebA.txt",
+    "img_align_celeba": celeb_a.ARCHIVE,
+    "list_eval_partition": celeb_a.PARTITION,
+    "list_attr_celeba": celeb_a.ATTRIBUTES,
+    "landmarks_celeba": celeb_a.LANDMARKS,
+    "identity_celeba": celeb_a.IDENTITY,
 }
 _IDX_SHAPES = {
     "train-images-idx3-ubyte": (60000, 28, 28),
@@ -51,12 +47,27 @@ _IDX_SHAPES = {
 }
 
 
+class Prepared(NamedTuple):
+    """A prepared data set.
+
+    Attributes:
+      path: its folder.
+      is_new: whether it was prepared now; one that was there is left as it is.
+      notes: what its user should know, such as checksums.
+    """
+
+    path: Path
+    is_new: bool
+    notes: list[str]
+
+
 def prepare(
     name: str,
     source: str | None,
     data_dir: str | None = None,
     image_size: int | None = None,
-) -> Path:
+    skip_damaged: bool = False,
+) -> Prepared:
     """Writes a prepared TFDS data set from local files.
 
     Args:
@@ -66,9 +77,7 @@ def prepare(
         `BUILT_IN`.
       data_dir: where to write; None: TFDS's default.
       image_size: side in pixels to which folder images are scaled.
-
-    Returns:
-      The folder of the prepared data.
+      skip_damaged: leave out damaged pictures of celeb_a, and count them.
 
     Raises:
       UserError: if files are missing or damaged; nothing is written then.
@@ -90,11 +99,14 @@ def prepare(
         raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
     builder = make()
     if builder.is_prepared():
-        return Path(builder.data_dir)
+        return Prepared(Path(builder.data_dir), False, [])
+    notes = []
     with tempfile.TemporaryDirectory() as scratch:
         files = None
         if name in _FILES:
             files = _LocalFiles(name, Path(source), Path(scratch))
+        if name == "celeb_a":
+            notes = files.check_celeb_a(builder.url_infos, skip_damaged)
 
         def make_from_files():
             builder = make()
@@ -104,7 +116,7 @@ def prepare(
             return builder
 
         builder = download_and_prepare(make_from_files)
-    return Path(builder.data_dir)
+    return Prepared(Path(builder.data_dir), True, notes)
 
 
 class _LocalFiles:
@@ -126,7 +138,39 @@ class _LocalFiles:
 
     def download(self, urls):
         """Paths of CelebA's files, whose URLs do not contain their names."""
-        return {key: self._find(_CELEB_A_KEYS[key]) for key in urls}
+        return {key: self._replaced(_CELEB_A_KEYS[key]) for key in urls}
+
+    def _replaced(self, file):
+        """A file, or what `check_celeb_a` has written in its place."""
+        replacement = self._scratch / file
+        return replacement if replacement.exists() else self._find(file)
+
+    def check_celeb_a(self, known: Mapping, skip_damaged: bool) -> list[str]:
+        """Checks CelebA's files; returns what to tell of them.
+
+        Args:
+          known: what TFDS knows of the files, with their checksums.
+          skip_damaged: leave damaged pictures out of the partition.
+        """
+        paths = {file: self._find(file) for file in celeb_a.FILES}
+        damaged = celeb_a.check(paths)
+        if damaged and not skip_damaged:
+            raise UserError(
+                f"{damaged[0]} in {paths[celeb_a.ARCHIVE]} is damaged, as are "
+                f"{len(damaged) - 1} other pictures: download the archive again, or "
+                "leave them out with --skip_damaged."
+            )
+        notes = []
+        if damaged:
+            target = self._scratch / celeb_a.PARTITION
+            celeb_a.without(paths[celeb_a.PARTITION], damaged, target)
+            notes.append(f"left out {len(damaged)} damaged pictures: {damaged[0]}, ...")
+        sums = {info.checksum for info in known.values()}
+        for file, path in paths.items():
+            checksum = celeb_a.checksum(path)
+            verdict = "as TFDS has it" if checksum in sums else "not the one of TFDS"
+            notes.append(f"{file}: SHA-256 {checksum}, {verdict}")
+        return notes
 
     def download_and_extract(self, urls):
         if isinstance(urls, dict):
