@@ -53,7 +53,7 @@ ALLOWED = {
     ),
     "latent_space": ("errors", "rows"),
     "figures": ("errors", "files", "latent_space"),
-    "gallery": ("errors", "latent_space", "evaluation", "figures"),
+    "gallery": ("errors", "latent_space", "evaluation", "figures", "sweep"),
     "run_dir": ("errors", "commit", "files"),
     "sweep": ("errors", "files", "run_dir", "evaluation"),
     "report": ("errors", "files", "run_dir", "sweep", "evaluation", "figures"),

@@ -181,6 +181,21 @@ def test_layout_puts_the_last_numbers_on_x_and_the_last_words_on_lines(tmp_path)
     assert layout.panel_of(values) == "a 8" and layout.line_of(values) == "d"
 
 
+def test_the_first_seed_of_each_point_ordered_by_numbers(tmp_path):
+    axes = ["data=a", "model=d,c", "BETA=0.1,1e-2,0.0", "seed=1,0"]
+    describe(tmp_path, axes)
+    for run in sweep.values_of(tmp_path):
+        if "BETA=0.0" not in run:
+            sweep.run_dir.set_finished(tmp_path / run, 7)
+    assert sweep.first_of_each(tmp_path) == {
+        "a": {
+            f"{model}, {beta}": tmp_path / f"data=a_model={model}_BETA={beta}_seed=0"
+            for model in "cd"
+            for beta in ("1e-2", "0.1")
+        }
+    }
+
+
 def test_layout_of_one_axis_and_of_none(tmp_path):
     describe(tmp_path / "one", ["BETA=0.0,1e-2", "seed=0,1"])
     layout = sweep.layout(tmp_path / "one")

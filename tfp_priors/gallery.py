@@ -1,4 +1,4 @@
-"""The paper's figures of a model: what an evaluator measures, drawn."""
+"""The paper's figures of a model or a sweep: what was measured, drawn."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_priors import latent_space
+from tfp_priors import sweep
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
@@ -14,6 +15,7 @@ from tfp_priors.figures.attribute_curves import save_attribute_curves
 from tfp_priors.figures.code_paths import save_code_paths
 from tfp_priors.figures.image_rows import save_image_rows
 from tfp_priors.figures.latent_panels import save_latent_panels
+from tfp_priors.figures.scores import save_scores
 
 # Of the images that are compared with samples, so that photographs fit in memory.
 _NEIGHBOURS_AMONG = 10_000
@@ -190,6 +192,32 @@ def compare(draws: dict[str, np.ndarray], path: Path, seed: int) -> None:
       seed: of the draws.
     """
     save_image_rows(draws, path, f"Uncurated draws of seed {seed}")
+
+
+def scores(folder: str | Path, out: Path) -> None:
+    """Each metric of a sweep over its last axis of numbers (figure 3).
+
+    Args:
+      folder: of the sweep.
+      out: folder for the figures, which are named as the metrics.
+
+    Raises:
+      UserError: as `sweep.layout`.
+    """
+    layout = sweep.layout(folder)
+    by_metric: dict[str, list] = {}
+    for row in sweep.table(folder):
+        if layout.x in row:  # Else it is of another grid.
+            named = {"panel": layout.panel_of(row), "line": layout.line_of(row)}
+            named[row["metric"]] = row["value"]
+            by_metric.setdefault(row["metric"], []).append(row | named)
+    for metric, rows in by_metric.items():
+        everywhere = set.intersection(*map(set, rows))
+        extra = {
+            name: column if column in everywhere else None
+            for name, column in (("floor", "floor"), ("reference", "reconstructions"))
+        }
+        save_scores(rows, out / metric, metric, layout.x, "line", "panel", **extra)
 
 
 def _draws(evaluator, n):

@@ -435,6 +435,33 @@ def layout(out: str | Path) -> Layout:
     return Layout(x, line, [name for name in panels if name])
 
 
+def first_of_each(out: str | Path) -> dict[str, dict[str, Path]]:
+    """The trained runs of a sweep's lowest seed, as `layout` orders them.
+
+    Returns:
+      Folders by "LINE, X" by panel.
+
+    Raises:
+      UserError: as `layout`.
+    """
+    where = layout(out)
+    runs = {
+        Path(out) / run: values
+        for run, values in values_of(out).items()
+        if where.x in values and run_dir.finished_step(Path(out) / run) is not None
+    }
+    lowest = min((values.get(SEED, "") for values in runs.values()), default="")
+    panels: dict[str, dict[str, Path]] = {}
+    for folder, values in sorted(
+        runs.items(),
+        key=lambda item: (where.line_of(item[1]), float(item[1][where.x])),
+    ):
+        if values.get(SEED, "") == lowest:
+            label = f"{where.line_of(values)}, {values[where.x]}"
+            panels.setdefault(where.panel_of(values), {})[label] = folder
+    return panels
+
+
 def number_axis(runs: Sequence[Mapping[str, str]]) -> str | None:
     """The last axis of several numbers, other than the seed, or None.
 

@@ -136,7 +136,7 @@ def _grid(out, runs, axes):
     has_folders = any(run.folder for run in runs)
     facts["runs"] = told if has_folders else f"{len(runs)}"
     facts["results"] = sum(len(run.results) for run in runs)
-    facts["folder"] = out.resolve()
+    facts["folder"] = out
     return facts
 
 
