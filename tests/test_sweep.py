@@ -163,8 +163,16 @@ def test_one_failed_run_does_not_lose_the_others(folder):
     assert (folder / "figures" / "draws_all.png").exists()
     assert (folder / "figures" / "report.html").exists()
     # Flags that mean another training are not taken for what is there.
-    other = commands.run("sweep", code=1, **(flags | {"steps": 11, "grid": grid[:1]}))
-    assert "0 of them done" in other.stderr
+    flags |= {"grid": ["model=vae", "LATENT_SIZE=2"]}
+    other = flags | {"gin_param": [*PARAMS, "train.clip_norm = 1.0"]}
+    process = commands.run("sweep", code=1, **other)
+    assert "1 runs in" in process.stderr and "0 of them done" in process.stderr
+    assert "holds a run of another configuration" in process.stderr
+    # More steps are.
+    process = commands.run("sweep", **(flags | {"steps": 11}))
+    assert "0 of them done" in process.stderr
+    steps = {row["run"]: row["step"] for row in rows(folder / "failing")}
+    assert steps == {"vae_LATENT_SIZE=2": "11", "vae_LATENT_SIZE=3": "10"}
 
 
 def describe(out, *grids):

@@ -284,7 +284,7 @@ def test_activations_of_real_images_and_samples_are_kept_apart(evaluator, tmp_pa
     [
         ("fid100_test", {}, "needs the inception network: pass --inception_dir"),
         ("prior_nll_test", {"log_prob": None}, "world has no prior with a density"),
-        ("nll10_iw5_test", {}, "no posterior q\\(z\\|x\\) and prior"),
+        ("nll10_iw5_test", {}, r"no p\(x\|z\), q\(z\|x\) and p\(z\) that all"),
         ("fcd100_test", {"samples": None}, "world has no samples"),
         ("fcd100_validation", {}, "no split validation"),
         ("fcd100_test", {"image_shape": (3, 3, 1)}, "the data set of \\(2, 2, 1\\)"),
