@@ -81,10 +81,13 @@ _CONFIGURABLES = {
         likelihoods.PerceptualLikelihood,
         models.Classifier,
         models.LatentVariableModel,
+        models.ProgressiveGAN,
         networks.ConvFeatures,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
         networks.MLP,
+        networks.ProgressiveDiscriminator,
+        networks.ProgressiveGenerator,
         networks.ResidualDecoder,
         networks.ResidualEncoder,
         networks.VGG19Features,
@@ -235,7 +238,7 @@ def _is_post_hoc():
 
 def _weights_of(run_dir):
     """A function that gives a model the autoencoder of a run."""
-    parts = load_run(run_dir).model.autoencoder
+    parts = load_run(run_dir, kind=models.LatentVariableModel).model.autoencoder
 
     def initialize(model):
         for name, part in model.autoencoder.items():
@@ -272,7 +275,7 @@ class Run(NamedTuple):
 def load_run(
     run_dir: str | Path,
     data_dir: str | None = None,
-    kind: type[models.GroupedModel] = models.LatentVariableModel,
+    kind: type[models.GroupedModel] = models.GenerativeModel,
 ) -> Run:
     """Builds the model of a run and loads its newest good checkpoint.
 

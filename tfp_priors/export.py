@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
-from tfp_priors.models import LatentVariableModel
+from tfp_priors.models import GenerativeModel
 
 
-def export(model: LatentVariableModel, out: str | Path) -> None:
+def export(model: GenerativeModel, out: str | Path) -> None:
     """Writes a SavedModel; `tf.saved_model.load(out)` gives functions and signatures
 
         sample(n: int32, seed: int32, temperature: float32) -> images
@@ -21,7 +21,8 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
 
     with images float32 `[batch, height, width, channels]` in [0, 1] and z float32
     `[batch, latent_size]`. The same seed gives the images of `model.sample`. A prior
-    without a density has no log_prob, one that is no flow no to_base and from_base.
+    without a density has no log_prob, one that is no flow no to_base and from_base; a
+    model without an encoder has no encode and reconstruct.
 
     Raises:
       UserError: if `out` exists.
@@ -41,9 +42,10 @@ def export(model: LatentVariableModel, out: str | Path) -> None:
             tf.TensorSpec((), tf.float32, "temperature"),
         ],
     )
-    archive.add_endpoint("encode", model.encode, [images])
     archive.add_endpoint("decode", model.decode, [z])
-    archive.add_endpoint("reconstruct", model.reconstruct, [images])
+    if model.has_encoder:
+        archive.add_endpoint("encode", model.encode, [images])
+        archive.add_endpoint("reconstruct", model.reconstruct, [images])
     if model.prior.has_density:
         archive.add_endpoint("log_prob", model.log_prob, [z])
     if model.prior.is_invertible:

@@ -13,7 +13,7 @@ from tfp_priors.training import Checkpoints
 MODELS = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
-    if path.stem not in ("classifier", "post_hoc_gmm")
+    if path.stem not in ("classifier", "pggan", "post_hoc_gmm")
 )
 IMAGES = np.random.RandomState(0).rand(4, 4, 28, 28, 1).astype(np.float32)
 

@@ -94,23 +94,17 @@ class Subject:
 def subject_of_model(
     model, identity: str, name: str = "the model", step: int | None = None
 ) -> Subject:
-    """A latent variable model as a subject.
+    """A generative model as a subject.
 
     Args:
-      model: a `LatentVariableModel`, or another object with its methods.
+      model: a `GenerativeModel`, or another object with its methods.
       identity: a text that changes with the weights, such as a checksum.
       name: what messages call it.
       step: training steps.
     """
     sample = _graph(model.sample)
     sample_codes = _graph(lambda n, seed: _prior_codes(model.prior, n, seed))
-    sample_posterior = _graph(
-        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
-    )
     has_density, is_invertible = model.prior.has_density, model.prior.is_invertible
-    has_bound = (
-        has_density and model.posterior.has_density and model.likelihood.is_density
-    )
     return Subject(
         name=name,
         identity=identity,
@@ -118,20 +112,35 @@ def subject_of_model(
         samples=lambda n, seed: from_sampler(
             lambda n, seed: sample(n, tf.constant(seed)), n, seed, identity
         ),
-        reconstruct=_graph(model.reconstruct),
-        encode=_graph(model.encode),
         decode=_graph(model.decode),
         to_base=_graph(model.to_base) if is_invertible else None,
         from_base=_graph(model.from_base) if is_invertible else None,
-        sample_posterior=lambda images, seed: sample_posterior(
-            images, tf.constant(seed)
-        ),
         sample_codes=lambda n, seed: sample_codes(n, tf.constant(seed)),
         log_prob=_graph(model.log_prob) if has_density else None,
-        log_terms=model.log_terms if has_bound else None,
-        pixel_levels=model.likelihood.pixel_levels,
         step=step,
+        **(_encoders_functions(model) if model.has_encoder else {}),
     )
+
+
+def _encoders_functions(model):
+    """What a subject can do with images if its model has an encoder."""
+    sample_posterior = _graph(
+        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
+    )
+    has_bound = (
+        model.prior.has_density
+        and model.posterior.has_density
+        and model.likelihood.is_density
+    )
+    return {
+        "reconstruct": _graph(model.reconstruct),
+        "encode": _graph(model.encode),
+        "sample_posterior": lambda images, seed: sample_posterior(
+            images, tf.constant(seed)
+        ),
+        "log_terms": model.log_terms if has_bound else None,
+        "pixel_levels": model.likelihood.pixel_levels,
+    }
 
 
 def _prior_codes(prior, n, seed):
@@ -181,8 +190,8 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
         samples=lambda n, seed: from_sampler(
             lambda n, seed: model.sample(n, seed, 1.0), n, seed, identity
         ),
-        reconstruct=model.reconstruct,
-        encode=model.encode,
+        reconstruct=getattr(model, "reconstruct", None),
+        encode=getattr(model, "encode", None),
         decode=model.decode,
         to_base=getattr(model, "to_base", None),
         from_base=getattr(model, "from_base", None),

@@ -1,8 +1,17 @@
 """Models: encoder, decoder, prior and divergence under one training step."""
 
 from tfp_priors.models.classifier import Classifier
+from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import GroupedModel
 from tfp_priors.models.latent_variable_model import POSTERIOR
 from tfp_priors.models.latent_variable_model import LatentVariableModel
+from tfp_priors.models.progressive_gan import ProgressiveGAN
 
-__all__ = ["POSTERIOR", "Classifier", "GroupedModel", "LatentVariableModel"]
+__all__ = [
+    "POSTERIOR",
+    "Classifier",
+    "GenerativeModel",
+    "GroupedModel",
+    "LatentVariableModel",
+    "ProgressiveGAN",
+]

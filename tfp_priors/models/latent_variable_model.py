@@ -9,7 +9,7 @@ from tfp_priors import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood
-from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import describe
@@ -31,7 +31,7 @@ _ACTIVE_VARIANCE = 1e-2
 _DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
 
 
-class LatentVariableModel(GroupedModel):
+class LatentVariableModel(GenerativeModel):
     """An autoencoder with a prior on its code.
 
         L_phi,psi = reconstruction + beta * D(q, p)   the prior held fixed   (eq. 7)
@@ -61,7 +61,8 @@ class LatentVariableModel(GroupedModel):
     alone.
     """
 
-    remedies = (*GroupedModel.remedies, "a prior with standardize = True")
+    has_encoder = True
+    remedies = (*GenerativeModel.remedies, "a prior with standardize = True")
 
     def __init__(
         self,
@@ -96,11 +97,6 @@ class LatentVariableModel(GroupedModel):
         self.regularizers = tuple(regularizers)
         prior.connect(encoder, posterior)
         self.build((None, *encoder.image_shape))
-
-    @property
-    def latent_size(self) -> int:
-        """Dimensions of z."""
-        return self.prior.latent_size
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -195,36 +191,6 @@ class LatentVariableModel(GroupedModel):
     def reconstruct(self, images):
         """Images to their decoded codes."""
         return self.decode(self.encode(images))
-
-    def sample(self, n, seed=0, temperature=1.0):
-        """Draws images from the model.
-
-        Args:
-          n: number of images.
-          seed: int; the same seed gives the same images.
-          temperature: factor on the standard deviation of z0; see `Prior.distribution`.
-
-        Returns:
-          Float tensor `[n, height, width, channels]` in [0, 1].
-        """
-        return self.decode(self.sample_prior(n, seed, temperature))
-
-    def sample_prior(self, n, seed=0, temperature=1.0):
-        """Draws n codes from the prior, `[n, latent_size]`; see `sample`."""
-        stateless_seed = tf.stack([tf.cast(seed, tf.int32), 0])
-        return self.prior.sample(n, stateless_seed, temperature)
-
-    def to_base(self, z):
-        """z to z0, both `[batch, latent_size]`."""
-        return self.prior.to_base(z)
-
-    def from_base(self, z0):
-        """z0 to z, both `[batch, latent_size]`."""
-        return self.prior.from_base(z0)
-
-    def log_prob(self, z):
-        """log p(z) under the prior in nats, `[batch]`."""
-        return self.prior.log_prob(z)
 
     def sample_posterior(self, images, seed):
         """Draws a code of q(z|x) for each image, `[batch, latent_size]`.

@@ -5,6 +5,8 @@ from tfp_priors.networks.infogan import InfoGANDecoder
 from tfp_priors.networks.infogan import InfoGANEncoder
 from tfp_priors.networks.made import MADE
 from tfp_priors.networks.mlp import MLP
+from tfp_priors.networks.progressive import ProgressiveDiscriminator
+from tfp_priors.networks.progressive import ProgressiveGenerator
 from tfp_priors.networks.residual import ResidualDecoder
 from tfp_priors.networks.residual import ResidualEncoder
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
@@ -16,6 +18,8 @@ __all__ = [
     "InfoGANEncoder",
     "MADE",
     "MLP",
+    "ProgressiveDiscriminator",
+    "ProgressiveGenerator",
     "ResidualDecoder",
     "ResidualEncoder",
     "SpectralNormalization",
