@@ -35,6 +35,7 @@ ALLOWED = {
     "regularizers": ("errors", "gradients", "replicas"),
     "models": (
         "errors",
+        "gradients",
         "replicas",
         "posteriors",
         "likelihoods",
@@ -55,7 +56,8 @@ ALLOWED = {
     "figures": ("errors", "files", "latent_space"),
     "gallery": ("errors", "latent_space", "evaluation", "figures", "sweep"),
     "run_dir": ("errors", "commit", "files"),
-    "sweep": ("errors", "files", "run_dir", "evaluation"),
+    "signals": (),
+    "sweep": ("errors", "files", "run_dir", "signals", "evaluation"),
     "report": ("errors", "files", "run_dir", "sweep", "evaluation", "figures"),
     "training": (
         "errors",
@@ -68,6 +70,7 @@ ALLOWED = {
         "models",
         "figures",
         "run_dir",
+        "signals",
     ),
     "export": ("errors", "models"),
 }

@@ -11,6 +11,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.models import POSTERIOR
 from tfp_priors.models import LatentVariableModel
+from tfp_priors.run_dir import bindings
 
 LEAVES = sorted(
     path
@@ -118,7 +119,7 @@ def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
         "VGG19Features.layers = ('relu1_1', 'relu1_2')",
         f"VGG19Features.weights = '{path}'",
     ]
-    gin_file = str(ROOT / "gin" / "celeb_a_beta0.gin")
+    gin_file = str(ROOT / "gin" / "celeba_beta0.gin")
     trained = config.train(tmp_path / "run", [gin_file], params).model
     path.unlink()
     restored = config.load_run(tmp_path / "run").model
@@ -128,6 +129,16 @@ def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
     with pytest.raises(UserError, match="cannot be read from .*--vgg19_weights"):
         config.train(tmp_path / "other", [gin_file], params)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
+    mnist, faces = (
+        [str(ROOT / "gin" / f"{name}.gin")]
+        for name in ("mnist_beta0", "procedural_faces_pggan")
+    )
+    config.train(tmp_path / "run", mnist, RUN)
+    with pytest.raises(UserError, match="ProgressiveGAN has no autoencoder that"):
+        config.train(tmp_path / "gan", faces, RUN, autoencoder=tmp_path / "run")
 
 
 def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
@@ -219,7 +230,7 @@ def test_run_of_another_config_names_the_differing_bindings(tmp_path):
 
 def test_config_text_is_complete_and_stable():
     text = config.parse([GIN], [f"RealNVPPrior.hidden_sizes = {(8,) * 60}"])
-    assert config._bindings(text)["RealNVPPrior.hidden_sizes"].count("8") == 60
+    assert bindings(text)["RealNVPPrior.hidden_sizes"].count("8") == 60
     assert "include" not in text
 
 

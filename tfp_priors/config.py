@@ -27,6 +27,7 @@ from tfp_priors import priors
 from tfp_priors import regularizers
 from tfp_priors import training
 from tfp_priors.errors import UserError
+from tfp_priors.run_dir import bindings
 
 _CONFIG_FILE = "config.gin"
 _OPERATIVE_CONFIG_FILE = "operative_config.gin"
@@ -241,6 +242,11 @@ def _weights_of(run_dir):
     parts = load_run(run_dir, kind=models.LatentVariableModel).model.autoencoder
 
     def initialize(model):
+        if not isinstance(model, models.LatentVariableModel):
+            raise UserError(
+                f"A {type(model).__name__} has no autoencoder that --autoencoder could "
+                "give weights to: leave the flag out."
+            )
         for name, part in model.autoencoder.items():
             source, target = parts[name].weights, part.weights
             if [v.shape for v in source] != [v.shape for v in target]:
@@ -338,7 +344,7 @@ def _check_same_config(run_dir, config):
     path = run_dir / _CONFIG_FILE
     if not path.is_file():
         return
-    old, new = _bindings(path.read_text(encoding="utf-8")), _bindings(config)
+    old, new = bindings(path.read_text(encoding="utf-8")), bindings(config)
     differing = [
         f"{name} ({old.get(name, 'unset')} there, {new.get(name, 'unset')} here)"
         for name in sorted({*old, *new})
@@ -349,15 +355,6 @@ def _check_same_config(run_dir, config):
             f"{run_dir} holds a run of another configuration; these differ: "
             f"{', '.join(differing)}. Choose another --run_dir."
         )
-
-
-def _bindings(config: str) -> dict[str, str]:
-    # Long values go on, indented, on the next lines.
-    pattern = re.compile(r"^([\w./]+) =((?:.*\n)(?: .*\n)*)", re.MULTILINE)
-    return {
-        name: " ".join(value.replace("\\\n", "").split())
-        for name, value in pattern.findall(config)
-    }
 
 
 def _unbound(name: str, bindings) -> list[str]:

@@ -64,7 +64,7 @@ def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """Codes, base codes and draws of the prior; two latent dimensions (figure 2)."""
     del choice
     subject = evaluator.subject
-    codes = evaluator.codes_in_order(_SPLIT)
+    codes = evaluator.mean_codes(_SPLIT)
     if codes.shape[1] != 2:
         raise UserError(
             f"The panels of figure 2 need 2 latent dimensions, {subject.name} has "
@@ -110,7 +110,7 @@ def code_paths(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     _, spaces = _pairs(evaluator, 1)
     one = {space: spaces[space][:, 0] for space in ("z", "z0")}
     save_code_paths(
-        evaluator.codes_in_order(_SPLIT),
+        evaluator.mean_codes(_SPLIT),
         one,
         {space: _log_density(subject, path) for space, path in one.items()},
         out / "code_paths",

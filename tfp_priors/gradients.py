@@ -1,4 +1,4 @@
-"""The gradient rule of equations 6 and 7: one value, a gradient scaled by beta."""
+"""Gradients: scaled by beta as in equations 6 and 7, and their norm by row."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -28,6 +28,16 @@ def scale_gradient(x, beta):
         return stopped
     # Not beta * x + (1 - beta) * stopped, which differs from x by rounding.
     return stopped + beta * (x - stopped)
+
+
+def gradient_norm(function, x):
+    """|d function / d x| for each row of x, `[batch, ...]` to `[batch]`."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(function(x))
+    squares = tf.square(tape.gradient(y, x))
+    # The root's own gradient is infinite at 0.
+    return tf.sqrt(tf.reduce_sum(squares, axis=range(1, len(x.shape))) + 1e-12)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ _PACKAGES = (
 _ENVIRONMENT = "environment.jsonl"
 _FINISHED = "finished.json"
 _METRICS = "metrics.jsonl"
+
+
+def bindings(config: str) -> dict[str, str]:
+    """The bindings of a text that gin has written, by name, each on one line."""
+    # Long values go on, indented, on the next lines.
+    pattern = re.compile(r"^([\w./]+) =((?:.*\n)(?: .*\n)*)", re.MULTILINE)
+    return {
+        name: " ".join(value.replace("\\\n", "").split())
+        for name, value in pattern.findall(f"{config}\n")
+    }
 
 
 class RunLock:

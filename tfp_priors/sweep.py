@@ -1,6 +1,5 @@
 """Sweeps: a grid of gin bindings over bin/train and bin/evaluate."""
 
-import contextlib
 import csv
 import ctypes
 import io
@@ -23,6 +22,7 @@ from tfp_priors import run_dir
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import protocols
 from tfp_priors.files import write_text
+from tfp_priors.signals import stop_handled
 
 #: Name of the axis that is the seed of training and evaluation.
 SEED = "seed"
@@ -138,41 +138,34 @@ def plan(
     metrics = [protocols.find(name).name for name in metrics]
     flags = [*train_flags, *evaluate_flags]
     in_flags = [name for name in names if any(f"{{{name}}}" in flag for flag in flags)]
+    bound = [name for name in names if name not in in_flags]
     runs = []
     for values in itertools.product(*(axis.values for axis in axes)):
         by_name = dict(zip(names, values, strict=True))
-        name = "_".join(
-            value if axis in in_flags else f"{axis.rsplit('.', 1)[-1]}={value}"
-            for axis, value in by_name.items()
-        )
-        name = re.sub(r"[^\w.,=+-]+", "-", name) or "run"
+        name = _run_name(by_name, bound)
         folder = Path(out) / name
         where = f"--run_dir={folder}"
-        seed = [f"--seed={by_name[SEED]}"] if SEED in set(names) - {*in_flags} else []
+        seed = [f"--seed={by_name[SEED]}"] if SEED in bound else []
         bindings = [
-            f"--gin_param={axis} = {value}"
-            for axis, value in by_name.items()
-            if axis not in in_flags and axis != SEED
+            f"--gin_param={axis} = {by_name[axis]}" for axis in bound if axis != SEED
         ]
-        runs.append(
-            Run(
-                name=name,
-                values=by_name,
-                folder=folder,
-                train=[where, *_filled(train_flags, by_name), *bindings, *seed],
-                evaluate=[
-                    where,
-                    *_filled(evaluate_flags, by_name),
-                    *seed,
-                    f"--metrics={','.join(metrics)}",
-                ],
-                metrics=metrics,
-            )
-        )
+        train = [where, *_filled(train_flags, by_name), *bindings, *seed]
+        evaluate = [where, *_filled(evaluate_flags, by_name), *seed]
+        evaluate.append(f"--metrics={','.join(metrics)}")
+        runs.append(Run(name, by_name, folder, train, evaluate, metrics))
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two runs of the grid have one name: use other values.")
     _check_files(runs)
     return runs
+
+
+def _run_name(values, bound):
+    """A folder's name; the value alone of an axis that is named in a flag."""
+    parts = [
+        f"{axis.rsplit('.', 1)[-1]}={value}" if axis in bound else value
+        for axis, value in values.items()
+    ]
+    return re.sub(r"[^\w.,=+-]+", "-", "_".join(parts))
 
 
 def _filled(flags, values):
@@ -239,7 +232,7 @@ class Sweeper:
             threading.Thread(target=self._work, args=(left, slot))
             for slot in range(self._jobs)
         ]
-        with self._passing_signals_on():
+        with stop_handled(self._stop):
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -326,21 +319,10 @@ class Sweeper:
                 flush=True,
             )
 
-    @contextlib.contextmanager
-    def _passing_signals_on(self):
-        def stop(number, frame):
-            del number, frame
-            self._stopping.set()
-            for process in tuple(self._processes):
-                process.send_signal(signal.SIGTERM)
-
-        signals = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, stop) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _stop(self):
+        self._stopping.set()
+        for process in tuple(self._processes):
+            process.send_signal(signal.SIGTERM)
 
 
 _LIBC = ctypes.CDLL(None)
@@ -450,7 +432,8 @@ def first_of_each(out: str | Path) -> dict[str, dict[str, Path]]:
         for run, values in values_of(out).items()
         if where.x in values and run_dir.finished_step(Path(out) / run) is not None
     }
-    lowest = min((values.get(SEED, "") for values in runs.values()), default="")
+    seeds = {values.get(SEED, "") for values in runs.values()}
+    lowest = min(seeds, key=lambda seed: (len(seed), seed), default="")
     panels: dict[str, dict[str, Path]] = {}
     for folder, values in sorted(
         runs.items(),

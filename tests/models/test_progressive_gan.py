@@ -16,8 +16,8 @@ from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.evaluation.subject import subject_of_saved_model
 from tfp_priors.export import export
+from tfp_priors.gradients import gradient_norm
 from tfp_priors.models import ProgressiveGAN
-from tfp_priors.models.progressive_gan import gradient_norm
 from tfp_priors.networks import ProgressiveDiscriminator
 from tfp_priors.networks import ProgressiveGenerator
 from tfp_priors.networks import progressive

@@ -11,6 +11,7 @@ from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.divergences.draws import check_reparameterized
 from tfp_priors.divergences.draws import codes_and_draws
 from tfp_priors.errors import UserError
+from tfp_priors.gradients import gradient_norm
 from tfp_priors.gradients import is_zero
 
 
@@ -106,12 +107,3 @@ class AdversarialDivergence(Divergence):
         accuracy = tf.reduce_mean(tf.cast(tf.concat(right, axis=0), tf.float32))
         metrics = {"discriminator_loss": loss, "discriminator_accuracy": accuracy}
         return CriticTerms(loss, metrics)
-
-
-def gradient_norm(function, x):
-    """|d function / d x| for each row of x, `[batch]`."""
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = tf.reduce_sum(function(x))
-    # The root's own gradient is infinite at 0.
-    return tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(y, x)), axis=-1) + 1e-12)

@@ -135,21 +135,16 @@ class Evaluator:
 
     # Codes ---------------------------------------------------------------------
 
-    def codes(self, split: str, mean: bool = False) -> np.ndarray:
-        """Codes of all images of a split: a draw of q(z|x) each, or its mean.
-
-        Their order is that of `real_images`, not of the split's features.
-        """
+    def codes(self, split: str) -> np.ndarray:
+        """A draw of q(z|x) for each image of a split, in the order of `real_images`."""
 
         def compute():
             images = self.real_images(split, self.dataset(split).size)
-            if mean:
-                return _mapped(self.subject.ask("encode"), images)
             return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
 
-        return self.cached(("codes", split, mean), compute)
+        return self.cached(("codes", split), compute)
 
-    def codes_in_order(self, split: str) -> np.ndarray:
+    def mean_codes(self, split: str) -> np.ndarray:
         """The means of q(z|x) of a split, a row per row of its features."""
 
         def compute():
@@ -157,7 +152,7 @@ class Evaluator:
             batches = self.dataset(split).batches(500)
             return np.concatenate([np.asarray(encode(b["image"])) for b in batches])
 
-        return self.cached(("codes in order", split), compute)
+        return self.cached(("mean codes", split), compute)
 
     def prior_codes(self, n: int) -> dict[str, np.ndarray]:
         """The codes of `samples(n)`: "z", and "z0" if there is a base space."""
@@ -264,11 +259,10 @@ class Evaluator:
         return np.concatenate(right)
 
 
-def _mapped(function, images, seed=None):
-    """A function of float images, and of each chunk's seed if there is one."""
+def _mapped(function, images, seed):
+    """A function of float images and a seed for each chunk."""
     values = []
     for start, stop in images.spans():
         chunk = images.chunk(start, stop).astype(np.float32) / 255
-        seeds = () if seed is None else (chunk_seed(seed, start),)
-        values.append(np.asarray(function(chunk, *seeds)))
+        values.append(np.asarray(function(chunk, chunk_seed(seed, start))))
     return np.concatenate(values)

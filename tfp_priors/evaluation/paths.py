@@ -53,7 +53,7 @@ def path_densities(evaluator, n: int, split: str) -> dict[str, np.ndarray]:
     """Mean log p(z) along paths between n random pairs of a split, by space, `[n]`."""
     subject = evaluator.subject
     subject.ask("to_base")
-    codes = evaluator.codes_in_order(split)
+    codes = evaluator.mean_codes(split)
     a, b = codes[random_pairs(len(codes), n, evaluator.seed)]
     return {
         space: latent_space.average_log_density(log_densities(subject, path))
@@ -99,7 +99,7 @@ def attribute_ends(evaluator, attribute: int, n: int, split: str):
             f"There is no attribute {attribute}: the data has 0 to {has.shape[1] - 1}."
         )
     has = has[:, attribute]
-    codes = evaluator.codes_in_order(split)
+    codes = evaluator.mean_codes(split)
     vector = latent_space.attribute_vector(codes, has)
     without = np.flatnonzero(~has)
     if len(without) < n:

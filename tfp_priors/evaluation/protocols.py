@@ -345,7 +345,7 @@ def _active_units(evaluator, split):
     """Latent dimensions whose posterior mean varies by more than 0.01 (variance)."""
     from tfp_priors.evaluation import likelihood
 
-    codes = evaluator.codes(split, mean=True)
+    codes = evaluator.mean_codes(split)
     yield {"value": likelihood.active_units(codes), "images": len(codes)}
 
 

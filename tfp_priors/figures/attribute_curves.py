@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,37 @@ def save_attribute_curves(
       UserError: if shapes do not fit or t does not ascend.
     """
     t = np.asarray(t, np.float64)
+    _check(t, probabilities)
+    curves = {label: _curve(t, values) for label, values in probabilities.items()}
+    with new_figure(9, 3.9, layout="constrained") as figure:
+        _draw(figure, t, curves)
+        save_figure(figure, path)
+    columns = {"path": [label for label in curves for _ in t]}
+    columns["t"] = [*t] * len(curves)
+    for name in ("mean", "lower_quartile", "upper_quartile"):
+        columns[name] = np.concatenate([getattr(c, name) for c in curves.values()])
+    columns["rate"] = [r for c in curves.values() for r in (*c.rates, None)]
+    save_columns(columns, path, digits=6)
+
+
+class _Curve(NamedTuple):
+    """What is drawn of one path, over all images: `[steps]`, rates `[steps - 1]`."""
+
+    mean: np.ndarray
+    lower_quartile: np.ndarray
+    upper_quartile: np.ndarray
+    rates: np.ndarray
+    unevenness: float
+
+
+def _curve(t, values):
+    values = np.asarray(values, np.float64)
+    lower, upper = np.quantile(values, [0.25, 0.75], axis=0)
+    rates = rate_of_change(t, values).mean(0)
+    return _Curve(values.mean(0), lower, upper, rates, _mean_unevenness(t, values))
+
+
+def _check(t, probabilities):
     shapes = {label: np.shape(values) for label, values in probabilities.items()}
     if not shapes or any(
         len(shape) != 2 or not shape[0] or shape[1:] != t.shape
@@ -43,44 +75,26 @@ def save_attribute_curves(
             f"probabilities must have shape [n, {t.size}] for each path, received "
             f"{shapes}: give a row per image and a column per t."
         )
-    columns = {name: [] for name in ("path", "t", "mean", "lower_quartile")}
-    columns |= {"upper_quartile": [], "rate": []}
-    with new_figure(9, 3.9, layout="constrained") as figure:
-        left, right = figure.subplots(1, 2)
-        for i, (label, values) in enumerate(probabilities.items()):
-            values = np.asarray(values, np.float64)
-            colour = PATH_COLOURS[i % len(PATH_COLOURS)]
-            lower, upper = np.quantile(values, [0.25, 0.75], axis=0)
-            mean = values.mean(0)
-            rates = rate_of_change(t, values).mean(0)
-            left.fill_between(t, lower, upper, color=colour, alpha=0.15, linewidth=0)
-            left.plot(
-                t,
-                mean,
-                color=colour,
-                label=f"{label}: mean unevenness {_mean_unevenness(t, values):.2f}",
-            )
-            right.stairs(rates, t, baseline=None, color=colour, linewidth=1.8)
-            for name, column in {
-                "path": [label] * len(t),
-                "t": t,
-                "mean": mean,
-                "lower_quartile": lower,
-                "upper_quartile": upper,
-                "rate": [*rates, None],
-            }.items():
-                columns[name].extend(column)
-        left.set_ylim(-0.02, 1.02)
-        left.set_ylabel("probability of the attribute")
-        right.set_ylim(bottom=0)
-        right.set_ylabel("rate of change per unit of t")
-        for axes in (left, right):
-            axes.set_xlim(t[0], t[-1])
-            axes.set_xlabel("t")
-            axes.grid(axis="y")
-        figure.legend(handles=left.lines, loc="outside upper center", ncols=3)
-        save_figure(figure, path)
-    save_columns(columns, path, digits=6)
+
+
+def _draw(figure, t, curves):
+    left, right = figure.subplots(1, 2)
+    for i, (label, curve) in enumerate(curves.items()):
+        colour = PATH_COLOURS[i % len(PATH_COLOURS)]
+        band = curve.lower_quartile, curve.upper_quartile
+        left.fill_between(t, *band, color=colour, alpha=0.15, linewidth=0)
+        text = f"{label}: mean unevenness {curve.unevenness:.2f}"
+        left.plot(t, curve.mean, color=colour, label=text)
+        right.stairs(curve.rates, t, baseline=None, color=colour, linewidth=1.8)
+    left.set_ylim(-0.02, 1.02)
+    left.set_ylabel("probability of the attribute")
+    right.set_ylim(bottom=0)
+    right.set_ylabel("rate of change per unit of t")
+    for axes in (left, right):
+        axes.set_xlim(t[0], t[-1])
+        axes.set_xlabel("t")
+        axes.grid(axis="y")
+    figure.legend(handles=left.lines, loc="outside upper center", ncols=3)
 
 
 def _mean_unevenness(t, values):

@@ -46,32 +46,13 @@ def save_code_paths(
     names, project = _projection(codes)
     points = {label: project(z) for label, z in paths.items()}
     times = {label: np.linspace(0.0, 1.0, len(z)) for label, z in paths.items()}
-    dots = {"s": 3, "linewidths": 0, "alpha": 0.4, "rasterized": True, "zorder": 1}
     with new_figure(9, 4, layout="constrained") as figure:
         left, right = figure.subplots(1, 2)
-        if labels is None:
-            left.scatter(*project(codes).T, c="0.6", **dots)
-        else:
-            handles = scatter_classes(left, project(codes), labels, **dots)
-        for i, (label, line) in enumerate(points.items()):
-            colour = PATH_COLOURS[i % len(PATH_COLOURS)]
-            _draw_path(left, line, colour)
-            mean = f"{np.mean(log_densities[label]):.1f}".replace("-", "\N{MINUS SIGN}")
-            right.plot(
-                times[label],
-                log_densities[label],
-                color=colour,
-                label=f"{label}: mean {mean} nats",
-            )
+        _draw_codes(left, project(codes), points, labels)
         left.set_xlabel(names[0])
         left.set_ylabel(names[1])
-        right.set_xlim(0, 1)
-        right.set_xlabel("t")
-        right.set_ylabel("log density, nats")
-        right.grid(axis="y")
+        _draw_densities(right, times, log_densities)
         figure.legend(handles=right.lines, loc="outside upper center", ncols=3)
-        if labels is not None:
-            class_legend(figure, handles)
         save_figure(figure, path)
     save_columns(
         {
@@ -120,6 +101,28 @@ def _projection(codes):
         for i, share in enumerate(pca.explained_variance_ratio_, start=1)
     ]
     return names, pca.transform
+
+
+def _draw_codes(axes, codes, paths, labels):
+    dots = {"s": 3, "linewidths": 0, "alpha": 0.4, "rasterized": True, "zorder": 1}
+    if labels is None:
+        axes.scatter(*codes.T, c="0.6", **dots)
+    else:
+        class_legend(axes.figure, scatter_classes(axes, codes, labels, **dots))
+    for i, line in enumerate(paths.values()):
+        _draw_path(axes, line, PATH_COLOURS[i % len(PATH_COLOURS)])
+
+
+def _draw_densities(axes, times, log_densities):
+    for i, (label, t) in enumerate(times.items()):
+        values = log_densities[label]
+        mean = f"{np.mean(values):.1f}".replace("-", "\N{MINUS SIGN}")
+        colour = PATH_COLOURS[i % len(PATH_COLOURS)]
+        axes.plot(t, values, color=colour, label=f"{label}: mean {mean} nats")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("t")
+    axes.set_ylabel("log density, nats")
+    axes.grid(axis="y")
 
 
 def _draw_path(axes, line, colour):

@@ -76,40 +76,41 @@ def save_image_rows(
         for i, (label, images) in enumerate(rows.items()):
             above = i * (height + gap)
             # Data coordinates run through the middles of pixels.
-            middle = above + height / 2 - 0.5
-            axes.text(
-                -_MARGIN / scale - 0.5,
-                middle,
-                label,
-                ha="right",
-                va="center",
-                fontsize=_FONT,
-            )
+            place = -_MARGIN / scale - 0.5, above + height / 2 - 0.5
+            axes.text(*place, label, ha="right", va="center", fontsize=_FONT)
             for column in (0, len(images) - 1) if ends else ():
-                axes.add_patch(
-                    Rectangle(
-                        (lefts[i][column] - 0.5, above - 0.5),
-                        width,
-                        height,
-                        fill=False,
-                        edgecolor=_FRAME,
-                        linewidth=1.2,
-                        clip_on=False,
-                    )
-                )
+                axes.add_patch(_frame(lefts[i][column], above, width, height))
         if title:
             middle = (indent + scale * canvas.shape[1] / 2) / page_width
-            half = (_text_width(title) / 2 + _MARGIN) / page_width
-            figure.text(
-                np.clip(middle, half, 1 - half),
-                1 - 8 / page_height,
-                title,
-                ha="center",
-                va="top",
-                fontsize=_FONT,
-            )
+            _write_title(figure, title, middle, page_width, page_height)
         save_figure(figure, path)
     save_columns(_statistics(rows) if numbers is None else numbers, path, digits=6)
+
+
+def _frame(left, above, width, height):
+    """Around an image whose first pixel is at (left, above)."""
+    return Rectangle(
+        (left - 0.5, above - 0.5),
+        width,
+        height,
+        fill=False,
+        edgecolor=_FRAME,
+        linewidth=1.2,
+        clip_on=False,
+    )
+
+
+def _write_title(figure, title, middle, page_width, page_height):
+    """Centred over the images, unless it would leave the page."""
+    half = (_text_width(title) / 2 + _MARGIN) / page_width
+    figure.text(
+        np.clip(middle, half, 1 - half),
+        1 - 8 / page_height,
+        title,
+        ha="center",
+        va="top",
+        fontsize=_FONT,
+    )
 
 
 def _image_size(rows):

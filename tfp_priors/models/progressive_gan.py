@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_priors import replicas
 from tfp_priors.errors import UserError
+from tfp_priors.gradients import gradient_norm
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
@@ -364,13 +365,3 @@ def _in_parts(function, z, image_shape):
         lambda i, _: i < count, body, (0, parts), parallel_iterations=1
     )
     return tf.ensure_shape(parts.concat(), (z.shape[0], *image_shape))
-
-
-def gradient_norm(function, images):
-    """|d function / d images| for each image, `[batch]`."""
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        total = tf.reduce_sum(function(images))
-    squares = tf.square(tape.gradient(total, images))
-    # The root's own gradient is infinite at 0.
-    return tf.sqrt(tf.reduce_sum(squares, axis=[1, 2, 3]) + 1e-12)

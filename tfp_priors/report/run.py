@@ -93,7 +93,7 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
         f"No pictures yet: bin/figures --run_dir={where} --out=FIGURES makes them."
     )
     return [
-        Section("Run", [KeyValues(_facts(run_dir, _bindings(config)))]),
+        Section("Run", [KeyValues(_facts(run_dir, runs.bindings(config)))]),
         Section("Results", _results(run_dir, where)),
         Section("Curves", _curves(run_dir, where)),
         Section("Pictures", pictures or [make_pictures]),
@@ -191,7 +191,7 @@ def _facts(run_dir, bindings):
     operative = run_dir / _OPERATIVE_CONFIG
     defaults = {}
     if operative.is_file():
-        defaults = _bindings(operative.read_text(encoding="utf-8"))
+        defaults = runs.bindings(operative.read_text(encoding="utf-8"))
     model = _class_name(bindings.get("train.model", ""))
     dataset = _expanded(bindings.get("load_dataset.name", ""), bindings)
     facts = {"model": model, "data set": dataset.strip("'")}
@@ -211,15 +211,6 @@ def _steps(run_dir, wanted):
     if runs.finished_step(run_dir) is not None:
         return f"{done}{of}, finished"
     return f"{done}{of} at the newest checkpoint" if done else f"no checkpoint{of}"
-
-
-def _bindings(config: str) -> dict[str, str]:
-    # Long values go on, indented, on the next lines.
-    pattern = re.compile(r"^([\w./]+) =((?:.*\n)(?: .*\n)*)", re.MULTILINE)
-    return {
-        name: " ".join(value.replace("\\\n", "").split())
-        for name, value in pattern.findall(f"{config}\n")
-    }
 
 
 def _class_name(reference):

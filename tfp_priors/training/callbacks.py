@@ -2,10 +2,8 @@
 
 import contextlib
 import math
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -14,6 +12,7 @@ import tensorflow as tf
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
+from tfp_priors.signals import stop_handled
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.workers import Workers
 
@@ -261,21 +260,12 @@ class SignalStop(StepCallback):
         self._workers = workers
         self._requested = False
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> contextlib.AbstractContextManager:
         """Within it, the signals ask for a stop instead of ending the process."""
+        return stop_handled(self._request)
 
-        def request(number, frame):
-            del number, frame
-            self._requested = True
-
-        signals = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, request) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _request(self):
+        self._requested = True
 
     def on_step(self, step, logs):
         if self._workers.count > 1 and step % self.AGREE_EVERY:
