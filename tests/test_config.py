@@ -131,6 +131,45 @@ def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_perceptual_loss_in_the_activations_of_a_classifier(tmp_path, monkeypatch):
+    def fake(split, data_dir=None):
+        del split, data_dir
+        features = {"attributes": np.eye(8, dtype=bool)}
+        text = config.gin.config_str()
+        return ImageDataset(images(text), features, eval_tuple(text, "IMAGE_SHAPE"))
+
+    monkeypatch.setattr(config, "_load_dataset", fake)
+    directory = ROOT / "gin"
+    classifier = tmp_path / "classifier"
+    body = config.train(
+        classifier, [str(directory / "procedural_faces_classifier.gin")], RUN
+    ).model.network
+    files = [str(directory / "procedural_faces_beta0.gin")]
+    with pytest.raises(UserError, match="no ConvActivations that could take over"):
+        config.train(tmp_path / "no", files, RUN, perceptual_classifier=classifier)
+    files += [str(directory / "likelihoods" / "classifier.gin")]
+    with pytest.raises(UserError, match="pass --perceptual_classifier=RUN"):
+        config.train(tmp_path / "no", files, RUN)
+    with pytest.raises(UserError, match="The body of the run .* has other weights"):
+        wider = [*RUN, "ConvFeatures.widths = (3,)"]
+        config.train(tmp_path / "no", files, wider, perceptual_classifier=classifier)
+    assert not (tmp_path / "no").exists()
+
+    for precision in ("float32", "mixed_bfloat16"):
+        run_dir = tmp_path / precision
+        params = [*RUN, f"train.precision = '{precision}'"]
+        trained = config.train(
+            run_dir, files, params, perceptual_classifier=classifier
+        ).model
+        # The run goes on, and is read, without the classifier's.
+        more = [*params, "train.steps = 2"]
+        assert config.train(run_dir, files, more).start_step == 1
+        for model in (trained, config.load_run(run_dir).model):
+            network = model.likelihood.features.network
+            for a, b in zip(network.weights, body.weights, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
 def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
     mnist, faces = (
         [str(ROOT / "gin" / f"{name}.gin")]

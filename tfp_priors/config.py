@@ -83,6 +83,7 @@ _CONFIGURABLES = {
         models.Classifier,
         models.LatentVariableModel,
         models.ProgressiveGAN,
+        networks.ConvActivations,
         networks.ConvFeatures,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
@@ -172,6 +173,7 @@ def train(
     gin_params: Sequence[str] = (),
     data_dir: str | None = None,
     autoencoder: str | Path | None = None,
+    perceptual_classifier: str | Path | None = None,
 ) -> training.TrainingResult:
     """Trains what a configuration describes, in run_dir; resumes a run of its own.
 
@@ -185,11 +187,13 @@ def train(
       data_dir: folder of prepared data, or None.
       autoencoder: folder of a run whose encoder, posterior, decoder and likelihood
         this one starts from, or None.
+      perceptual_classifier: folder of a classifier's run, whose body the perceptual
+        loss's `ConvActivations` take over, or None.
 
     Raises:
       UserError: as `parse` and `Trainer.train`; if run_dir holds a run of another
         configuration, whose differing bindings are named; and if the parts of
-        `autoencoder` are others.
+        `autoencoder` or `perceptual_classifier` are others, or one is missing.
     """
     config = parse(gin_files, gin_params)
     run_dir = Path(run_dir)
@@ -202,7 +206,13 @@ def train(
         print(f"The autoencoder first, in {autoencoder}:", file=sys.stderr)
         params = [*gin_params, "train.post_hoc = None"]
         try:
-            first = train(autoencoder, gin_files, params, data_dir)
+            first = train(
+                autoencoder,
+                gin_files,
+                params,
+                data_dir,
+                perceptual_classifier=perceptual_classifier,
+            )
         except UserError:
             with contextlib.suppress(OSError):
                 run_dir.rmdir()
@@ -211,8 +221,8 @@ def train(
             return first
         print(f"Its prior, in {run_dir}:", file=sys.stderr)
     initialize = None
-    if autoencoder is not None and not begun:
-        initialize = _weights_of(autoencoder)
+    if not begun:
+        initialize = _initializer(autoencoder, perceptual_classifier)
         parse(gin_files, gin_params)
 
     def records():
@@ -237,27 +247,55 @@ def _is_post_hoc():
     return bindings.get("post_hoc") is not None
 
 
-def _weights_of(run_dir):
-    """A function that gives a model the autoencoder of a run."""
-    parts = load_run(run_dir, kind=models.LatentVariableModel).model.autoencoder
+def _initializer(autoencoder, perceptual_classifier):
+    """A function that gives a model the weights that come from other runs."""
+    parts = network = None
+    if autoencoder is not None:
+        parts = load_run(autoencoder, kind=models.LatentVariableModel).model.autoencoder
+    if perceptual_classifier is not None:
+        network = load_run(perceptual_classifier, kind=models.Classifier).model.network
 
     def initialize(model):
-        if not isinstance(model, models.LatentVariableModel):
-            raise UserError(
-                f"A {type(model).__name__} has no autoencoder that --autoencoder could "
-                "give weights to: leave the flag out."
-            )
-        for name, part in model.autoencoder.items():
-            source, target = parts[name].weights, part.weights
-            if [v.shape for v in source] != [v.shape for v in target]:
+        perceptual = [
+            layer.network
+            for layer in model.networks()
+            if isinstance(layer, networks.ConvActivations)
+        ]
+        if network is not None:
+            if not perceptual:
                 raise UserError(
-                    f"The {name} of the run {run_dir} has other weights than that of "
-                    "this configuration: use the settings it was trained with."
+                    "The configuration has no ConvActivations that could take over the "
+                    "body of --perceptual_classifier: leave the flag out, or add "
+                    "--gin_file=gin/likelihoods/classifier.gin."
                 )
-            for old, new in zip(source, target, strict=True):
-                new.assign(old)
+            for layer in perceptual:
+                _copy(network, layer, "body", perceptual_classifier)
+        elif perceptual and parts is None:
+            raise UserError(
+                "The perceptual loss compares images by the body of a classifier: pass "
+                "--perceptual_classifier=RUN, a run of gin/DATASET_classifier.gin."
+            )
+        if parts is not None:
+            if not isinstance(model, models.LatentVariableModel):
+                raise UserError(
+                    f"A {type(model).__name__} has no autoencoder that --autoencoder "
+                    "could give weights to: leave the flag out."
+                )
+            for name, part in model.autoencoder.items():
+                _copy(parts[name], part, name, autoencoder)
 
     return initialize
+
+
+def _copy(source, target, name, run_dir):
+    """Copies a layer's weights."""
+    if [v.shape for v in source.weights] != [v.shape for v in target.weights]:
+        raise UserError(
+            f"The {name} of the run {run_dir} has other weights than that of this "
+            "configuration: use the settings it was trained with."
+        )
+    for old, new in zip(source.weights, target.weights, strict=True):
+        new.assign(old)
 
 
 class Run(NamedTuple):

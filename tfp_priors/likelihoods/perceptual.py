@@ -20,7 +20,7 @@ class PerceptualLikelihood(Likelihood):
 
     Args:
       features: layer, images `[batch, height, width, channels]` in [0, 1] to a list of
-        activations, such as `networks.VGG19Features`.
+        activations, such as `networks.VGG19Features` or `networks.ConvActivations`.
       weights: w_l, one per layer, or None: 1 each.
       scale: factor on all layers.
     """

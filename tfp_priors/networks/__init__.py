@@ -1,5 +1,6 @@
 """Networks and their parts: plain Keras layers that know no losses."""
 
+from tfp_priors.networks.conv_activations import ConvActivations
 from tfp_priors.networks.conv_features import ConvFeatures
 from tfp_priors.networks.infogan import InfoGANDecoder
 from tfp_priors.networks.infogan import InfoGANEncoder
@@ -13,6 +14,7 @@ from tfp_priors.networks.spectral_normalization import SpectralNormalization
 from tfp_priors.networks.vgg19 import VGG19Features
 
 __all__ = [
+    "ConvActivations",
     "ConvFeatures",
     "InfoGANDecoder",
     "InfoGANEncoder",

@@ -74,6 +74,17 @@ class ConvFeatures(keras.layers.Layer):
     def call(self, images, training=False):
         return self._body(images, training=training)
 
+    def activations(self, images):
+        """The outputs of the convolutions after batch norm and ReLU, in order."""
+        found, x = [], images
+        for layer in self._body.layers:
+            if isinstance(layer, keras.layers.Flatten):
+                break
+            x = layer(x)
+            if isinstance(layer, keras.layers.ReLU):
+                found.append(x)
+        return found
+
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.size)
 
