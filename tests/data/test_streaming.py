@@ -15,6 +15,7 @@ from tfp_priors.data import StreamedDataset
 from tfp_priors.data import load_dataset
 from tfp_priors.data import read_errors
 from tfp_priors.data import tfrecords
+from tfp_priors.data.builders import procedural_people
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.errors import UserError
 
@@ -122,6 +123,51 @@ def test_batches_are_those_from_memory(prepared, kind, split):
     assert_same([received.gather([8, 1, 1])], [expected.gather([8, 1, 1])])
     sums = [d.map(lambda x: tf.reduce_sum(x, [1, 2, 3])) for d in (received, expected)]
     np.testing.assert_array_equal(*sums)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("people")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(procedural_people, "_EXAMPLES", {"train": 11, "test": 2})
+        load_dataset("procedural_people", data_dir=str(data_dir))
+    return data_dir
+
+
+@pytest.mark.parametrize("kind", ["encoded", "streamed"])
+def test_keypoints_are_those_from_memory(people, kind):
+    def load_people(memory_limit):
+        return load_dataset(
+            "procedural_people",
+            data_dir=str(people),
+            image_size=(96, 64),
+            memory_limit=memory_limit,
+        )
+
+    # The PNG take less than the pixels of a training split of 11.
+    pixels = 11 * 96 * 64 * 3
+    expected = load_people(pixels)
+    received = load_people({"encoded": pixels - 1, "streamed": 0}[kind])
+    assert isinstance(received, StreamedDataset) == (kind == "streamed")
+    assert received._images.dtype == tf.string if kind == "encoded" else True
+    names = ["attributes", "keypoints"]
+    assert sorted(received.features) == sorted(expected.features) == names
+    for name in names:
+        np.testing.assert_array_equal(received.features[name], expected.features[name])
+    assert expected.features["keypoints"].shape == (11, 15, 2)
+    assert expected.features["keypoints"].dtype == np.float32
+    kwargs = {"batch_size": 4, "seed": 3, "start_step": 2}
+    assert_same(batches(received, 6, **kwargs), batches(expected, 6, **kwargs))
+    stored = [list(d.batches(5).as_numpy_iterator()) for d in (received, expected)]
+    assert_same(*stored)
+    assert_same([received.gather([8, 1, 1])], [expected.gather([8, 1, 1])])
+    # Of a person, not of the picture's size.
+    whole = load_dataset("procedural_people", data_dir=str(people))
+    np.testing.assert_array_equal(
+        whole.take(11)["keypoints"], expected.features["keypoints"]
+    )
+    with pytest.raises(UserError, match="Cannot crop the images of procedural_people"):
+        load_dataset("procedural_people", data_dir=str(people), crop_size=64)
 
 
 def test_the_images_are_those_of_the_builder(prepared):

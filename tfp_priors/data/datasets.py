@@ -13,15 +13,21 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
+from tfp_priors import joints
 from tfp_priors.data import tfrecords
+from tfp_priors.data.builders.deepfashion import DeepFashion
 from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.procedural_faces import ProceduralFaces
+from tfp_priors.data.builders.procedural_people import ProceduralPeople
 from tfp_priors.errors import UserError
 from tfp_priors.files import exclusive
 from tfp_priors.files import is_disk_full
 
 #: Builders of sets that are made without any file, by name.
-BUILT_IN = {builder.name: builder for builder in (EmbeddedDigits, ProceduralFaces)}
+BUILT_IN = {
+    builder.name: builder
+    for builder in (EmbeddedDigits, ProceduralFaces, ProceduralPeople)
+}
 
 # Batches that wait for the model, beside those in work.
 _PREFETCHED = 2
@@ -103,6 +109,10 @@ class ImageDataset:
       image_shape: `(height, width, channels)`.
       decode: maps a batch of `images` to uint8 tensors of `image_shape`.
     """
+
+    #: Columns of the feature "attributes" that are one factor in one-hot code, by its
+    #: name; for sets whose factors are known to be independent and uniform.
+    factors: Mapping[str, slice] = {}
 
     def __init__(self, images, features, image_shape, decode=None):
         with tf.device("CPU"):
@@ -320,8 +330,8 @@ def load_dataset(
     """Loads one split of a data set, preparing it first if that needs no archive.
 
     Args:
-      name: a TFDS name such as "mnist", one of `BUILT_IN`, or "image_folder/NAME" for
-        a folder prepared under that name.
+      name: a TFDS name such as "mnist", one of `BUILT_IN`, or "deepfashion" or
+        "image_folder/NAME" for a folder prepared under that name.
       split: TFDS split, such as "train" or "test[:1000]".
       data_dir: where TFDS keeps prepared data; None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
@@ -331,8 +341,8 @@ def load_dataset(
         from the files batch by batch. The batches are the same.
 
     Raises:
-      UserError: if the data is unknown, unprepared and unreachable, damaged, or
-        smaller than the crop.
+      UserError: if the data is unknown, unprepared and unreachable, damaged, smaller
+        than the crop, or has keypoints, which a crop would move.
     """
     builder = _prepared_builder(name, data_dir)
     if "image" not in builder.info.features:
@@ -349,12 +359,26 @@ def load_dataset(
     if not size:
         raise UserError(f"The split {split} of data set {name} has no examples.")
     features = builder.info.features
-    feature = features["image"]
-    transform, image_shape = _transform(name, feature.shape, crop_size, image_size)
+    if crop_size is not None and _has_keypoints(features):
+        raise UserError(
+            f"Cannot crop the images of {name}, whose keypoints would not move with "
+            "them: leave load_dataset.crop_size unset, load_dataset.image_size scales "
+            "both."
+        )
+    transform, image_shape = _transform(
+        name, features["image"].shape, crop_size, image_size
+    )
+    dataset = _held(shards, features, transform, image_shape, memory_limit)
+    dataset.factors = getattr(builder, "factors", {})
+    return dataset
+
+
+def _held(shards, features, transform, image_shape, memory_limit):
+    """The records as pixels, as encoded images or by their places, as they fit."""
 
     def decode(images):
         return tf.map_fn(
-            lambda image: transform(feature.decode_example(image)),
+            lambda image: transform(features["image"].decode_example(image)),
             images,
             fn_output_signature=tf.uint8,
         )
@@ -365,6 +389,7 @@ def load_dataset(
         columns = parse(records)
         return columns | {"image": decode(columns["image"])}
 
+    size = sum(shard.take for shard in shards)
     if size * math.prod(image_shape) <= memory_limit:
         columns = _read(shards, parse_and_decode)
         images = columns.pop("image")
@@ -411,7 +436,7 @@ def _unreadable(shards, what):
 
 def _prepared_builder(name, data_dir):
     """The TFDS builder of a data set whose files are there."""
-    if name.startswith("image_folder/"):
+    if name == DeepFashion.name or name.startswith("image_folder/"):
         try:
             return tfds.core.read_only_builder.builder_from_files(
                 name, data_dir=data_dir or tfds.core.constants.DATA_DIR
@@ -428,8 +453,8 @@ def _prepared_builder(name, data_dir):
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
             f"Unknown data set {name!r}: expected {', '.join(BUILT_IN)}, "
-            "image_folder/NAME or a name of TFDS, such as mnist, fashion_mnist, "
-            "cifar10 or celeb_a."
+            "deepfashion, image_folder/NAME or a name of TFDS, such as mnist, "
+            "fashion_mnist, cifar10 or celeb_a."
         ) from error
     if not builder.is_prepared():
         try:
@@ -513,14 +538,23 @@ def _transform(name, stored_shape, crop_size, image_size):
     return transform, (*size, channels)
 
 
+def _has_keypoints(features):
+    """Whether a data set has the keypoints of `joints`."""
+    shape = (len(joints.JOINTS), 2)
+    return "keypoints" in features and features["keypoints"].shape == shape
+
+
 def _parse(features, records):
     """Columns by name of a batch of records, with the images still encoded.
 
-    Besides the images these are the labels and, as one vector, the attributes.
+    Besides the images these are the labels, the keypoints and, as one vector, the
+    attributes.
     """
     spec = features.tf_example_spec
     attributes = sorted(name for name in spec if name.startswith("attributes/"))
     wanted = [name for name in ("image", "label") if name in spec] + attributes
+    if _has_keypoints(features):
+        wanted.append("keypoints")
     columns = tf.io.parse_example(records, {name: spec[name] for name in wanted})
     parsed = {"image": columns["image"]}
     if "label" in columns:
@@ -529,4 +563,6 @@ def _parse(features, records):
         values = tf.stack([columns[name] for name in attributes], axis=1)
         (dtype,) = set(tf.nest.flatten(features["attributes"].tf_dtype))
         parsed["attributes"] = tf.cast(values, dtype)
+    if "keypoints" in columns:
+        parsed["keypoints"] = tf.cast(columns["keypoints"], tf.float32)
     return parsed
