@@ -24,34 +24,23 @@ def export(model: GenerativeModel, out: str | Path) -> None:
     without a density has no log_prob, one that is no flow no to_base and from_base; a
     model without an encoder has no encode and reconstruct.
 
+    A model that is conditional on poses (keypoints) has instead
+
+        sample(pose, n: int32, seed: int32) -> n images of one pose
+        transfer(image, image_pose, pose) -> images of their appearance in other poses
+
+    and takes poses, `[batch, ...]`, as the second argument of encode, decode,
+    reconstruct, log_prob, to_base and from_base.
+
     Raises:
       UserError: if `out` exists.
     """
     out = Path(out)
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or choose another --out.")
-    images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
-    z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(
-        "sample",
-        model.sample,
-        [
-            tf.TensorSpec((), tf.int32, "n"),
-            tf.TensorSpec((), tf.int32, "seed"),
-            tf.TensorSpec((), tf.float32, "temperature"),
-        ],
-    )
-    archive.add_endpoint("decode", model.decode, [z])
-    if model.has_encoder:
-        archive.add_endpoint("encode", model.encode, [images])
-        archive.add_endpoint("reconstruct", model.reconstruct, [images])
-    if model.prior.has_density:
-        archive.add_endpoint("log_prob", model.log_prob, [z])
-    if model.prior.is_invertible:
-        z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
-        archive.add_endpoint("to_base", model.to_base, [z])
-        archive.add_endpoint("from_base", model.from_base, [z0])
+    for name, function, signature in _endpoints(model):
+        archive.add_endpoint(name, function, signature)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -59,3 +48,43 @@ def export(model: GenerativeModel, out: str | Path) -> None:
         os.rename(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _endpoints(model):
+    """Yields (name, function, input signature)."""
+    images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
+    z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
+    z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
+    n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
+    given = []
+    if model.conditioner is None:
+        temperature = tf.TensorSpec((), tf.float32, "temperature")
+        yield "sample", model.sample, [n, seed, temperature]
+    else:
+        shape = model.conditioner.condition_shape
+        pose = tf.TensorSpec(shape, tf.float32, "pose")
+        poses = tf.TensorSpec((None, *shape), tf.float32, "pose")
+        own = tf.TensorSpec((None, *shape), tf.float32, "image_pose")
+        given = [poses]
+        yield "sample", model.sample_of_condition, [pose, n, seed]
+        yield "transfer", model.transfer, [images, own, poses]
+
+    functions = [("decode", _decoder(model), z)]
+    if model.has_encoder:
+        functions += [
+            ("encode", model.encode, images),
+            ("reconstruct", model.reconstruct, images),
+        ]
+    if model.prior.has_density:
+        functions.append(("log_prob", model.log_prob, z))
+    if model.prior.is_invertible:
+        functions += [("to_base", model.to_base, z), ("from_base", model.from_base, z0)]
+    for name, function, first in functions:
+        yield name, function, [first, *given]
+
+
+def _decoder(model):
+    if model.conditioner is None:
+        return model.decode
+    # Whose second argument is another one.
+    return lambda z, pose: model.decode(z, condition=pose)

@@ -47,6 +47,16 @@ def test_value_is_the_weighted_sum_over_layers():
     np.testing.assert_allclose(received, expected, rtol=1e-3)
 
 
+def test_absolute_differences():
+    likelihood = make(norm="l1", weights=(1.0, 0.0))
+    a, b = images(1), images(2)
+    real, other = (np.float64(likelihood.features(x)[0]) for x in (a, b))
+    expected = -np.abs(real - other).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(likelihood.log_prob(a, logits(b)), expected, rtol=1e-3)
+    with pytest.raises(UserError, match='norm = "l1" or "l2", received \'l3\''):
+        make(norm="l3")
+
+
 def test_gradient_is_that_of_differences():
     """Central differences along random directions.
 

@@ -127,7 +127,7 @@ def test_summary_and_diagnosis():
     model, batch = make(), data()
     scalars, pictures = model.summary_of(batch)
     assert set(scalars) == {"test/loss", "test/accuracy"} and not pictures
-    assert "outputs: mean" in model.diagnosis(batch["image"])
+    assert "outputs: mean" in model.diagnosis(batch)
 
 
 @pytest.mark.parametrize(

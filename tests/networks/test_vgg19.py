@@ -43,6 +43,21 @@ def test_activations_are_those_of_keras(files, name, channels):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
 
 
+def test_the_layers_of_the_variational_unet(files):
+    whole, folder = files
+    names = [f"relu{block}_2" for block in range(1, 6)]
+    features = VGG19Features(("input", *names), str(folder / "old.h5"))
+    images = tf.random.stateless_uniform([2, 32, 32, 3], [1, 2])
+    features.build((None, 32, 32, 3))
+    first, *received = features(images)
+    np.testing.assert_array_equal(first, images)
+    prepared = keras.applications.vgg19.preprocess_input(255 * np.array(images))
+    outputs = [whole.get_layer(f"block{i}_conv2").output for i in range(1, 6)]
+    expected = keras.Model(whole.inputs, outputs)([prepared])
+    for a, b in zip(received, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
 def test_only_what_is_needed_is_there_and_none_of_it_learns():
     features = VGG19Features(("relu2_1", "relu1_2"), weights=None)
     features.build((None, 8, 8, 3))
@@ -58,6 +73,7 @@ def test_only_what_is_needed_is_there_and_none_of_it_learns():
     [
         (("relu1_3",), "expects layers among relu1_1, .*, received relu1_3"),
         ((), "received none"),
+        (("input",), "with or without input, received none"),
     ],
 )
 def test_unknown_layers(layers, message):

@@ -35,6 +35,15 @@ def test_contract(posterior):
     assert np.isfinite(log_prob).all() == posterior.has_density
 
 
+def test_features_as_parameters():
+    posterior = FixedScaleNormalPosterior(6, project=False)
+    posterior.build(FEATURES.shape)
+    np.testing.assert_array_equal(posterior(FEATURES), FEATURES)
+    assert not posterior.weights
+    with pytest.raises(UserError, match="projection expects 3 features, received 6"):
+        FixedScaleNormalPosterior(3, project=False).build(FEATURES.shape)
+
+
 def test_scales():
     normal = NormalPosterior(3, scale_floor=0.5)
     parameters = np.array([[0.0] * 3 + [-100.0, 0.0, 2.0]], np.float32)

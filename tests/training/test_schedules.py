@@ -13,7 +13,19 @@ def test_linear_annealing(step, expected):
     assert LinearAnnealing(2.0, 50)(tf.constant(step, tf.int64)) == expected
 
 
-@pytest.mark.parametrize("kwargs", [{"steps": 0}, {"value": -1}, {"value": 1e999}])
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.1), (100, 0.1), (150, 0.55), (200, 1.0), (999, 1.0)]
+)
+def test_linear_annealing_that_starts_late(step, expected):
+    schedule = LinearAnnealing(1.0, 100, start=100, initial=0.1)
+    received = float(schedule(tf.constant(step, tf.int64)))
+    assert received == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"steps": 0}, {"value": -1}, {"value": 1e999}, {"start": -1}, {"initial": 2.0}],
+)
 def test_bad_arguments(kwargs):
     with pytest.raises(UserError, match="LinearAnnealing expects"):
         LinearAnnealing(**kwargs)

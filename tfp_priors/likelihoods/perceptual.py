@@ -15,14 +15,16 @@ class PerceptualLikelihood(Likelihood):
         -log p(x|z) = scale * sum_l w_l |phi_l(x) - phi_l(sigmoid(outputs))|^2 / (2 n_l)
 
     plus a constant that is not known, with n_l = height * width * channels of layer l:
-    the feature loss of Hou et al. 2017. It stands for nats, but is no density of
-    images: likelihoods and bits per dimension cannot be computed from it.
+    the feature loss of Hou et al. 2017. With norm = "l1" it is w_l |...|_1 / n_l, that
+    of the Variational U-Net (Esser et al. 2018). It stands for nats, but is no density
+    of images: likelihoods and bits per dimension cannot be computed from it.
 
     Args:
       features: layer, images `[batch, height, width, channels]` in [0, 1] to a list of
         activations, such as `networks.VGG19Features` or `networks.ConvActivations`.
       weights: w_l, one per layer, or None: 1 each.
       scale: factor on all layers.
+      norm: "l2", half the squares, or "l1", absolute values.
     """
 
     is_density = False
@@ -32,6 +34,7 @@ class PerceptualLikelihood(Likelihood):
         features: keras.layers.Layer,
         weights: Sequence[float] | None = None,
         scale: float = 1.0,
+        norm: str = "l2",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -40,7 +43,12 @@ class PerceptualLikelihood(Likelihood):
                 "PerceptualLikelihood expects scale > 0 and weights >= 0, received "
                 f"scale = {scale} and weights = {weights}."
             )
+        if norm not in ("l1", "l2"):
+            raise UserError(
+                f'PerceptualLikelihood expects norm = "l1" or "l2", received {norm!r}.'
+            )
         self.features = features
+        self.norm = norm
         self.layer_weights = None if weights is None else tuple(weights)
         self.scale = scale
 
@@ -62,8 +70,11 @@ class PerceptualLikelihood(Likelihood):
             )
         total = 0.0
         for weight, a, b in zip(weights, real, decoded, strict=True):
-            error = tf.math.squared_difference(a, b)
-            total += 0.5 * weight * tf.reduce_mean(error, axis=[1, 2, 3])
+            if self.norm == "l1":
+                error = tf.abs(a - b)
+            else:
+                error = 0.5 * tf.math.squared_difference(a, b)
+            total += weight * tf.reduce_mean(error, axis=[1, 2, 3])
         return -self.scale * total
 
     def mean(self, outputs):

@@ -1,25 +1,23 @@
 """A classifier of a data set's own labels, whose features serve the metrics."""
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_priors import replicas
 from tfp_priors.errors import UserError
-from tfp_priors.models.grouped_model import GroupedModel
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import fold_in
 from tfp_priors.models.grouped_model import with_float_images
+from tfp_priors.models.predictor import Predictor
 
 
-class Classifier(GroupedModel):
+class Classifier(Predictor):
     """Images to logits, of classes or of binary attributes.
 
     Trained on the cross-entropy in nats: of a softmax over `classes`, or summed over
-    independent `attributes`. Its one group of variables is "classifier".
+    independent `attributes`.
 
     Args:
       network: layer, images to features `[batch, size]`; has an `image_shape`.
@@ -46,48 +44,22 @@ class Classifier(GroupedModel):
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
         if (classes is None) == (attributes is None):
             raise UserError(
                 "Classifier expects one of classes and attributes, received "
                 f"classes = {classes}, attributes = {attributes}."
             )
-        self.network = network
         self.classes = classes
         self.attributes = attributes
         self.dropout = dropout
         self.shift = shift
         self.flip = flip
-        self.seed = seed
-        self._head = keras.layers.Dense(classes or attributes)
-        self.build((None, *network.image_shape))
-
-    @property
-    def image_shape(self):
-        return self.network.image_shape
+        super().__init__(network, classes or attributes, seed, **kwargs)
 
     @property
     def target(self) -> str:
         """The feature of the data that it learns."""
         return "label" if self.classes else "attributes"
-
-    def build(self, input_shape):
-        if not self.network.built:
-            self.network.build(input_shape)
-        self._head.build(self.network.compute_output_shape(input_shape))
-        self.track(["loss", "accuracy"])
-        self.built = True
-
-    def networks(self):
-        return [self.network]
-
-    def variable_groups(self):
-        return {
-            "classifier": [
-                *self.network.trainable_variables,
-                *self._head.trainable_variables,
-            ]
-        }
 
     def check_data(self, image_shape, features):
         super().check_data(image_shape, features)
@@ -110,19 +82,6 @@ class Classifier(GroupedModel):
             )
 
     # Inference -----------------------------------------------------------------
-
-    def call(self, images, training=False):
-        """Images to logits, `[batch, classes]` or `[batch, attributes]`."""
-        return self._head(self._features(images, training))
-
-    def _features(self, images, training=False):
-        """Features, float32 whatever the network computes in."""
-        return tf.cast(self.network(images, training=training), tf.float32)
-
-    def activations(self, images) -> tuple[Any, Any]:
-        """Images to features `[batch, size]` and logits."""
-        features = self._features(images)
-        return features, self._head(features)
 
     def correct(self, logits, targets):
         """Which decisions are right: bools `[batch]` or `[batch, attributes]`."""

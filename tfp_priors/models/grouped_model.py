@@ -96,9 +96,13 @@ class GroupedModel(keras.Model):
         del step
         return {}
 
-    def diagnosis(self, images) -> str:
-        """A few words on the model's outputs, for the message on a bad number."""
-        outputs = self(images).numpy()
+    def diagnosis(self, batch) -> str:
+        """A few words on the model's outputs, for the message on a bad number.
+
+        Args:
+          batch: held-out data, images in [0, 1].
+        """
+        outputs = self(batch["image"]).numpy()
         return describe("outputs", outputs)
 
     def compile(

@@ -54,6 +54,10 @@ class LatentVariableModel(GenerativeModel):
       seed: of all noise. The noise of a row is a function of the seed, the step and
         the row's place in the batch, so a resumed run repeats it.
       regularizers: further terms of the autoencoder's loss.
+      conditioner: None, or a layer that makes everything conditional on a feature of
+        the data: it maps the condition to the prior's context, and has attributes
+        `feature`, `condition_shape` and `context_size`, as `networks.PoseContext`.
+        Encoder and decoder then take pairs, (images, condition) and (codes, condition).
 
     Images are float tensors `[batch, height, width, channels]` in [0, 1]. The
     training data is a `tf.data.Dataset` of dicts with the key "image"; or with the
@@ -75,6 +79,7 @@ class LatentVariableModel(GenerativeModel):
         beta: float | Callable = 1.0,
         seed: int = 0,
         regularizers: Sequence[Regularizer] = (),
+        conditioner: keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -82,6 +87,13 @@ class LatentVariableModel(GenerativeModel):
             raise UserError(
                 "Posterior and prior must have one latent size, received "
                 f"{posterior.latent_size} and {prior.latent_size}."
+            )
+        context_size = 0 if conditioner is None else conditioner.context_size
+        if prior.context_size != context_size:
+            raise UserError(
+                f"The prior expects a context of width {prior.context_size}, the "
+                f"conditioner gives {context_size}: set the prior's context_size = "
+                f"{context_size}."
             )
         if not callable(beta) and not 0 <= beta < float("inf"):
             raise UserError(f"beta must be a finite number >= 0, received {beta}.")
@@ -95,6 +107,7 @@ class LatentVariableModel(GenerativeModel):
         self.beta = 0.0 if getattr(beta, "value", None) == 0 else beta
         self.seed = seed
         self.regularizers = tuple(regularizers)
+        self.conditioner = conditioner
         prior.connect(encoder, posterior)
         self.build((None, *encoder.image_shape))
 
@@ -105,13 +118,18 @@ class LatentVariableModel(GenerativeModel):
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
-        features_shape = self.encoder.compute_output_shape(input_shape)
-        outputs_shape = self.decoder.compute_output_shape(latent_shape)
+        encoder_shape, decoder_shape = input_shape, latent_shape
+        if self.conditioner is not None:
+            condition_shape = (None, *self.conditioner.condition_shape)
+            encoder_shape = (input_shape, condition_shape)
+            decoder_shape = (latent_shape, condition_shape)
+        features_shape = self.encoder.compute_output_shape(encoder_shape)
+        outputs_shape = self.decoder.compute_output_shape(decoder_shape)
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
-            (self.encoder, input_shape),
+            (self.encoder, encoder_shape),
             (self.posterior, features_shape),
-            (self.decoder, latent_shape),
+            (self.decoder, decoder_shape),
             (self.likelihood, outputs_shape),
             (self.prior, latent_shape),
             (self.divergence, joint_shape),
@@ -149,7 +167,15 @@ class LatentVariableModel(GenerativeModel):
         """A model of the same autoencoder, held fixed from now on, and another prior.
 
         Its beta is 0: the prior comes to the code.
+
+        Raises:
+          UserError: if the model is conditional.
         """
+        if self.conditioner is not None:
+            raise UserError(
+                "A conditional model's prior learns along with it: remove "
+                "train.post_hoc."
+            )
         for part in self.autoencoder.values():
             part.trainable = False
         return LatentVariableModel(
@@ -162,51 +188,79 @@ class LatentVariableModel(GenerativeModel):
 
     # Inference -----------------------------------------------------------------
 
-    def call(self, images, training=False):
+    def call(self, images, condition=None, training=False):
         """Reconstructs images."""
-        parameters = self.posterior_parameters(images, training)
-        return self.decode(self.posterior.code(parameters), training)
+        parameters = self.posterior_parameters(images, training, condition)
+        return self.decode(self.posterior.code(parameters), training, condition)
 
-    def posterior_parameters(self, images, training=False):
+    def _with(self, x, condition):
+        """What a network takes: x, and the condition if there is one."""
+        if self.conditioner is None:
+            return x
+        if condition is None:
+            raise UserError(
+                f"The model is conditional on {self.conditioner.feature}: pass a "
+                f"condition of shape [batch, "
+                f"{', '.join(map(str, self.conditioner.condition_shape))}]."
+            )
+        return x, condition
+
+    def posterior_parameters(self, images, training=False, condition=None):
         """What `posterior.distribution` makes q(z|x) of, a row per image."""
-        features = self.encoder(images, training=training)
+        features = self.encoder(self._with(images, condition), training=training)
         return self.posterior(tf.cast(features, tf.float32))
 
-    def posterior_distribution(self, images, training=False):
+    def posterior_distribution(self, images, training=False, condition=None):
         """q(z|x) as a TFP distribution with batch shape `[batch]`."""
-        return self.posterior.distribution(self.posterior_parameters(images, training))
+        parameters = self.posterior_parameters(images, training, condition)
+        return self.posterior.distribution(parameters)
 
-    def encode(self, images):
+    def encode(self, images, condition=None):
         """Images to codes, `[batch, latent_size]`: as a rule the means of q(z|x)."""
-        return self.posterior.code(self.posterior_parameters(images))
+        parameters = self.posterior_parameters(images, condition=condition)
+        return self.posterior.code(parameters)
 
-    def decode(self, z, training=False):
+    def decode(self, z, training=False, condition=None):
         """Codes `[batch, latent_size]` to expected images in [0, 1]."""
-        return self.likelihood.mean(self._outputs(z, training))
+        return self.likelihood.mean(self._outputs(z, training, condition))
 
-    def _outputs(self, z, training=False):
+    def _outputs(self, z, training=False, condition=None):
         """The likelihood's parameters, float32 whatever the decoder computes in."""
-        return tf.cast(self.decoder(z, training=training), tf.float32)
+        outputs = self.decoder(self._with(z, condition), training=training)
+        return tf.cast(outputs, tf.float32)
 
-    def reconstruct(self, images):
+    def reconstruct(self, images, condition=None):
         """Images to their decoded codes."""
-        return self.decode(self.encode(images))
+        return self.decode(self.encode(images, condition), condition=condition)
 
-    def sample_posterior(self, images, seed):
+    def transfer(self, images, condition, target):
+        """What is in the images beside their condition, under another one.
+
+        Args:
+          images: `[batch, height, width, channels]` in [0, 1].
+          condition: of these images, `[batch, ...]`.
+          target: the condition to show it under, `[batch, ...]`.
+        """
+        return self.decode(self.encode(images, condition), condition=target)
+
+    def sample_posterior(self, images, seed, condition=None):
         """Draws a code of q(z|x) for each image, `[batch, latent_size]`.
 
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
           seed: int tensor `[2]`.
+          condition: `[batch, ...]`, or None.
         """
-        return replicas.sample(self.posterior_distribution(images), seed)
+        posterior = self.posterior_distribution(images, condition=condition)
+        return replicas.sample(posterior, seed)
 
-    def log_terms(self, images, seed):
+    def log_terms(self, images, seed, condition=None):
         """log p(x|z), log p(z) and log q(z|x) at one draw z of q(z|x).
 
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
           seed: int tensor `[2]`, of the draw.
+          condition: `[batch, ...]`, or None.
 
         Returns:
           Three tensors in nats, `[batch]`.
@@ -225,10 +279,11 @@ class LatentVariableModel(GenerativeModel):
                 f"A {type(self.posterior).__name__} has no density q(z|x): the "
                 "likelihood needs NormalPosterior or another one with noise."
             )
-        posterior = self.posterior_distribution(images)
+        posterior = self.posterior_distribution(images, condition=condition)
         z = replicas.sample(posterior, seed)
-        log_likelihood = self.likelihood.log_prob(images, self._outputs(z))
-        return log_likelihood, self.log_prob(z), posterior.log_prob(z)
+        outputs = self._outputs(z, condition=condition)
+        log_likelihood = self.likelihood.log_prob(images, outputs)
+        return log_likelihood, self.log_prob(z, condition), posterior.log_prob(z)
 
     # Training ------------------------------------------------------------------
 
@@ -236,7 +291,9 @@ class LatentVariableModel(GenerativeModel):
         """beta at a step: the number itself, or a scalar tensor if it changes."""
         return self.beta(step) if callable(self.beta) else self.beta
 
-    def objective(self, images, beta, seed, training=False) -> Objective:
+    def objective(
+        self, images, beta, seed, training=False, condition=None
+    ) -> Objective:
         """The objective on a batch.
 
         The gradient of its loss is that of equation 7 for the autoencoder and that of
@@ -247,13 +304,19 @@ class LatentVariableModel(GenerativeModel):
           beta: scalar.
           seed: int tensor `[2]`, of all noise.
           training: use batch statistics.
+          condition: `[batch, ...]`, or None.
         """
-        posterior = self.posterior_distribution(images, training)
+        posterior = self.posterior_distribution(images, training, condition)
         z = replicas.sample(posterior, seed)
-        outputs = self._outputs(z, training)
+        outputs = self._outputs(z, training, condition)
         reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
         divergence = self.divergence.terms(
-            posterior, z, self.prior, beta, fold_in(seed, _DRAWS)
+            posterior,
+            z,
+            self.prior,
+            beta,
+            fold_in(seed, _DRAWS),
+            self.context(condition),
         )
         loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
@@ -285,20 +348,28 @@ class LatentVariableModel(GenerativeModel):
     def objective_on(self, batch, step, seed):
         if POSTERIOR in batch:
             return self.prior_objective(batch[POSTERIOR], seed)
-        return self.objective(batch["image"], self.beta_at(step), seed, training=True)
+        return self.objective(
+            batch["image"],
+            self.beta_at(step),
+            seed,
+            training=True,
+            condition=self.condition_of(batch),
+        )
 
     def finish_step(self, batch, codes, seed):
         scalars = {}
         for i in range(self.divergence.critic_steps):
-            scalars |= self._critic_step(codes, fold_in(seed, _CRITIC + i))
+            critic_seed = fold_in(seed, _CRITIC + i)
+            context = self.context(self.condition_of(batch))
+            scalars |= self._critic_step(codes, critic_seed, context)
         if POSTERIOR not in batch:
             self.prior.update_statistics(codes)
         return scalars
 
-    def _critic_step(self, z, seed):
+    def _critic_step(self, z, seed, context):
         group = "discriminator"
         with tf.GradientTape() as tape:
-            terms = self.divergence.critic_terms(z, self.prior, seed)
+            terms = self.divergence.critic_terms(z, self.prior, seed, context)
             loss = self.scaled_loss(terms.loss, [group])
         gradients = tape.gradient(loss, self.divergence.trainable_variables)
         return terms.metrics | self.apply_gradients(group, gradients)
@@ -306,8 +377,13 @@ class LatentVariableModel(GenerativeModel):
     def test_step(self, data):
         step = next(iter(self._optimizers.values())).iterations
         seed = self.step_seed(self.seed, step)
-        images = with_float_images(data)["image"]
-        objective = self.objective(images, self.beta_at(step), seed)
+        batch = with_float_images(data)
+        objective = self.objective(
+            batch["image"],
+            self.beta_at(step),
+            seed,
+            condition=self.condition_of(batch),
+        )
         return self.report({"loss": objective.loss, **objective.metrics})
 
     # What training shows -------------------------------------------------------
@@ -316,8 +392,8 @@ class LatentVariableModel(GenerativeModel):
         return {"beta": self.beta_at(step)}
 
     def summary_of(self, batch):
-        images = batch["image"]
-        z = self.encode(images)
+        images, condition = batch["image"], self.condition_of(batch)
+        z = self.encode(images, condition)
         scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
         active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
         scalars = {
@@ -327,16 +403,20 @@ class LatentVariableModel(GenerativeModel):
             "latent/active_units": tf.reduce_sum(active),
         }
         if self.prior.has_density:
-            scalars["test/prior_nll"] = -tf.reduce_mean(self.log_prob(z))
-        for name, value in self.prior.diagnostics(z).items():
+            scalars["test/prior_nll"] = -tf.reduce_mean(self.log_prob(z, condition))
+        context = self.context(condition)
+        for name, value in self.prior.diagnostics(z, context).items():
             scalars[f"prior/{name}"] = value
-        pairs = tf.concat([images[:10], self.decode(z[:10])], axis=0)
-        return Summary(
-            scalars, {"reconstructions": pairs, "samples": self.sample(100, seed=0)}
-        )
+        first = None if condition is None else condition[:10]
+        pairs = tf.concat([images[:10], self.decode(z[:10], condition=first)], axis=0)
+        # A row of draws for each condition.
+        each = None if first is None else tf.repeat(first, 10, axis=0)
+        draws = self.sample(100 if each is None else tf.shape(each)[0], condition=each)
+        return Summary(scalars, {"reconstructions": pairs, "samples": draws})
 
-    def diagnosis(self, images):
-        return describe("codes", self.encode(images).numpy())
+    def diagnosis(self, batch):
+        codes = self.encode(batch["image"], self.condition_of(batch))
+        return describe("codes", codes.numpy())
 
 
 def _means(metrics):

@@ -336,8 +336,8 @@ class ProgressiveGAN(GenerativeModel):
         del batch
         return Summary({}, {"samples": self.sample(100, seed=0)})
 
-    def diagnosis(self, images):
-        del images
+    def diagnosis(self, batch):
+        del batch
         return describe("samples", self.sample(100, seed=0).numpy())
 
 

@@ -6,24 +6,30 @@ from tfp_priors.networks.infogan import InfoGANDecoder
 from tfp_priors.networks.infogan import InfoGANEncoder
 from tfp_priors.networks.made import MADE
 from tfp_priors.networks.mlp import MLP
+from tfp_priors.networks.people import PoseContext
 from tfp_priors.networks.progressive import ProgressiveDiscriminator
 from tfp_priors.networks.progressive import ProgressiveGenerator
 from tfp_priors.networks.residual import ResidualDecoder
 from tfp_priors.networks.residual import ResidualEncoder
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
+from tfp_priors.networks.unet import AppearanceEncoder
+from tfp_priors.networks.unet import UNetDecoder
 from tfp_priors.networks.vgg19 import VGG19Features
 
 __all__ = [
+    "AppearanceEncoder",
     "ConvActivations",
     "ConvFeatures",
     "InfoGANDecoder",
     "InfoGANEncoder",
     "MADE",
     "MLP",
+    "PoseContext",
     "ProgressiveDiscriminator",
     "ProgressiveGenerator",
     "ResidualDecoder",
     "ResidualEncoder",
     "SpectralNormalization",
+    "UNetDecoder",
     "VGG19Features",
 ]

@@ -1,4 +1,4 @@
-"""The first layers of VGG19 (Simonyan & Zisserman 2015), for perceptual losses."""
+"""The convolutions of VGG19 (Simonyan & Zisserman 2015), for perceptual losses."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,8 +8,11 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 
-# Channels of the convolutions of each block, up to relu4_1.
-_BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512,))
+# Channels of the convolutions of each block.
+_BLOCKS = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
+
+#: The name of the images themselves, as a layer.
+INPUT = "input"
 
 # What Keras Applications subtracts from blue, green and red of 0 to 255.
 _BGR_MEANS = (103.939, 116.779, 123.68)
@@ -20,7 +23,8 @@ class VGG19Features(keras.layers.Layer):
 
     Args:
       layers: such as "relu3_1": the first convolution of the third block, after its
-        ReLU. The last one that is asked for is the last one that is computed.
+        ReLU; "input": the images. The last one that is asked for is the last one that
+        is computed.
       weights: "imagenet": those of Keras Applications, downloaded once; a file of
         them, which Keras calls vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5; or
         None: random ones, of which a checkpoint may take the place.
@@ -51,13 +55,15 @@ class VGG19Features(keras.layers.Layer):
             for block, widths in enumerate(_BLOCKS, start=1)
             for i, _ in enumerate(widths, start=1)
         ]
-        unknown = [name for name in self.layers if name not in known]
-        if unknown or not self.layers:
+        unknown = [name for name in self.layers if name not in (INPUT, *known)]
+        inner = [name for name in self.layers if name in known]
+        if unknown or not inner:
             raise UserError(
-                f"VGG19Features expects layers among {', '.join(known)}, received "
+                f"VGG19Features expects layers among {', '.join(known)}, with or "
+                f"without {INPUT}, received "
                 f"{', '.join(unknown) or 'none'}."
             )
-        needed = 1 + max(map(known.index, self.layers))
+        needed = 1 + max(map(known.index, inner))
         self._names = known[:needed]
         widths = list(itertools.chain(*_BLOCKS))[:needed]
         self._convolutions = [
@@ -103,7 +109,7 @@ class VGG19Features(keras.layers.Layer):
         if images.shape[-1] == 1:
             images = tf.repeat(images, 3, axis=-1)
         x = 255.0 * images[..., ::-1] - tf.constant(_BGR_MEANS)
-        found = {}
+        found = {INPUT: images}
         for name, convolution in zip(self._names, self._convolutions, strict=True):
             if name.endswith("_1") and name != "relu1_1":
                 x = tf.nn.max_pool2d(x, 2, 2, "VALID")

@@ -45,10 +45,17 @@ class FixedScaleNormalPosterior(Posterior):
     Args:
       latent_size: dimensions of z.
       scale: standard deviation, the same for all codes and dimensions.
+      project: see `Posterior`.
     """
 
-    def __init__(self, latent_size: int, scale: float = 0.1, **kwargs):
-        super().__init__(latent_size, **kwargs)
+    def __init__(
+        self,
+        latent_size: int,
+        scale: float = 0.1,
+        project: bool = True,
+        **kwargs,
+    ):
+        super().__init__(latent_size, project, **kwargs)
         if not scale > 0:
             raise UserError(
                 f"FixedScaleNormalPosterior expects scale > 0, received {scale}. "

@@ -3,6 +3,7 @@
 import keras
 
 from tfp_priors.checks import check_latent_size
+from tfp_priors.errors import UserError
 
 
 class Posterior(keras.layers.Layer):
@@ -12,31 +13,42 @@ class Posterior(keras.layers.Layer):
 
     Args:
       latent_size: dimensions of z.
+      project: False: the encoder's features are the parameters already.
     """
 
     #: Whether log q(z|x) is finite, as the KL divergence needs.
     has_density = True
 
-    def __init__(self, latent_size: int, **kwargs):
+    def __init__(self, latent_size: int, project: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.latent_size = check_latent_size(latent_size, type(self).__name__)
-        self._head = keras.layers.Dense(
-            self._parameters_size(),
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            name="head",
-        )
+        self.project = project
+        self._head = None
+        if project:
+            self._head = keras.layers.Dense(
+                self._parameters_size(),
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+                name="head",
+            )
 
     def _parameters_size(self) -> int:
         """Outputs of the head."""
         return self.latent_size
 
     def build(self, input_shape):
-        self._head.build(input_shape)
+        if self._head is not None:
+            self._head.build(input_shape)
+        elif input_shape[-1] != self._parameters_size():
+            raise UserError(
+                f"{type(self).__name__} without projection expects "
+                f"{self._parameters_size()} features, received {input_shape[-1]}: set "
+                "project = True, or the encoder's latent_size."
+            )
         self.built = True
 
     def call(self, features):
         """Returns the parameters of q(z|x), one row per image."""
-        return self._head(features)
+        return features if self._head is None else self._head(features)
 
     def distribution(self, parameters):
         """The TFP distribution with event shape `[latent_size]`."""
@@ -47,4 +59,7 @@ class Posterior(keras.layers.Layer):
         return self.distribution(parameters).mean()
 
     def get_config(self):
-        return super().get_config() | {"latent_size": self.latent_size}
+        return super().get_config() | {
+            "latent_size": self.latent_size,
+            "project": self.project,
+        }

@@ -10,6 +10,7 @@ from tfp_priors.priors.real_nvp import RealNVPPrior
 from tfp_priors.priors.second_stage import SecondStageVAEPrior
 from tfp_priors.priors.spline import SplinePrior
 from tfp_priors.priors.standard_normal import StandardNormalPrior
+from tfp_priors.priors.unet import UNetPrior
 from tfp_priors.priors.vamp import VampPrior
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "SecondStageVAEPrior",
     "SplinePrior",
     "StandardNormalPrior",
+    "UNetPrior",
     "VampPrior",
 ]

@@ -25,6 +25,8 @@ class FlowPrior(Prior):
 
     has_base = True
     is_invertible = True
+    #: Whether the mean of z0 depends on the context.
+    context_moves_base = True
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class FlowPrior(Prior):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         self._base_mean = (
             keras.layers.Dense(latent_size, kernel_initializer="zeros")
-            if context_size
+            if context_size and self.context_moves_base
             else None
         )
 
@@ -58,6 +60,8 @@ class FlowPrior(Prior):
         scale = tf.fill([self.latent_size], tf.cast(temperature, tf.float32))
         if context is None:
             loc = tf.zeros([self.latent_size])
+        elif self._base_mean is None:
+            loc = tf.zeros([tf.shape(context)[0], self.latent_size])
         else:
             loc = self._base_mean(context)
         return tfd.MultivariateNormalDiag(loc=loc, scale_diag=scale)

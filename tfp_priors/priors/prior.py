@@ -117,6 +117,20 @@ class Prior(keras.layers.Layer):
         del seed
         return -self.log_prob(scale_gradient(z, beta), context)
 
+    def kl(self, posterior, z, beta, context=None):
+        """KL[q(z|x) || p(z)] as far as it is known in closed form, or None.
+
+        Args:
+          posterior: TFP distribution q(z|x) with batch shape `[batch]`.
+          z: a draw of it, for priors whose closed form is that given a part of z.
+          beta: scalar; the gradients of q's parameters and of z are multiplied by it.
+          context: float tensor `[batch, context_size]`, or None.
+
+        Returns:
+          Nats, `[batch]`, or None.
+        """
+        del posterior, z, beta, context
+
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         """Draws standard codes; see `sample`.
 

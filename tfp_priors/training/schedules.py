@@ -6,7 +6,7 @@ from tfp_priors.errors import UserError
 
 
 class LinearAnnealing:
-    """Rises linearly from 0 at step 0 to `value` at step `steps`, then stays.
+    """Rises linearly from `initial` to `value` within `steps` steps, then stays.
 
     The paper anneals the KL weight of VAE and FP-VAE over the first 50k iterations
     (section 4.1; Bowman et al. 2016).
@@ -14,21 +14,33 @@ class LinearAnnealing:
     Args:
       value: the final value.
       steps: length of the rise.
+      start: step at which the rise begins.
+      initial: the value until then.
     """
 
-    def __init__(self, value: float = 1.0, steps: int = 50_000):
-        if steps < 1 or not 0 <= value < float("inf"):
+    def __init__(
+        self,
+        value: float = 1.0,
+        steps: int = 50_000,
+        start: int = 0,
+        initial: float = 0.0,
+    ):
+        if steps < 1 or start < 0 or not 0 <= initial <= value < float("inf"):
             raise UserError(
-                "LinearAnnealing expects a finite value >= 0 and steps >= 1, received "
-                f"value = {value} and steps = {steps}."
+                "LinearAnnealing expects a finite value, 0 <= initial <= value, "
+                f"steps >= 1 and start >= 0, received value = {value}, initial = "
+                f"{initial}, steps = {steps} and start = {start}."
             )
         self.value = value
         self.steps = steps
+        self.start = start
+        self.initial = initial
 
     def __call__(self, step):
         """The value at a step, a float32 scalar."""
-        progress = tf.cast(step, tf.float32) / self.steps
-        return self.value * tf.minimum(progress, 1.0)
+        progress = (tf.cast(step, tf.float32) - self.start) / self.steps
+        progress = tf.clip_by_value(progress, 0.0, 1.0)
+        return self.initial + (self.value - self.initial) * progress
 
 
 class CyclicalAnnealing:

@@ -1,0 +1,285 @@
+"""The networks of the Variational U-Net (Esser et al. 2018), section 6 of the paper.
+
+The code z is two pictures of features in one row: 4 x 4 pixels, then 8 x 8 pixels, of
+as many channels each (`SIDES`). The authors' network has weight normalisation and
+dropout; here each residual branch starts at zero instead.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.networks.people import part_crops
+from tfp_priors.networks.people import stickman
+
+#: Sides in pixels of the code's two pictures.
+SIDES = (4, 8)
+
+
+def channels_of(latent_size: int, owner: str, sides: Sequence[int] = SIDES) -> int:
+    """The channels of a code that is a row of pictures.
+
+    Raises:
+      UserError: if the size does not divide.
+    """
+    pixels = sum(side * side for side in sides)
+    if latent_size < 1 or latent_size % pixels:
+        shapes = " and ".join(f"{side} x {side}" for side in sides)
+        raise UserError(
+            f"{owner} expects a latent size that is a multiple of {pixels}, the pixels "
+            f"of {shapes}, received {latent_size}. Set LATENT_SIZE."
+        )
+    return latent_size // pixels
+
+
+def split(z, sides: Sequence[int] = SIDES) -> list:
+    """A code `[batch, latent_size]` as pictures `[batch, side, side, channels]`."""
+    channels = channels_of(z.shape[-1], "A Variational U-Net", sides)
+    sizes = [side * side * channels for side in sides]
+    parts = tf.split(z, sizes, axis=-1)
+    return [
+        tf.reshape(part, [-1, side, side, channels])
+        for part, side in zip(parts, sides, strict=True)
+    ]
+
+
+def join(pictures: Sequence):
+    """The inverse of `split`."""
+    rows = [tf.reshape(p, [-1, math.prod(p.shape[1:])]) for p in pictures]
+    return tf.concat(rows, axis=-1)
+
+
+def _convolution(width, kernel=3, **kwargs):
+    settings = {"padding": "same", "kernel_initializer": "he_normal"}
+    return keras.layers.Conv2D(width, kernel, **(settings | kwargs))
+
+
+class _Residual(keras.layers.Layer):
+    """h + F(h, side): one convolution of both, after ELU; F starts at zero.
+
+    Args:
+      width: channels of h.
+    """
+
+    def __init__(self, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self._narrow = _convolution(width, 1)
+        self._branch = _convolution(width, kernel_initializer="zeros")
+
+    def build(self, input_shape):
+        # A skip connection, or a code, may come from the side.
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        self._has_side = len(shapes) == 2
+        channels = self.width
+        if self._has_side:
+            self._narrow.build(shapes[1])
+            channels *= 2
+        self._branch.build((*shapes[0][:-1], channels))
+        self.built = True
+
+    def call(self, inputs):
+        h, *side = inputs if self._has_side else [inputs]
+        x = keras.ops.elu(h)
+        if side:
+            x = tf.concat([x, self._narrow(keras.ops.elu(side[0]))], axis=-1)
+        return h + self._branch(x)
+
+
+def _widths(size: int, width: int, max_width: int, owner: str) -> list[int]:
+    """Channels at each side from `size` down to that of the code's first picture."""
+    sides = [size // 2**i for i in range(size.bit_length())]
+    if size not in {SIDES[0] * 2**i for i in range(1, 20)}:
+        raise UserError(
+            f"{owner} expects a side of {SIDES[1]}, {2 * SIDES[1]}, {4 * SIDES[1]} or "
+            f"another power of two in pixels, received {size}."
+        )
+    levels = sides.index(SIDES[0]) + 1
+    return [min(width * 2**i, max_width) for i in range(levels)]
+
+
+class AppearanceEncoder(keras.layers.Layer):
+    """Images and poses to the code's mean: the pose is taken out, what is left is kept.
+
+    The network sees eight crops of the person's parts, each turned upright.
+
+    Args:
+      image_shape: `(height, width, 3)` of the images.
+      latent_size: of the code, a multiple of 80.
+      crop_size: side of a crop in pixels, a power of two.
+      width: channels at the crop's side; each halving of the side doubles them.
+      max_width: most channels.
+
+    Call arguments:
+      inputs: images `[batch, height, width, 3]` in [0, 1], keypoints `[batch, 15, 2]`.
+
+    Returns:
+      `[batch, latent_size]`.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_size: int,
+        crop_size: int = 64,
+        width: int = 64,
+        max_width: int = 128,
+        **kwargs,
+    ):
+        # Keypoints would lose their digits; the convolutions cast by themselves.
+        super().__init__(autocast=False, **kwargs)
+        self.image_shape = tuple(image_shape)
+        self.latent_size = latent_size
+        self.crop_size = crop_size
+        self.width = width
+        self.max_width = max_width
+        self._widths = _widths(
+            crop_size, width, max_width, "AppearanceEncoder.crop_size"
+        )
+        channels = channels_of(latent_size, "AppearanceEncoder")
+        self._first = _convolution(self._widths[0])
+        self._blocks = [_Residual(width) for width in self._widths]
+        self._down = [_convolution(width, strides=2) for width in self._widths[1:]]
+        # Small, as the other encoders' heads.
+        head = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.02)}
+        self._heads = [_convolution(channels, 1, **head) for _ in SIDES]
+
+    def build(self, input_shape=None):
+        self._first.build((None, None, None, 24))
+        for block, width in zip(self._blocks, self._widths, strict=True):
+            block.build((None, None, None, width))
+        for down, (width, _) in zip(
+            self._down, itertools.pairwise(self._widths), strict=True
+        ):
+            down.build((None, None, None, width))
+        for head, width in zip(self._heads, reversed(self._widths[-2:]), strict=True):
+            head.build((None, None, None, width))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        del training  # Nothing differs.
+        images, keypoints = inputs
+        h = self._first(part_crops(images, keypoints, self.crop_size))
+        pictures = []
+        for i, block in enumerate(self._blocks):
+            h = block(self._down[i - 1](h) if i else h)
+            pictures.append(h)
+        coarse_first = pictures[:-3:-1]
+        return join(
+            [
+                head(keras.ops.elu(picture))
+                for head, picture in zip(self._heads, coarse_first, strict=True)
+            ]
+        )
+
+    def compute_output_shape(self, input_shape):
+        return (None, self.latent_size)
+
+    def get_config(self):
+        return super().get_config() | {
+            "image_shape": self.image_shape,
+            "latent_size": self.latent_size,
+            "crop_size": self.crop_size,
+            "width": self.width,
+            "max_width": self.max_width,
+        }
+
+
+class UNetDecoder(keras.layers.Layer):
+    """Codes and poses to images: a U-Net on the stickman, with the code at its bottom.
+
+    The way down sees the pose alone; its pictures reach the way up by skip connections,
+    so the code need not say where anything is. The code's pictures enter at 4 x 4 and
+    at 8 x 8 pixels.
+
+    Args:
+      image_shape: `(height, width, 3)` of the images.
+      width: channels at the image's side; each halving of the side doubles them.
+      max_width: most channels.
+
+    Call arguments:
+      inputs: codes `[batch, latent_size]`, keypoints `[batch, 15, 2]`.
+
+    Returns:
+      Unbounded outputs `[batch, height, width, 3]`.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int = 32,
+        max_width: int = 128,
+        **kwargs,
+    ):
+        # As the encoder.
+        super().__init__(autocast=False, **kwargs)
+        self.image_shape = tuple(image_shape)
+        height, image_width, channels = self.image_shape
+        if height != image_width or channels != 3:
+            raise UserError(
+                f"UNetDecoder expects square images of 3 channels, received "
+                f"{self.image_shape}. Set IMAGE_SHAPE."
+            )
+        self.width = width
+        self.max_width = max_width
+        self._widths = _widths(height, width, max_width, "UNetDecoder's image")
+        self._first = _convolution(self._widths[0])
+        self._down_blocks = [_Residual(width) for width in self._widths]
+        self._down = [_convolution(width, strides=2) for width in self._widths[1:]]
+        self._codes = [_Residual(width) for width in reversed(self._widths[-2:])]
+        self._up_blocks = [_Residual(width) for width in reversed(self._widths)]
+        # Four pixels for each, by depth to space.
+        self._up = [_convolution(4 * width) for width in reversed(self._widths[:-1])]
+        self._last = _convolution(3)
+
+    def build(self, input_shape):
+        (_, latent_size), _ = input_shape
+        channels = channels_of(latent_size, "UNetDecoder")
+        any_size = (None, None, None)
+        self._first.build((*any_size, 3))
+        for block, width in zip(self._down_blocks, self._widths, strict=True):
+            block.build((*any_size, width))
+        for down, width in zip(self._down, self._widths, strict=False):
+            down.build((*any_size, width))
+        upwards = self._widths[::-1]
+        for block, width in zip(self._codes, upwards, strict=False):
+            block.build([(*any_size, width), (*any_size, channels)])
+        for block, width in zip(self._up_blocks, upwards, strict=True):
+            block.build([(*any_size, width), (*any_size, width)])
+        for up, width in zip(self._up, upwards, strict=False):
+            up.build((*any_size, width))
+        self._last.build((*any_size, self._widths[0]))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        del training  # Nothing differs.
+        z, keypoints = inputs
+        codes = split(z)
+        h = self._first(stickman(keypoints, self.image_shape[0]))
+        skips = []
+        for i, block in enumerate(self._down_blocks):
+            h = block(self._down[i - 1](h) if i else h)
+            skips.append(h)
+        for i, (block, skip) in enumerate(
+            zip(self._up_blocks, reversed(skips), strict=True)
+        ):
+            if i:
+                h = tf.nn.depth_to_space(self._up[i - 1](keras.ops.elu(h)), 2)
+            if i < len(codes):
+                h = self._codes[i]([h, codes[i]])
+            h = block([h, skip])
+        return self._last(keras.ops.elu(h))
+
+    def compute_output_shape(self, input_shape):
+        return (None, *self.image_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "image_shape": self.image_shape,
+            "width": self.width,
+            "max_width": self.max_width,
+        }
