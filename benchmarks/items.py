@@ -61,6 +61,27 @@ def _train_step():
     )
 
 
+def _perceptual():
+    cases = [
+        f"{shape}.{loss}.{batch}.{precision}"
+        for shape, losses, batch in (
+            ("celeba", ("pixels", "vgg19"), 16),
+            ("procedural_faces", ("pixels", "classifier"), 64),
+        )
+        for loss in losses
+        for precision in ("float32", "bfloat16")
+    ]
+    return Item(
+        "perceptual",
+        "One training step at beta = 0 with a loss on pixels, and in activations of "
+        "VGG19 (128 x 128 images) or of a classifier (64 x 64).",
+        dict.fromkeys(cases, ("ours",)),
+        _modules("train_step"),
+        {case: int(case.split(".")[2]) for case in cases},
+        fresh=True,
+    )
+
+
 def _pythae():
     case = "mnist.vae.64.float32"
     modules = {
@@ -175,6 +196,7 @@ def _roofline():
 
 ITEMS = (
     _train_step(),
+    _perceptual(),
     _pythae(),
     _priors(),
     _sampler(),

@@ -23,6 +23,9 @@ _NEIGHBOURS_AMONG = 10_000
 # Images without the attribute whose paths make a curve.
 _CURVES = 200
 
+# For each condition, and conditions for each appearance.
+_DRAWS = 8
+
 _SPLIT = "test"
 
 
@@ -52,12 +55,82 @@ def reconstructions(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     del choice
     indices = _some(evaluator, 40)
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
-    decoded = np.asarray(evaluator.subject.ask("reconstruct")(images))
+    given = _given(evaluator, indices)
+    decoded = np.asarray(evaluator.subject.ask("reconstruct")(images, *given))
     rows = {}
     for i in range(0, len(images), 10):
         rows[f"images {i}"] = images[i : i + 10]
         rows[f"reconstructions {i}"] = decoded[i : i + 10]
     save_image_rows(rows, out / "reconstructions", "Test images and reconstructions")
+
+
+def poses(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Test images and what they give to a conditional model at the left, and draws
+    given the same (figure 9)."""
+    evaluator.subject.ask("show_condition")
+    rows = rows_of(evaluator, choice.pairs)
+    title = f"Test images, their conditions, and draws of seed {evaluator.seed}"
+    save_image_rows(rows, out / "poses", title)
+
+
+def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
+    """Rows of draws: one, named "", or of figure 9 for n conditions, by their numbers.
+
+    The latter begin with a test image and a picture of its condition.
+    """
+    if evaluator.subject.condition is None:
+        return {"": _draws(evaluator, 16)}
+    show = evaluator.subject.ask("show_condition")
+    indices = _some(evaluator, n)
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    (conditions,) = _given(evaluator, indices)
+    pictures = np.asarray(show(conditions))
+    draws = evaluator.subject.ask("samples")(
+        n * _DRAWS, evaluator.seed, np.repeat(conditions, _DRAWS, axis=0)
+    )
+    draws = np.concatenate(list(draws)).astype(np.float32) / 255
+    draws = draws.reshape(n, _DRAWS, *draws.shape[1:])
+    return {
+        str(i + 1): np.concatenate([images[i, None], pictures[i, None], draws[i]])
+        for i in range(n)
+    }
+
+
+def transfers(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """The appearance of the test images at the left under the conditions at the top."""
+    transfer = evaluator.subject.ask("transfer")
+    n = choice.pairs
+    indices = _some(evaluator, n + _DRAWS)
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    (conditions,) = _given(evaluator, indices)
+    targets = conditions[n:]
+    shown = np.asarray(evaluator.subject.ask("show_condition")(targets))
+    rows = {"": np.concatenate([np.ones_like(images[:1]), shown])}
+    for i in range(n):
+        repeated = np.repeat(images[i, None], _DRAWS, axis=0)
+        own = np.repeat(conditions[i, None], _DRAWS, axis=0)
+        moved = np.asarray(transfer(repeated, own, targets))
+        rows[str(i + 1)] = np.concatenate([images[i, None], moved])
+    save_image_rows(rows, out / "transfers", "Appearance (left) under conditions (top)")
+
+
+def appearances(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Paths in z between the appearances of two test images, under the condition of the
+    first; a conditional model."""
+    evaluator.subject.ask("transfer")
+    dataset = evaluator.dataset(_SPLIT)
+    pairs = paths.random_pairs(dataset.size, choice.pairs, evaluator.seed)
+    rows = {}
+    for i, indices in enumerate(pairs.T):
+        images = dataset.gather(indices)["image"]
+        (conditions,) = _given(evaluator, indices)
+        ends = np.asarray(evaluator.subject.ask("encode")(images, conditions))
+        path = latent_space.lerp(ends[0], ends[1], paths.T)
+        own = np.repeat(conditions[:1], len(path), axis=0)
+        decoded = np.asarray(evaluator.subject.ask("decode")(path, own))
+        rows[str(i + 1)] = np.concatenate([images[:1], decoded, images[1:]])
+    title = "Test images at the ends; lerp in z under the condition of the left one"
+    save_image_rows(rows, out / "appearances", title, ends=True)
 
 
 def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
@@ -121,6 +194,7 @@ def code_paths(evaluator: Evaluator, out: Path, choice: Choice) -> None:
 def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """Images that get an attribute step by step in z0 and in z, and how fast a
     classifier sees it come (figure 7)."""
+    _refuse_condition(evaluator)
     number, n = choice.attribute, choice.pairs
     indices, a, b = paths.attribute_ends(evaluator, number, n, _SPLIT)
     lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
@@ -174,6 +248,9 @@ FIGURES: dict[str, Callable[[Evaluator, Path, Choice], None]] = {
     for figure in (
         samples,
         reconstructions,
+        poses,
+        transfers,
+        appearances,
         latent_panels,
         interpolations,
         code_paths,
@@ -231,8 +308,26 @@ def _some(evaluator, n):
     return np.random.RandomState(evaluator.seed).permutation(size)[:n]
 
 
+def _given(evaluator, indices):
+    """The conditions of test images, if the subject has any, as the only item."""
+    name = evaluator.subject.condition
+    if name is None:
+        return ()
+    return (np.asarray(evaluator.dataset(_SPLIT).features[name])[indices],)
+
+
+def _refuse_condition(evaluator):
+    condition = evaluator.subject.condition
+    if condition is not None:
+        raise UserError(
+            f"{evaluator.subject.name} is conditional on {condition}: see poses, "
+            "transfers and appearances."
+        )
+
+
 def _pairs(evaluator, n):
     """Random pairs of images, `[2, n, ...]`, and the paths between their codes."""
+    _refuse_condition(evaluator)
     dataset = evaluator.dataset(_SPLIT)
     indices = paths.random_pairs(dataset.size, n, evaluator.seed)
     images = dataset.gather(indices.reshape(-1))["image"]

@@ -21,20 +21,36 @@ _PERIOD = 1000
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
+# Of the item "perceptual": bindings and files beside beta0's; weights are random.
+_LOSSES = {
+    "pixels": (
+        ["LIKELIHOOD = @NormalLikelihood()", "NormalLikelihood.gamma = 0.01"],
+        [],
+    ),
+    "vgg19": (["VGG19Features.weights = None"], []),
+    "classifier": ([], ["likelihoods/classifier.gin"]),
+}
+
+
 def loop(variant, case, loop):
     del variant
-    shape, model, batch, precision = case.split(".")
-    params = [
-        f"train.batch_size = {batch}",
-        f"train.precision = '{_PRECISIONS[precision]}'",
-    ]
-    config.parse([str(ROOT / "gin" / f"{shape}_{model}.gin")], params)
+    shape, name, batch, precision = case.split(".")
+    params, files = _LOSSES.get(name, ([], []))
+    model = "beta0" if name in _LOSSES else name
+    config.parse(
+        [str(ROOT / "gin" / file) for file in (f"{shape}_{model}.gin", *files)],
+        [
+            *params,
+            f"train.batch_size = {batch}",
+            f"train.precision = '{_PRECISIONS[precision]}'",
+        ],
+    )
     trainer = config.trainer()
     trainer.model = _observed(trainer.model, loop, int(batch))
 
     def load_dataset(split):
         size = _BATCHES * int(batch) if split == "train" else 512
-        image_shape = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[shape]
+        image_shape = config.gin.query_parameter("IMAGE_SHAPE/gin.macro.value")
         random = np.random.RandomState(0)
         images = random.randint(0, 256, (size, *image_shape), np.uint8)
         return ImageDataset(images, {}, image_shape)
@@ -101,20 +117,26 @@ def counts(model, batch_size: int) -> dict:
     """What a step costs at least: the layers' operations, and the parameters.
 
     A multiply-add is two operations, and a layer's backward pass takes two products of
-    the size of its forward pass. What is not a convolution or a dense layer is free.
+    the size of its forward pass. A network that is not trained sees two batches, real
+    and decoded images, and is left backwards by one product for the second alone. What
+    is not a convolution or a dense layer is free.
 
     Returns:
       "gflop" of a step and the number of "parameters" that are trained.
     """
     products = []
+
+    def passes(layer):
+        return 3 if layer.trainable else 1.5
+
     call = keras.layers.Layer.__call__
 
     def recording(layer, inputs, *args, **kwargs):
         outputs = call(layer, inputs, *args, **kwargs)
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
-            products.append(_products(layer.kernel, outputs))
+            products.append(passes(layer) * _products(layer.kernel, outputs))
         elif isinstance(layer, keras.layers.Conv2DTranspose):
-            products.append(_products(layer.kernel, inputs))
+            products.append(passes(layer) * _products(layer.kernel, inputs))
         return outputs
 
     rows = 2
@@ -128,7 +150,7 @@ def counts(model, batch_size: int) -> dict:
         step.get_concrete_function()  # traced, not run
     groups = model.variable_groups().values()
     parameters = sum(int(np.prod(v.shape)) for group in groups for v in group)
-    gflop = 2 * 3 * sum(products) * batch_size / rows / 1e9
+    gflop = 2 * sum(products) * batch_size / rows / 1e9
     return {"gflop": gflop, "parameters": parameters}
 
 

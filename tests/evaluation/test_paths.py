@@ -28,7 +28,7 @@ def test_path_density_is_that_of_the_normal_along_both_paths():
     normal = scipy.stats.multivariate_normal(
         linear_world.SHIFT, np.diag(linear_world.SCALE**2)
     )
-    means = {}
+    means, distances = {}, {"z": [], "z0": []}
     for space in ("z", "z0"):
         densities = []
         for first, last in zip(a, b, strict=True):
@@ -41,6 +41,8 @@ def test_path_density_is_that_of_the_normal_along_both_paths():
                 path = latent_space.slerp(*ends, paths.T) * linear_world.SCALE
                 path = path + linear_world.SHIFT
             densities.append(normal.logpdf(path).mean())
+            offsets = np.asarray(path)[1:-1, None] - codes[None]
+            distances[space] += [np.linalg.norm(offsets, axis=-1).min(axis=1).mean()]
         means[space] = np.array(densities)
     difference = means["z0"] - means["z"]
     assert result["z"] == pytest.approx(means["z"].mean(), rel=1e-5)
@@ -49,6 +51,11 @@ def test_path_density_is_that_of_the_normal_along_both_paths():
     error = difference.std(ddof=1) / np.sqrt(50)
     assert result["standard_error"] == pytest.approx(error, rel=1e-4)
     assert result["share"] == np.mean(difference > 0)
+    # The map is affine: what is straight in z0 is straight in z.
+    assert result["z0_lerp"] == pytest.approx(result["z"], rel=1e-5)
+    expected = {space: np.mean(values) for space, values in distances.items()}
+    expected["z0_lerp"] = expected["z"]
+    assert result["nearest"] == pytest.approx(expected, rel=1e-4)
     # A straight path cuts through the middle, where a normal is densest; slerp also
     # goes far out between ends that are nearly opposite.
     assert result["value"] < 0

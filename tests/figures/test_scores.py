@@ -116,8 +116,9 @@ def test_scale_of_the_scores(tmp_path, figures, largest, scale):
         {"data": "a", "model": "m", "BETA": x, "fid": y}
         for x, y in ((0.1, 1.0), (1.0, largest))
     ]
+    rows += [{"data": "b", "model": "m", "BETA": x, "fid": 3.0} for x in (0.1, 1.0)]
     save_scores(rows, tmp_path / "a", "fid")
-    assert figures[0].axes[0].get_yscale() == scale
+    assert [axes.get_yscale() for axes in figures[0].axes] == [scale] * 2
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tfp_priors.evaluation.subject import Subject
 _HOW_TO_GET = {
     "classifier": "pass --classifier=RUN, a run of gin/DATASET_classifier.gin",
     "inception": "pass --inception_dir=FOLDER",
+    "keypoints": "pass --keypoint_regressor=RUN, a run of gin/DATASET_keypoints.gin",
 }
 
 
@@ -105,7 +106,8 @@ class Evaluator:
     def real_images(self, split: str, n: int) -> Images:
         """n images of a split, or all if there are fewer."""
         return self.cached(
-            ("real", split, n), lambda: from_dataset(self.dataset(split), n)
+            ("real", split, n),
+            lambda: from_dataset(self.dataset(split), n, self.subject.condition),
         )
 
     def fresh_images(self, split: str, n: int) -> Images | None:
@@ -120,16 +122,53 @@ class Evaluator:
         images = np.concatenate(list(self.real_images(split, n)))
         return images.astype(np.float32) / 255
 
+    def given(self, n: int) -> tuple:
+        """What n draws of a conditional subject are given, as the only item.
+
+        These are the conditions of `real_images("test", n)`, from the start again if
+        there are fewer. An unconditional subject is given nothing.
+        """
+        if self.subject.condition is None:
+            return ()
+        conditions = self.real_images("test", n).condition
+        return (conditions[np.arange(n) % len(conditions)],)
+
     def samples(self, n: int) -> Images:
-        """n draws of the subject."""
-        return self.subject.ask("samples")(n, self.seed)
+        """n draws of the subject; see `given`."""
+        return self.subject.ask("samples")(n, self.seed, *self.given(n))
+
+    def check_conditions(self, n: int) -> None:
+        """Raises: UserError: if there are no n conditions to draw samples for."""
+        if self.subject.condition is None and n != 1:
+            raise UserError(
+                f"{self.subject.name} has no conditions: ask for 1c, not {n}c."
+            )
+        if self.subject.condition is not None and n > self.dataset("test").size:
+            raise UserError(
+                f"The test images have {self.dataset('test').size} conditions, not "
+                f"{n}: ask for less."
+            )
+
+    def samples_of_conditions(self, n: int, m: int) -> np.ndarray:
+        """m draws for each of n conditions of test images; see `check_conditions`.
+
+        Returns:
+          uint8 `[n, m, height, width, channels]`.
+        """
+        self.check_conditions(n)
+        given = [np.repeat(conditions, m, axis=0) for conditions in self.given(n)]
+        draws = self.subject.ask("samples")(n * m, self.seed, *given)
+        images = np.concatenate(list(draws))
+        return images.reshape(n, m, *images.shape[1:])
 
     def reconstructions(self, images: Images | None) -> Images | None:
         """The subject's reconstructions, or None if it makes none."""
         if images is None or self.subject.reconstruct is None:
             return None
         return images.map(
-            lambda chunk: self.subject.reconstruct(chunk.astype(np.float32) / 255),
+            lambda chunk, *given: self.subject.reconstruct(
+                chunk.astype(np.float32) / 255, *given
+            ),
             f"reconstructions by {self.subject.identity}",
         )
 
@@ -149,8 +188,11 @@ class Evaluator:
 
         def compute():
             encode = self.subject.ask("encode")
+            names = ("image", *filter(None, [self.subject.condition]))
             batches = self.dataset(split).batches(500)
-            return np.concatenate([np.asarray(encode(b["image"])) for b in batches])
+            return np.concatenate(
+                [np.asarray(encode(*(b[name] for name in names))) for b in batches]
+            )
 
         return self.cached(("mean codes", split), compute)
 
@@ -159,9 +201,14 @@ class Evaluator:
         sample = self.subject.ask("sample_codes")
 
         def compute():
+            draws = self.samples(n)
             parts = [
-                sample(stop - start, chunk_seed(self.seed, start))
-                for start, stop in self.samples(n).spans()
+                sample(
+                    stop - start,
+                    chunk_seed(self.seed, start),
+                    *draws.given(start, stop),
+                )
+                for start, stop in draws.spans()
             ]
             return {
                 key: np.concatenate([np.asarray(part[key]) for part in parts])
@@ -222,6 +269,19 @@ class Evaluator:
             ("moments", extractor, images.identity, images.size), compute
         )
 
+    def features(self, extractor: str, images: np.ndarray) -> np.ndarray:
+        """Features of images by groups, `[n, m, ...]` to `[n, m, size]`."""
+        return self._of_groups(extractor, images).features
+
+    def outputs(self, extractor: str, images: np.ndarray) -> np.ndarray:
+        """Logits of images by groups, `[n, m, ...]` to `[n, m, outputs]`."""
+        return self._of_groups(extractor, images).logits
+
+    def _of_groups(self, extractor, images):
+        flat = images.reshape(-1, *images.shape[2:])
+        found = self._activator(extractor).compute(flat)
+        return Activations(*(x.reshape(*images.shape[:2], -1) for x in found))
+
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """The classifier's probabilities of its classes or attributes.
 
@@ -251,12 +311,18 @@ class Evaluator:
 
     def decisions(self, split: str) -> np.ndarray:
         """Which decisions of a classifier are right, `[n]` or `[n, attributes]`."""
+        correct = self.subject.ask("correct")
+        outputs, targets = self.predictions(split)
+        return np.asarray(correct(outputs, targets))
+
+    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """The outputs of a predictor, `[n, outputs]`, and the data's own values."""
         activations = tf.function(self.subject.ask("activations"))
-        right = []
+        outputs, targets = [], []
         for batch in self.dataset(split).batches(500):
-            _, logits = activations(batch["image"])
-            right.append(self.subject.correct(logits, batch[self.subject.target]))
-        return np.concatenate(right)
+            outputs.append(activations(batch["image"])[1])
+            targets.append(batch[self.subject.target])
+        return np.concatenate(outputs), np.concatenate(targets)
 
 
 def _mapped(function, images, seed):
@@ -264,5 +330,6 @@ def _mapped(function, images, seed):
     values = []
     for start, stop in images.spans():
         chunk = images.chunk(start, stop).astype(np.float32) / 255
-        values.append(np.asarray(function(chunk, chunk_seed(seed, start))))
+        given = images.given(start, stop)
+        values.append(np.asarray(function(chunk, chunk_seed(seed, start), *given)))
     return np.concatenate(values)

@@ -1,6 +1,7 @@
 """Images to be measured: uint8, in numbered chunks, with a name for their contents."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from tfp_priors.errors import UserError
 CHUNK = 1000
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+# What Pillow raises; the last two for pictures of more than 89 million pixels.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 def quantized(images) -> np.ndarray:
@@ -62,10 +72,19 @@ class Images:
       read: maps `(start, stop)` to the images of one chunk, `[stop - start, height,
         width, channels]`, floats in [0, 1] or uint8.
       identity: a text that changes whenever the images do; None: a hash of them.
+      condition: array with a row per image, what a conditional model needs to know of
+        it, or None.
     """
 
-    def __init__(self, size: int, read: Callable, identity: str | None = None):
+    def __init__(
+        self,
+        size: int,
+        read: Callable,
+        identity: str | None = None,
+        condition: np.ndarray | None = None,
+    ):
         self.size = size
+        self.condition = condition
         self._read = read
         self._identity = identity
 
@@ -94,12 +113,22 @@ class Images:
             self._identity = digest.hexdigest()
         return self._identity
 
+    def given(self, start: int, stop: int) -> tuple:
+        """The conditions of one chunk, if there are any, as the only item."""
+        return () if self.condition is None else (self.condition[start:stop],)
+
     def map(self, function: Callable, name: str) -> "Images":
-        """The images under a function of uint8 chunks, `name` being its identity."""
+        """The images under a function of uint8 chunks and, if any, their conditions.
+
+        `name` is the function's identity.
+        """
         return Images(
             self.size,
-            lambda start, stop: function(self.chunk(start, stop)),
+            lambda start, stop: function(
+                self.chunk(start, stop), *self.given(start, stop)
+            ),
             f"{name}({self.identity})",
+            self.condition,
         )
 
 
@@ -109,29 +138,51 @@ def from_array(images) -> Images:
     return Images(len(images), lambda start, stop: images[start:stop])
 
 
-def from_dataset(dataset: ImageDataset, n: int) -> Images:
-    """At most n images of a data set: the same ones, in the same random order."""
+def from_dataset(dataset: ImageDataset, n: int, condition: str | None = None) -> Images:
+    """At most n images of a data set: the same ones, in the same random order.
+
+    Args:
+      dataset: the data set.
+      n: number of images.
+      condition: the feature that is their condition, or None.
+    """
     n = min(n, dataset.size)
     if not n:
         raise UserError("The data set has no images.")
     order = next(iter(shuffled_indices(dataset.size, n, seed=0))).numpy()
-    return Images(n, lambda start, stop: dataset.gather(order[start:stop])["image"])
+    return Images(
+        n,
+        lambda start, stop: dataset.gather(order[start:stop])["image"],
+        condition=condition and np.asarray(dataset.features[condition])[order],
+    )
 
 
-def from_sampler(sample: Callable, n: int, seed: int, identity: str) -> Images:
+def from_sampler(
+    sample: Callable,
+    n: int,
+    seed: int,
+    identity: str,
+    condition: np.ndarray | None = None,
+) -> Images:
     """n draws of a model.
 
     Args:
-      sample: maps `(n, seed)` to images.
+      sample: maps `(n, seed)` to images; given conditions, `(n, seed, conditions)`.
       n: number of images.
       seed: each chunk has a seed of its own that depends on it.
       identity: names the model and its weights.
+      condition: of each image, or None.
     """
+    name = f"samples({identity}, seed={seed})"
+    if condition is not None:
+        name += f" given {hashlib.sha256(condition.tobytes()).hexdigest()}"
 
     def read(start, stop):
-        return sample(stop - start, chunk_seed(seed, start))
+        given = images.given(start, stop)
+        return sample(stop - start, chunk_seed(seed, start), *given)
 
-    return Images(n, read, f"samples({identity}, seed={seed})")
+    images = Images(n, read, name, condition)
+    return images
 
 
 def chunk_seed(seed: int, start: int) -> int:
@@ -164,13 +215,19 @@ def from_folder(folder: str | Path, image_shape) -> Images:
 
     def load(path):
         try:
-            with Image.open(path) as picture:
-                picture = picture.convert("RGB" if channels == 3 else "L")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                opened = Image.open(path)
+            with opened:
+                size = opened.size
+                # The pixels are not read yet: a picture of other size is not decoded.
+                if size == (width, height):
+                    picture = opened.convert("RGB" if channels == 3 else "L")
+        except _UNREADABLE as error:
             raise UserError(f"{path} is not a readable picture: {error}.") from error
-        if picture.size != (width, height):
+        if size != (width, height):
             raise UserError(
-                f"{path} has {picture.size[0]}x{picture.size[1]} pixels, the data set "
+                f"{path} has {size[0]}x{size[1]} pixels, the data set "
                 f"{width}x{height}: scale the pictures to that size."
             )
         return np.asarray(picture).reshape(image_shape)

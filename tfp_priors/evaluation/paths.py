@@ -49,16 +49,35 @@ def log_densities(subject, path: np.ndarray) -> np.ndarray:
     return latent_space.path_log_density(path, log_prob)
 
 
-def path_densities(evaluator, n: int, split: str) -> dict[str, np.ndarray]:
-    """Mean log p(z) along paths between n random pairs of a split, by space, `[n]`."""
+def path_densities(
+    evaluator, n: int, split: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """How dense the codes are along paths between n random pairs of a split.
+
+    The paths are those of `paths_between`, and "z0_lerp": straight lines in z0.
+
+    Returns:
+      The mean log p(z) of each path, and the mean distance of its inner points to the
+      nearest code of the split, both by the name of the paths, `[n]`.
+    """
     subject = evaluator.subject
-    subject.ask("to_base")
+    to_base = _on_arrays(subject.ask("to_base"))
     codes = evaluator.mean_codes(split)
     a, b = codes[random_pairs(len(codes), n, evaluator.seed)]
-    return {
-        space: latent_space.average_log_density(log_densities(subject, path))
-        for space, path in paths_between(subject, a, b).items()
-    }
+    found = paths_between(subject, a, b)
+    straight = latent_space.lerp(to_base(a), to_base(b), T)
+    from_base = _on_arrays(subject.from_base)
+    found["z0_lerp"] = np.stack([from_base(points) for points in straight])
+    densities, distances = {}, {}
+    for name, path in found.items():
+        log_density = log_densities(subject, path)
+        densities[name] = latent_space.average_log_density(log_density)
+        inner = path[1:-1]
+        nearest, _ = latent_space.nearest_neighbours(
+            inner.reshape(-1, inner.shape[-1]), codes
+        )
+        distances[name] = nearest.reshape(len(inner), n).mean(axis=0)
+    return densities, distances
 
 
 def attributes(evaluator, split: str) -> np.ndarray:

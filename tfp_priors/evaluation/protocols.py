@@ -474,18 +474,19 @@ def _separability(evaluator, n, space):
     "path_density{n}_{split}",
     "path_density1k_test",
     "an encoder and a flow prior",
-    "passes of the flow",
+    "passes of the flow, a search for neighbours",
 )
 def _path_density(evaluator, n, split):
     """Nats by which the mean log p(z) along paths in z0 (slerp) exceeds that along
-    paths in z (lerp) between the same n pairs of codes; 11 points each, with ends."""
+    paths in z (lerp) between the same n pairs of codes; 11 points each, with ends.
+    Beside it the mean distance to the nearest code of the split, over inner points."""
     from tfp_priors.evaluation import paths
 
-    densities = paths.path_densities(evaluator, n, split)
+    densities, distances = paths.path_densities(evaluator, n, split)
     difference = densities["z0"] - densities["z"]
     yield _mean(difference) | {
-        "z": float(densities["z"].mean()),
-        "z0": float(densities["z0"].mean()),
+        **{name: float(values.mean()) for name, values in densities.items()},
+        "nearest": {name: float(values.mean()) for name, values in distances.items()},
         "share": float(np.mean(difference > 0)),
         "pairs": len(difference),
     }
@@ -531,15 +532,114 @@ def _lpips_diversity(evaluator, net, version, n, m):
     without conditions has one."""
     from tfp_priors.evaluation.lpips import lpips_diversity
 
-    if n != 1:
-        raise UserError(
-            f"{evaluator.subject.name} has no conditions: ask for 1c, not {n}c."
-        )
+    evaluator.check_conditions(n)
     distance = evaluator.lpips(net, version)
-    samples = evaluator.samples(2 * m)
-    images = np.concatenate(list(samples)).astype(np.float32) / 255
-    estimate = lpips_diversity(distance, lambda _: images, n, m)
+    images = evaluator.samples_of_conditions(n, 2 * m)
+    estimate = lpips_diversity(
+        distance, lambda i: images[i].astype(np.float32) / 255, n, m
+    )
     yield estimate._asdict() | {"conditions": n, "pairs": m}
+
+
+@_metric(
+    "feature_diversity_{extractor}_{n}c{m}p",
+    "feature_diversity_classifier_100c10p",
+    "the extractor",
+    "2 n m passes of the extractor",
+)
+def _feature_diversity(evaluator, extractor, n, m):
+    """Mean distance in an extractor's features between m disjoint pairs of samples of
+    each of n conditions; beside it, that of pairs of real test images."""
+    from tfp_priors.evaluation import diversity
+
+    evaluator.check_conditions(n)
+    draws = evaluator.samples_of_conditions(n, 2 * m)
+    features = evaluator.features(extractor, draws)
+    distances = diversity.pair_distances(features)
+    real = evaluator.real_images("test", 2 * n * m)
+    pairs = real.size // 2
+    of_real = evaluator.activations(extractor, real, "test images").features
+    result = _mean(distances if n > 1 else np.repeat(distances, 2))
+    del result["images"]
+    yield result | {
+        "real": float(diversity.pair_distances(of_real[None, : 2 * pairs])[0]),
+        "conditions": n,
+        "pairs": m,
+        "extractor": extractor,
+    }
+
+
+@_metric(
+    "factor_entropy_{n}c{m}s",
+    "factor_entropy_200c50s",
+    "a classifier, and data with independent uniform factors: procedural_people",
+    "n m passes of the classifier",
+)
+def _factor_entropy(evaluator, n, m):
+    """Share of the factors' entropy that m samples of each of n conditions cover, as
+    the classifier reads them; 1 if samples are as diverse as the data."""
+    from tfp_priors.evaluation import diversity
+
+    evaluator.check_conditions(n)
+    factors = evaluator.dataset("test").factors
+    if not factors:
+        raise UserError(
+            "The data has no factors that are known to be independent and uniform: "
+            "procedural_people has."
+        )
+    draws = evaluator.samples_of_conditions(n, m)
+    share, each = diversity.covered_entropy(
+        evaluator.outputs("classifier", draws), factors
+    )
+    yield share._asdict() | {
+        "factors": each,
+        "conditions": n,
+        "samples": m,
+        "extractor": "classifier",
+    }
+
+
+@_metric(
+    "pose_error{n}",
+    "pose_error5k",
+    "a model conditional on keypoints, and a regressor of them",
+    "n passes of the regressor",
+)
+def _pose_error(evaluator, n):
+    """Mean distance, in units of the image's side, between the joints that samples were
+    given and those that the regressor finds in them; the floor is that of the test
+    images themselves."""
+    from tfp_priors.evaluation.diversity import joint_distances
+
+    if evaluator.subject.condition != "keypoints":
+        raise UserError(f"{evaluator.subject.name} is not conditional on keypoints.")
+
+    def errors(images, label):
+        found = evaluator.activations("keypoints", images, label).logits
+        return joint_distances(found, images.condition)
+
+    of_samples = errors(evaluator.samples(n), "samples")
+    floor = errors(evaluator.real_images("test", n), "test images")
+    result = _mean(of_samples)
+    yield result | {
+        "images": n,
+        "floor": float(floor.mean()),
+        "extractor": "keypoints",
+    }
+
+
+@_metric(
+    "joint_distance_{split}",
+    "joint_distance_test",
+    "the run of a keypoint regressor",
+    "a pass over the split",
+)
+def _joint_distance(evaluator, split):
+    """Mean distance between the joints of the data and those that a regressor finds, in
+    units of the image's side."""
+    from tfp_priors.evaluation.diversity import joint_distances
+
+    yield _mean(joint_distances(*evaluator.predictions(split)))
 
 
 @_metric(

@@ -18,6 +18,8 @@ _PARTS = {
     "samples": "samples",
     "reconstruct": "reconstructions",
     "encode": "encoder",
+    "transfer": "condition",
+    "show_condition": "condition",
     "decode": "decoder",
     "to_base": "prior whose z0 can be inferred from z, as that of a flow",
     "from_base": "prior whose z0 can be inferred from z, as that of a flow",
@@ -26,22 +28,31 @@ _PARTS = {
     "log_prob": "prior with a density p(z)",
     "log_terms": "p(x|z), q(z|x) and p(z) that all have a density",
     "activations": "labels that it predicts: it is no classifier",
+    "correct": "labels that it predicts: it is no classifier",
 }
+
+# Parts whose users pass no condition.
+_UNCONDITIONAL = ("to_base", "from_base", "log_prob", "log_terms")
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """A model, or just its images, to be evaluated.
 
-    Images are floats in [0, 1], seeds are ints, functions return arrays or tensors.
-    What the subject cannot do is None.
+    The functions of a conditional one take an array of conditions, a row per image or
+    code, as their last argument. Images are floats in [0, 1], seeds are ints, functions
+    return arrays or tensors. What the subject cannot do is None.
 
     Attributes:
       name: what messages call it.
       identity: a text that changes with the weights.
       image_shape: `(height, width, channels)`.
+      condition: the feature of the data that it is conditional on, or None.
       samples: maps n and a seed to `Images`.
       reconstruct: images to their decoded codes.
+      transfer: of a conditional subject, images, their conditions and others to the
+        images under these.
+      show_condition: of a conditional subject, conditions to pictures of them.
       encode: images to codes, the means of q(z|x).
       decode: codes to images.
       to_base: z to z0, if each z has one.
@@ -61,8 +72,11 @@ class Subject:
     name: str
     identity: str
     image_shape: tuple[int, int, int]
-    samples: Callable[[int, int], Images] | None = None
+    condition: str | None = None
+    samples: Callable[..., Images] | None = None
     reconstruct: Callable | None = None
+    transfer: Callable | None = None
+    show_condition: Callable | None = None
     encode: Callable | None = None
     decode: Callable | None = None
     to_base: Callable | None = None
@@ -84,6 +98,11 @@ class Subject:
           UserError: if the subject does not have it.
         """
         function = getattr(self, part)
+        if function is None and self.condition is not None and part in _UNCONDITIONAL:
+            raise UserError(
+                f"{self.name} is conditional on {self.condition}, which this metric or "
+                "figure does not know."
+            )
         if function is None:
             raise UserError(
                 f"The metric cannot be computed: {self.name} has no {_PARTS[part]}."
@@ -102,66 +121,88 @@ def subject_of_model(
       name: what messages call it.
       step: training steps.
     """
-    sample = _graph(model.sample)
-    sample_codes = _graph(lambda n, seed: _prior_codes(model.prior, n, seed))
-    has_density, is_invertible = model.prior.has_density, model.prior.is_invertible
+    sample = _graph(lambda n, seed, *given: model.sample(n, seed, **_condition(given)))
+    sample_codes = _graph(lambda n, seed, *given: _prior_codes(model, n, seed, given))
+    conditioner = model.conditioner
+    plain = conditioner is None
+    is_invertible = plain and model.prior.is_invertible
     return Subject(
         name=name,
         identity=identity,
         image_shape=tuple(model.image_shape),
-        samples=lambda n, seed: from_sampler(
-            lambda n, seed: sample(n, tf.constant(seed)), n, seed, identity
+        condition=None if plain else conditioner.feature,
+        samples=lambda n, seed, *given: from_sampler(
+            lambda n, seed, *given: sample(n, tf.constant(seed), *given),
+            n,
+            seed,
+            identity,
+            *given,
         ),
-        decode=_graph(model.decode),
+        decode=_graph(lambda z, *given: model.decode(z, **_condition(given))),
         to_base=_graph(model.to_base) if is_invertible else None,
         from_base=_graph(model.from_base) if is_invertible else None,
-        sample_codes=lambda n, seed: sample_codes(n, tf.constant(seed)),
-        log_prob=_graph(model.log_prob) if has_density else None,
+        sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
+        log_prob=_graph(model.log_prob) if plain and model.prior.has_density else None,
         step=step,
         **(_encoders_functions(model) if model.has_encoder else {}),
     )
 
 
+def _condition(given):
+    return {"condition": given[0]} if given else {}
+
+
 def _encoders_functions(model):
     """What a subject can do with images if its model has an encoder."""
     sample_posterior = _graph(
-        lambda images, seed: model.sample_posterior(images, tf.stack([seed, 0]))
+        lambda images, seed, *given: model.sample_posterior(
+            images, tf.stack([seed, 0]), **_condition(given)
+        )
     )
     has_bound = (
-        model.prior.has_density
+        model.conditioner is None
+        and model.prior.has_density
         and model.posterior.has_density
         and model.likelihood.is_density
     )
-    return {
+    conditional = {}
+    if model.conditioner is not None:
+        size = model.image_shape[0]
+        conditional = {
+            "transfer": _graph(model.transfer),
+            "show_condition": lambda x: model.conditioner.picture(x, size),
+        }
+    return conditional | {
         "reconstruct": _graph(model.reconstruct),
         "encode": _graph(model.encode),
-        "sample_posterior": lambda images, seed: sample_posterior(
-            images, tf.constant(seed)
+        "sample_posterior": lambda images, seed, *given: sample_posterior(
+            images, tf.constant(seed), *given
         ),
         "log_terms": model.log_terms if has_bound else None,
         "pixel_levels": model.likelihood.pixel_levels,
     }
 
 
-def _prior_codes(prior, n, seed):
+def _prior_codes(model, n, seed, given):
+    prior, context = model.prior, model.context(*given) if given else None
     # The seed of `model.sample`.
     seed = tf.stack([seed, 0])
     if not prior.has_base:
-        return {"z": prior.sample(n, seed)}
-    z0 = prior.sample_base(n, seed)
-    return {"z0": z0, "z": prior.from_base(z0)}
+        return {"z": prior.sample(n, seed, context=context)}
+    z0 = prior.sample_base(n, seed, context=context)
+    return {"z0": z0, "z": prior.from_base(z0, context)}
 
 
-def subject_of_classifier(
+def subject_of_predictor(
     model, identity: str, name: str = "the classifier", step: int | None = None
 ) -> Subject:
-    """A `Classifier` as a subject; see `subject_of_model`."""
+    """A `Classifier` or another `Predictor` as a subject; see `subject_of_model`."""
     return Subject(
         name=name,
         identity=identity,
         image_shape=tuple(model.image_shape),
         activations=model.activations,
-        correct=model.correct,
+        correct=getattr(model, "correct", None),
         target=model.target,
         step=step,
     )

@@ -54,9 +54,10 @@ def save_scores(
     Lines join the means over the rows of one panel, line and x, such as seeds; error
     bars are the standard deviation (n - 1), where there are several; faint points are
     the single rows. x is on a log axis, with 0 left of a break in it. The y axis is
-    logarithmic if the largest mean of a panel is over 20 times its smallest. Rows with
-    an empty score are left out. The CSV has panel, line, x, mean, standard_deviation
-    and n, and mean_COLUMN of the floor (of the panel) and of the reference.
+    logarithmic in all panels if the largest mean of one is over 20 times its smallest.
+    Rows with an empty score are left out. The CSV has panel, line, x, mean,
+    standard_deviation and n, and mean_COLUMN of the floor (of the panel) and of the
+    reference.
 
     Args:
       rows: a measurement each, with numbers or their texts, as from csv.DictReader.
@@ -164,9 +165,10 @@ def _draw(table, floors, lines, score, x, reference, path):
         grid = figure.subplots(height, columns, squeeze=False).ravel()
         for axes in grid[len(table) :]:
             axes.set_axis_off()
+        logarithmic = _is_logarithmic(table)
         for i, (name, points) in enumerate(table.items()):
             axes = grid[i]
-            _draw_panel(axes, points, floors[name], lines)
+            _draw_panel(axes, points, floors[name], lines, logarithmic)
             axes.set_title(str(name))
             axes.set_xlabel(_LABELS.get(x, x))
             if i % columns == 0:
@@ -195,7 +197,17 @@ def _line_style(i):
     }
 
 
-def _draw_panel(axes, points, floor, lines):
+def _is_logarithmic(table):
+    """Whether the panels' scores, all above 0, are far apart in one of them."""
+    spans = []
+    for points in table.values():
+        means = [point.mean for by_x in points.values() for point in by_x.values()]
+        spans.append((min(means), max(means)))
+    positive = all(low > 0 for low, _ in spans)
+    return positive and any(high > _LOG_FROM * low for low, high in spans)
+
+
+def _draw_panel(axes, points, floor, lines, logarithmic):
     every_x = sorted({value for by_x in points.values() for value in by_x})
     place = _x_axis(axes, every_x)
     for name, by_x in points.items():
@@ -239,7 +251,7 @@ def _draw_panel(axes, points, floor, lines):
     if floor is not None:
         axes.axhline(floor, **_FLOOR)
     means = [point.mean for by_x in points.values() for point in by_x.values()]
-    if min(means) > 0 and max(means) > _LOG_FROM * min(means):
+    if logarithmic:
         axes.set_yscale("log", nonpositive="clip")
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     elif floor is not None and 0 <= floor < min(means):

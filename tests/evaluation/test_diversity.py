@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from tfp_priors.evaluation import diversity
+
+FACTORS = {"a": slice(0, 4), "b": slice(4, 6)}
+
+
+def one_hot(a, b):
+    """Logits that say which value each factor has."""
+    return 5.0 * np.concatenate([np.eye(4)[a], np.eye(2)[b]], axis=-1) - 2.0
+
+
+def test_entropy_of_known_counts():
+    values = np.array([[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 2, 3]])
+    half, quarter = np.log(2) + 1 / 8, np.log(4)
+    np.testing.assert_allclose(
+        diversity.factor_entropies(values, 4), [0.0, half, quarter]
+    )
+
+
+@pytest.mark.parametrize(("levels", "m"), [(2, 20), (8, 50)])
+def test_entropy_of_uniform_draws_is_nearly_unbiased(levels, m):
+    """10,000 conditions: the error is the correction's own, of order 1 / m^2."""
+    values = np.random.RandomState(0).randint(levels, size=(10_000, m))
+    mean = diversity.factor_entropies(values, levels).mean()
+    assert abs(mean - np.log(levels)) < 0.02 * np.log(levels)
+
+
+def test_covered_entropy():
+    random = np.random.RandomState(0)
+    a, b = random.randint(4, size=(100, 400)), random.randint(2, size=(100, 400))
+    share, each = diversity.covered_entropy(one_hot(a, b), FACTORS)
+    assert share.value == pytest.approx(1.0, abs=0.01)
+    # A model that ignores one factor covers the other alone.
+    share, each = diversity.covered_entropy(one_hot(a, 0 * b), FACTORS)
+    assert each["b"] == 0.0 and each["a"] == pytest.approx(1.0, abs=0.01)
+    assert share.value == pytest.approx(np.log(4) / np.log(8), abs=0.01)
+    # One sample for each condition, however the conditions differ.
+    share, _ = diversity.covered_entropy(one_hot(a[:, :1] + 0 * a, 0 * b), FACTORS)
+    assert share.value == 0.0 and share.standard_error == 0.0
+
+
+def test_pair_distances():
+    features = np.zeros((2, 4, 3))
+    features[0, 2] = (3, 4, 0)  # With sample 0.
+    features[1, 1] = features[1, 3] = (7, 7, 7)  # A pair of equal ones.
+    np.testing.assert_allclose(diversity.pair_distances(features), [2.5, 0.0])
+
+
+def test_joint_distances_leave_unseen_ones_out():
+    keypoints = np.array([[[0.1, 0.1], [-1.0, -1.0]], [[0.5, 0.5], [0.0, 1.0]]])
+    outputs = np.array([[0.4, 0.5, 9.0, 9.0], [0.5, 0.5, 0.0, 0.0]])
+    received = diversity.joint_distances(outputs, keypoints)
+    np.testing.assert_allclose(received, [0.5, 0.0, 1.0])
