@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
+import _gin
 from absl import flags
 
 CLASSIFIER = flags.DEFINE_string(
     "classifier", None, "Run of a classifier of the data set."
+)
+KEYPOINT_REGRESSOR = flags.DEFINE_string(
+    "keypoint_regressor", None, "Run of a regressor of the data set's joints."
 )
 INCEPTION_DIR = flags.DEFINE_string(
     "inception_dir", None, "Copy of TF-GAN's Inception module [downloaded]."
@@ -18,6 +22,7 @@ CACHE_DIR = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Seed of samples, codes and classifiers.")
 STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train; one machine.")
+flags.adopt_module_key_flags(_gin)
 
 
 def strategy():
@@ -29,15 +34,14 @@ def strategy():
 
 def subject_of_run(run_dir, strategy):
     """The model of a run as a subject, its data set's name and loader."""
-    from tfp_priors import config
     from tfp_priors.evaluation import subject
-    from tfp_priors.models import Classifier
     from tfp_priors.models import GroupedModel
+    from tfp_priors.models import Predictor
 
     with strategy.scope():
-        run = config.load_run(run_dir, DATA_DIR.value, GroupedModel)
-    classifies = isinstance(run.model, Classifier)
-    make = subject.subject_of_classifier if classifies else subject.subject_of_model
+        run = _gin.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
+    predicts = isinstance(run.model, Predictor)
+    make = subject.subject_of_predictor if predicts else subject.subject_of_model
     of_run = make(run.model, run.identity, str(run_dir), run.step)
     return of_run, run.dataset, run.load_dataset
 
@@ -59,7 +63,8 @@ def evaluator(subject, dataset, load_dataset, strategy, folder):
         load_dataset,
         extractors={
             "inception": lambda: _inception(strategy),
-            "classifier": lambda: _classifier(strategy, dataset),
+            "classifier": lambda: _predictor("classifier", strategy, dataset),
+            "keypoints": lambda: _predictor("keypoints", strategy, dataset),
         },
         lpips_weights=LPIPS_WEIGHTS.value,
         seed=SEED.value,
@@ -76,26 +81,30 @@ def _inception(strategy):
         return inception(INCEPTION_DIR.value)
 
 
-def _classifier(strategy, dataset):
-    """The network of --classifier, which must know the data set."""
-    from tfp_priors import config
+def _predictor(name, strategy, dataset):
+    """The network of --classifier or --keypoint_regressor, of the same data set."""
     from tfp_priors.errors import UserError
     from tfp_priors.evaluation.activations import classifier_extractor
     from tfp_priors.models import Classifier
+    from tfp_priors.models import KeypointRegressor
 
-    if not CLASSIFIER.value:
+    flag, kind, file = {
+        "classifier": (CLASSIFIER, Classifier, "DATASET_classifier"),
+        "keypoints": (KEYPOINT_REGRESSOR, KeypointRegressor, "DATASET_keypoints"),
+    }[name]
+    if not flag.value:
         raise UserError(
-            "the metric needs a classifier of the data set: pass --classifier=RUN, a "
-            "run of gin/DATASET_classifier.gin."
+            "the metric needs another network of the data set: pass "
+            f"--{flag.name}=RUN, a run of gin/{file}.gin."
         )
     with strategy.scope():
-        run = config.load_run(CLASSIFIER.value, DATA_DIR.value, Classifier)
+        run = _gin.config().load_run(flag.value, DATA_DIR.value, kind)
     if run.dataset != dataset:
         raise UserError(
-            f"the classifier {CLASSIFIER.value} was trained on {run.dataset}, but the "
-            f"images are compared with {dataset}: train one of that data set."
+            f"{flag.value} was trained on {run.dataset}, but the images are compared "
+            f"with {dataset}: train one of that data set."
         )
-    return classifier_extractor(run.model, run.identity)
+    return classifier_extractor(run.model, run.identity, name)
 
 
 def _cache_dir():

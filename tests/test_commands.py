@@ -166,7 +166,7 @@ def test_figures_and_report_of_a_run(trained, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {*expected, "report.html"}
     # What cannot be drawn is told, and what to do about it.
     assert "No latent_panels: The panels of figure 2 need 2 latent" in process.stderr
-    assert "No attribute: the metric needs a classifier" in process.stderr
+    assert "No attribute: the metric needs another network" in process.stderr
     line = commands.refused("figures", out=tmp_path, figures="latent_panels", **flags)
     assert "train one with LATENT_SIZE = 2" in line
     line = commands.refused("figures", out=tmp_path, figures="panels", **flags)

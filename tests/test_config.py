@@ -6,6 +6,7 @@ import pytest
 
 from tests.commands import ROOT
 from tests.commands import TINY
+from tests.networks.test_people import standing
 from tfp_priors import config
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
@@ -32,6 +33,11 @@ def images(text, n=8):
     return np.random.RandomState(0).randint(0, 256, (n, *shape)).astype(np.uint8)
 
 
+def small(path):
+    """`SMALL`, with a code that the networks of the file take."""
+    return [*SMALL, "LATENT_SIZE = 80"] if "vunet" in path.stem else SMALL
+
+
 def _leaf(path):
     # The files of these two differ from MNIST's in the shared part alone.
     twin = path.stem.startswith(("fashion_mnist", "cifar10"))
@@ -46,7 +52,7 @@ def test_every_gin_file_is_complete(path):
 
 @pytest.mark.parametrize("path", [_leaf(path) for path in LEAVES])
 def test_every_gin_file_builds_and_steps(path):
-    text = config.parse([str(path)], SMALL)
+    text = config.parse([str(path)], small(path))
     trainer = config.trainer()
     if trainer.post_hoc is not None:
         # Its autoencoder is trained by the same file without it.
@@ -61,7 +67,11 @@ def step(trainer, text):
     batch = (images(text, 4) / 255).astype(np.float32)
     if trainer.post_hoc is None:
         attributes = getattr(model, "attributes", None) or 1
-        labels = {"label": np.arange(4), "attributes": np.ones([4, attributes], bool)}
+        labels = {
+            "label": np.arange(4),
+            "attributes": np.ones([4, attributes], bool),
+            "keypoints": standing()[[0, 1, 2, 0]],
+        }
         logs = model.train_step({"image": batch, **labels})
     else:
         logs = model.train_step({POSTERIOR: model.posterior_parameters(batch)})
@@ -72,14 +82,15 @@ def step(trainer, text):
         model.optimizers
     )
     if isinstance(model, LatentVariableModel):
-        assert np.isfinite(model.sample(2)).all()
+        condition = None if model.conditioner is None else standing()[:2]
+        assert np.isfinite(model.sample(2, condition=condition)).all()
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_every_model_is_there_for_every_data_set_of_section_4(name):
     for model in MODELS:
-        # PG-GAN takes images of 2^n pixels.
-        if model not in ("pggan", "post_hoc_gmm"):
+        # PG-GAN takes images of 2^n pixels, the U-Net persons.
+        if not model.startswith(("keypoints", "pggan", "post_hoc_gmm", "vunet")):
             assert (ROOT / "gin" / f"{name}_{model}.gin").is_file(), model
 
 

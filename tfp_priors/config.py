@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import functools
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from tfp_priors import regularizers
 from tfp_priors import training
 from tfp_priors.errors import UserError
 from tfp_priors.run_dir import bindings
+from tfp_priors.run_dir import check_format
 
 _CONFIG_FILE = "config.gin"
 _OPERATIVE_CONFIG_FILE = "operative_config.gin"
@@ -40,9 +42,14 @@ _RESUMABLE = (
     "train.scalars_every",
     "train.images_every",
     "train.checkpoint_every",
+    "train.on_nonfinite",
     "PostHoc.steps",
     "VGG19Features.weights",
 )
+
+# First names of the modules that gin files may import: an import runs code.
+_IMPORTABLE = ("tfp_priors", "keras")
+_any_import_allowed = False
 
 
 def _parameters(configurable) -> dict[str, inspect.Parameter]:
@@ -77,21 +84,26 @@ _CONFIGURABLES = {
         divergences.WassersteinLoss,
         training.Adam,
         keras.optimizers.schedules.CosineDecay,
+        keras.optimizers.schedules.PolynomialDecay,
         likelihoods.BernoulliLikelihood,
         likelihoods.NormalLikelihood,
         likelihoods.PerceptualLikelihood,
         models.Classifier,
+        models.KeypointRegressor,
         models.LatentVariableModel,
         models.ProgressiveGAN,
+        networks.AppearanceEncoder,
         networks.ConvActivations,
         networks.ConvFeatures,
         networks.InfoGANDecoder,
         networks.InfoGANEncoder,
         networks.MLP,
+        networks.PoseContext,
         networks.ProgressiveDiscriminator,
         networks.ProgressiveGenerator,
         networks.ResidualDecoder,
         networks.ResidualEncoder,
+        networks.UNetDecoder,
         networks.VGG19Features,
         posteriors.DeterministicPosterior,
         posteriors.FixedScaleNormalPosterior,
@@ -105,6 +117,7 @@ _CONFIGURABLES = {
         priors.SecondStageVAEPrior,
         priors.SplinePrior,
         priors.StandardNormalPrior,
+        priors.UNetPrior,
         priors.VampPrior,
         regularizers.CodeNorm,
         regularizers.DecoderGradient,
@@ -124,6 +137,15 @@ _CONFIGURABLES |= {"load_dataset": data.load_dataset, "train": training.Trainer}
 _GIVEN = {"load_dataset": ("data_dir", "split")}
 
 
+def allow_imports(allowed: bool = True) -> None:
+    """Whether gin files may import any module from now on, and so run any code.
+
+    If not, which is the default, they may import those of tfp_priors and Keras only.
+    """
+    global _any_import_allowed
+    _any_import_allowed = allowed
+
+
 def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
     """Replaces the current configuration.
 
@@ -135,7 +157,8 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
       The configuration as text, without includes.
 
     Raises:
-      UserError: if a file, a name or a required value is missing.
+      UserError: if a file, a name or a required value is missing, or a file imports a
+        module that it may not; see `allow_imports`.
     """
     _read_config(gin_files, gin_params)
     _check_complete(["train", "load_dataset"])
@@ -148,12 +171,41 @@ def _read_config(gin_files, gin_params):
         if not Path(path).is_file():
             raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
         gin.add_config_file_search_path(str(Path(path).parent))
-    for path in gin_files:
-        with _explained(path):
-            gin.parse_config_file(path)
-    for binding in gin_params:
-        with _explained(f"{binding!r}"):
-            gin.parse_config(binding)
+    with _limited_imports():
+        for path in gin_files:
+            with _explained(path):
+                gin.parse_config_file(path)
+        for binding in gin_params:
+            with _explained(f"{binding!r}"):
+                gin.parse_config(binding)
+
+
+@contextlib.contextmanager
+def _limited_imports() -> Iterator[None]:
+    """Within it gin refuses imports that are not allowed, before it does them."""
+    if _any_import_allowed:
+        yield
+        return
+    process, readers = gin.config.ParseContext.process_import, gin.config._FILE_READERS
+
+    def checked(self, statement):
+        # "__gin__", which makes every function of a module usable, is none of them.
+        if statement.module.split(".")[0] not in _IMPORTABLE:
+            raise ImportError(
+                f"the import of {statement.module} is refused, since it runs code: "
+                f"expected a module of {' or '.join(_IMPORTABLE)}; if you trust the "
+                "file, pass --allow_gin_imports."
+            )
+        process(self, statement)
+
+    gin.config.ParseContext.process_import = checked
+    # Gin's other readers import a/__init__.py in search of an include 'a/b/c.gin'.
+    gin.config._FILE_READERS = [(open, os.path.isfile)]
+    try:
+        yield
+    finally:
+        gin.config.ParseContext.process_import = process
+        gin.config._FILE_READERS = readers
 
 
 def _check_complete(selectors):
@@ -191,12 +243,14 @@ def train(
         loss's `ConvActivations` take over, or None.
 
     Raises:
-      UserError: as `parse` and `Trainer.train`; if run_dir holds a run of another
-        configuration, whose differing bindings are named; and if the parts of
-        `autoencoder` or `perceptual_classifier` are others, or one is missing.
+      UserError: as `parse` and `Trainer.train`; if run_dir holds a run of a newer
+        release, or of another configuration, whose differing bindings are named; and
+        if the parts of `autoencoder` or `perceptual_classifier` are others, or one is
+        missing.
     """
     config = parse(gin_files, gin_params)
     run_dir = Path(run_dir)
+    check_format(run_dir)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
     training.create_strategy(_Trainer().strategy)
@@ -329,8 +383,8 @@ def load_run(
       kind: class that the model must have.
 
     Raises:
-      UserError: if run_dir has no configuration or no checkpoint, or its model is of
-        another kind.
+      UserError: if run_dir has no configuration or no checkpoint, a newer release has
+        written it, or its model is of another kind.
     """
     path = Path(run_dir) / _CONFIG_FILE
     if not path.is_file():
@@ -338,6 +392,7 @@ def load_run(
             f"{run_dir} is not a run: it has no {_CONFIG_FILE}. Expected a --run_dir "
             "of bin/train."
         )
+    check_format(run_dir)
     # They are in the checkpoint.
     parse([str(path)], ["VGG19Features.weights = None"])
     model = _Trainer().make_model()
@@ -446,7 +501,7 @@ def _explained(source: str) -> Iterator[None]:
     logging.set_verbosity(logging.FATAL)
     try:
         yield
-    except (ValueError, SyntaxError, OSError, TypeError) as error:
+    except (ValueError, SyntaxError, OSError, TypeError, ImportError) as error:
         message = " ".join(str(error).split())
         parameter = re.search(r"'([\w./]+)' doesn't .*(?:named|kwarg) '(\w+)'", message)
         unknown = re.search(r"No configurable matching .*?'@?([\w./]+)", message)

@@ -12,7 +12,17 @@ class NonFiniteError(ArithmeticError):
     """Training met a NaN or an infinity; the message names the term and the step.
 
     Commands print the message on one line and exit with code 1.
+
+    Args:
+      message: the line.
+      what: the terms that are not finite.
+      step: at which they are not.
     """
+
+    def __init__(self, message: str, what: str, step: int):
+        super().__init__(message)
+        self.what = what
+        self.step = step
 
 
 class WorkerLostError(RuntimeError):

@@ -25,10 +25,14 @@ _PACKAGES = (
     "numpy",
 )
 
+#: What a run's files are called and hold; 1 if a run does not say. A checkpoint has a
+#: format of its own.
+FORMAT = 1
 
 _ENVIRONMENT = "environment.jsonl"
 _FINISHED = "finished.json"
 _METRICS = "metrics.jsonl"
+_ROLLBACKS = "rollbacks.jsonl"
 
 
 def bindings(config: str) -> dict[str, str]:
@@ -83,10 +87,11 @@ class RunLock:
 
 
 def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> None:
-    """Adds a line to `environment.jsonl`: versions, commit, devices, command."""
+    """Adds a line to `environment.jsonl`: format, versions, devices, command."""
     _add_line(
         Path(run_dir) / _ENVIRONMENT,
         {
+            "format": FORMAT,
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "command": sys.argv,
             "commit": commit(),
@@ -104,6 +109,21 @@ def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> No
 def environments(run_dir: str | Path) -> list[dict[str, Any]]:
     """What `record_environment` has written: a record per start of the training."""
     return _lines(Path(run_dir) / _ENVIRONMENT)
+
+
+def check_format(run_dir: str | Path) -> None:
+    """Checks that this release can read a run, or go on with it.
+
+    Raises:
+      UserError: if a newer release has written it.
+    """
+    for record in environments(run_dir):
+        if record.get("format", 1) > FORMAT:
+            raise UserError(
+                f"{run_dir} was written by a newer release of tfp_priors, "
+                f"{record['tfp_priors']}, in format {record['format']}; {__version__} "
+                f"reads formats up to {FORMAT}: update it."
+            )
 
 
 def set_finished(run_dir: str | Path, step: int | None) -> None:
@@ -127,6 +147,35 @@ def finished_step(run_dir: str | Path) -> int | None:
         ]
     except FileNotFoundError:
         return None
+
+
+def record_rollback(
+    run_dir: str | Path, what: str, step: int, checkpoint: int, factor: float
+) -> None:
+    """Adds a line to `rollbacks.jsonl`.
+
+    Args:
+      run_dir: folder of the run.
+      what: the terms that were not finite.
+      step: at which they were not.
+      checkpoint: the step from which the training goes on.
+      factor: of all learning rates from there on.
+    """
+    _add_line(
+        Path(run_dir) / _ROLLBACKS,
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "what": what,
+            "step": step,
+            "checkpoint": checkpoint,
+            "learning_rate_factor": factor,
+        },
+    )
+
+
+def rollbacks(run_dir: str | Path) -> list[dict[str, Any]]:
+    """What `record_rollback` has written."""
+    return _lines(Path(run_dir) / _ROLLBACKS)
 
 
 def record_metrics(run_dir: str | Path, results: list[dict[str, Any]]) -> None:

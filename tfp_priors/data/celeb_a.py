@@ -1,10 +1,15 @@
 """The files of the CelebA page: whether they are whole and belong together."""
 
 import hashlib
+import io
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from PIL import Image
+
+from tfp_priors.data import archives
 from tfp_priors.errors import UserError
 
 ARCHIVE = "img_align_celeba.zip"
@@ -14,6 +19,12 @@ LANDMARKS = "list_landmarks_align_celeba.txt"
 IDENTITY = "identity_CelebA.txt"
 
 FILES = (ARCHIVE, PARTITION, ATTRIBUTES, LANDMARKS, IDENTITY)
+
+#: Of the archive: 202,599 pictures of less than 0.1 MB.
+LIMITS = archives.Limits(250_000, 2**20, 8 * 2**30)
+
+# Of every picture, width and height in pixels.
+_SIZE = (178, 218)
 
 # Values in a row, and the lines before the first one: a count and the columns' names.
 _TABLES = {
@@ -37,8 +48,9 @@ def check(paths: Mapping[str, Path]) -> list[str]:
       Names of the pictures that are damaged.
 
     Raises:
-      UserError: if a table is not in its format, or the pictures of two files are not
-        the same; the first that differs is named.
+      UserError: if a table is not in its format, the archive or a picture is larger
+        than it can be, or the pictures of two files are not the same; the first that
+        differs is named.
     """
     pictures, damaged = _pictures(paths[ARCHIVE])
     for file in _TABLES:
@@ -71,25 +83,44 @@ def checksum(path: Path) -> str:
 def _pictures(path):
     """The names of the archive's pictures, and those of the damaged ones."""
     names, damaged = set(), []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if info.is_dir():
-                    continue
-                name = info.filename.rsplit("/", 1)[-1]
-                names.add(name)
-                try:
-                    content = archive.read(info)  # Checks the archive's own sum.
-                except zipfile.BadZipFile:
-                    damaged.append(name)
-                    continue
-                if not content.startswith(_START) or not content.rstrip(b"\0").endswith(
-                    _END
-                ):
-                    damaged.append(name)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is damaged ({error}): download it again.") from error
+    with archives.damage_named(path), zipfile.ZipFile(path) as archive:
+        for info in archives.zip_members(path, archive, LIMITS):
+            name = info.filename.rsplit("/", 1)[-1]
+            names.add(name)
+            try:
+                # It checks the archive's own sum.
+                content = archives.zip_content(archive, info)
+            except zipfile.BadZipFile:
+                damaged.append(name)
+                continue
+            if not _is_whole(content, f"{name} in {path}"):
+                damaged.append(name)
     return names, damaged
+
+
+def _is_whole(content, name):
+    """Whether a picture is not damaged.
+
+    Raises:
+      UserError: if it has another size, which would be decoded only later.
+    """
+    if not content.startswith(_START) or not content.rstrip(b"\0").endswith(_END):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as picture:
+                size = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"{name} is refused: {error}") from error
+    except OSError:
+        return False
+    if size != _SIZE:
+        raise UserError(
+            f"{name} has {size[0]} x {size[1]} pixels: expected {_SIZE[0]} x "
+            f"{_SIZE[1]}, as in the aligned and cropped pictures of CelebA."
+        )
+    return True
 
 
 def _names(path, file):

@@ -1,19 +1,20 @@
 """Prepares TFDS data from local files, for machines without a connection."""
 
 import functools
-import gzip
 import math
-import shutil
-import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
+from tfp_priors.data import archives
 from tfp_priors.data import celeb_a
+from tfp_priors.data import deepfashion
+from tfp_priors.data.builders.deepfashion import DeepFashion
+from tfp_priors.data.builders.deepfashion import check_pictures
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
@@ -45,6 +46,8 @@ _IDX_SHAPES = {
     "t10k-images-idx3-ubyte": (10000, 28, 28),
     "t10k-labels-idx1-ubyte": (10000,),
 }
+# The archive of CIFAR-10 has 8 files, the largest of them 31 MB.
+_CIFAR10_LIMITS = archives.Limits(100, 64 * 2**20, 512 * 2**20)
 
 
 class Prepared(NamedTuple):
@@ -67,17 +70,20 @@ def prepare(
     data_dir: str | None = None,
     image_size: int | None = None,
     skip_damaged: bool = False,
+    skip_incomplete: bool = False,
 ) -> Prepared:
     """Writes a prepared TFDS data set from local files.
 
     Args:
-      name: "mnist", "fashion_mnist", "cifar10", "celeb_a", "image_folder/NAME" or one
-        of `BUILT_IN`.
+      name: "mnist", "fashion_mnist", "cifar10", "celeb_a", "deepfashion",
+        "image_folder/NAME" or one of `BUILT_IN`.
       source: folder with the downloaded files or the images; None only for those of
         `BUILT_IN`.
       data_dir: where to write; None: TFDS's default.
       image_size: side in pixels to which folder images are scaled.
       skip_damaged: leave out damaged pictures of celeb_a, and count them.
+      skip_incomplete: leave out pictures of deepfashion without the keypoints of hips
+        and shoulders, and count them.
 
     Raises:
       UserError: if files are missing or damaged; nothing is written then.
@@ -92,15 +98,21 @@ def prepare(
             raise UserError(f"image_folder/NAME needs a plain name, received {name!r}.")
         size = None if image_size is None else (image_size, image_size)
         make = functools.partial(ImageFolder, source, label, size, data_dir=data_dir)
+    elif name == DeepFashion.name:
+        make = functools.partial(DeepFashion, data_dir=data_dir)
     elif name in _FILES:
         make = functools.partial(tfds.builder, name, data_dir=data_dir)
     else:
-        known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES))
+        known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES, DeepFashion.name))
         raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
     builder = make()
     if builder.is_prepared():
         return Prepared(Path(builder.data_dir), False, [])
     notes = []
+    if name == DeepFashion.name:
+        people, notes = deepfashion.read(Path(source), skip_incomplete)
+        check_pictures(people)
+        make = functools.partial(make, people)
     with tempfile.TemporaryDirectory() as scratch:
         files = None
         if name in _FILES:
@@ -180,15 +192,10 @@ class _LocalFiles:
 
     def iter_archive(self, path):
         """Yields (name, file) for each file of a zip archive."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    if not info.is_dir():
-                        with archive.open(info) as file:
-                            # Bytes outlive the archive; TFDS reads them later.
-                            yield info.filename, _Bytes(file.read())
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise _damaged(path, error) from error
+        with archives.damage_named(path), zipfile.ZipFile(path) as archive:
+            for info in archives.zip_members(path, archive, celeb_a.LIMITS):
+                # Bytes outlive the archive; TFDS reads them later.
+                yield info.filename, _Bytes(archives.zip_content(archive, info))
 
     def _find(self, file):
         candidates = (file, file.removesuffix(".gz"), file.removesuffix(".tar.gz"))
@@ -204,7 +211,7 @@ class _LocalFiles:
             return self._untarred(path)
         if path.suffix == ".gz":
             target = self._scratch / path.stem
-            _guarded(path, lambda: _gunzip(path, target))
+            archives.gunzip(path, target, _idx_bytes(_IDX_SHAPES[target.name]))
             path, name = target, path
         else:
             name = path
@@ -220,12 +227,7 @@ class _LocalFiles:
                 return path
             (self._scratch / folder).symlink_to(path.resolve())
             return self._scratch
-
-        def extract():
-            with tarfile.open(path) as archive:
-                archive.extractall(self._scratch, filter="data")
-
-        _guarded(path, extract)
+        archives.untar(path, self._scratch, _CIFAR10_LIMITS)
         return self._scratch
 
 
@@ -239,32 +241,20 @@ class _Bytes:
         return self._data
 
 
-def _gunzip(path, target):
-    with gzip.open(path) as packed, target.open("wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked)
-
-
-def _guarded(path, unpack: Callable[[], None]):
-    try:
-        unpack()
-    except (gzip.BadGzipFile, tarfile.TarError, EOFError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path, error):
-    return UserError(f"{path} is damaged ({error}): download it again.")
+def _idx_bytes(shape):
+    """Size of an idx file of uint8."""
+    return 4 + 4 * len(shape) + math.prod(shape)
 
 
 def _check_idx(path, name, shape):
     """Raises UserError unless an idx file has the expected shape and length."""
-    header = 4 + 4 * len(shape)
     expected = bytes((0, 0, 8, len(shape)))
     expected += b"".join(n.to_bytes(4, "big") for n in shape)
     with path.open("rb") as file:
-        received = file.read(header)
+        received = file.read(len(expected))
     size = path.stat().st_size
-    if received != expected or size != header + math.prod(shape):
+    if received != expected or size != _idx_bytes(shape):
         raise UserError(
             f"{name} is not the expected idx file: expected uint8 of shape {shape} "
-            f"in {header + math.prod(shape)} bytes, received {size} bytes."
+            f"in {_idx_bytes(shape)} bytes, received {size} bytes."
         )

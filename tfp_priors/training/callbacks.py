@@ -40,23 +40,25 @@ class NonFiniteGuard(StepCallback):
     """Stops the training at the first NaN or infinity among the terms.
 
     Args:
-      images: held-out images to describe the model's outputs on, `[n, h, w, c]`.
+      batch: held-out data to describe the model's outputs on.
     """
 
-    def __init__(self, images, start_step: int = 0):
+    def __init__(self, batch, start_step: int = 0):
         super().__init__(start_step)
-        self._images = images
+        self._batch = batch
 
     def on_step(self, step, logs):
         bad = [name for name, value in logs.items() if not math.isfinite(value)]
         if not bad:
             return
         # The loss is a sum: name the terms rather than it.
-        terms = [name for name in bad if name != "loss"] or bad
+        terms = ", ".join([name for name in bad if name != "loss"] or bad)
         raise NonFiniteError(
-            f"{', '.join(terms)} is not finite at step {step}; "
-            f"{self.model.diagnosis(self._images)}. The last checkpoint is still good: "
-            f"try {', or '.join(self.model.remedies)}."
+            f"{terms} is not finite at step {step}; "
+            f"{self.model.diagnosis(self._batch)}. The last checkpoint is still good: "
+            f"try {', or '.join(self.model.remedies)}.",
+            terms,
+            step,
         )
 
 
@@ -204,7 +206,12 @@ class MetricWindows(StepCallback):
 
 
 class CheckpointWriter(StepCallback):
-    """Saves every `every` steps and at the end; all workers must have one."""
+    """Saves every `every` steps and at the end; all workers must have one.
+
+    Raises:
+      NonFiniteError: in place of saving weights that are not finite. The gradient of
+        a finite loss may have made them so, which the next step's loss tells.
+    """
 
     def __init__(
         self,
@@ -234,11 +241,23 @@ class CheckpointWriter(StepCallback):
             self._save()
 
     def _save(self):
+        self._check_finite()
         if self._is_chief:
             self._checkpoints.save(self.model, self.step)
         else:
             self._checkpoints.help_to_save(self.model)
         self._saved_step = self.step
+
+    def _check_finite(self):
+        for weight in self.model.weights:
+            if not tf.reduce_all(tf.math.is_finite(tf.cast(weight, tf.float32))):
+                raise NonFiniteError(
+                    f"{weight.path} is not finite after step {self.step}, which is not "
+                    "saved. The last checkpoint is still good: try "
+                    f"{', or '.join(self.model.remedies)}.",
+                    weight.path,
+                    self.step,
+                )
 
 
 class SignalStop(StepCallback):

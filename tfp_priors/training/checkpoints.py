@@ -63,7 +63,7 @@ class Checkpoints:
             for path in (temporary / _WEIGHTS, temporary / _RECORD, temporary):
                 sync(path)
             if target.exists():
-                # Only a damaged one can stand there: a run never goes back.
+                # Only a damaged one: a run goes on from the newest good one.
                 shutil.rmtree(target)
             os.rename(temporary, target)
             sync(self.directory)
@@ -109,15 +109,24 @@ class Checkpoints:
         Raises:
           UserError: if all checkpoints are damaged, or belong to another model.
         """
+        step = self.newest()
+        if step:
+            self._load(model, step)
+        return step
+
+    def newest(self) -> int:
+        """The step of the newest good checkpoint, or 0 if there is none.
+
+        Raises:
+          UserError: if all are damaged.
+        """
         steps = self.steps()
         for step in reversed(steps):
             path = self._path(step)
             problem = self._problem(path)
-            if problem:
-                logging.error("Checkpoint %s is damaged: %s.", path, problem)
-                continue
-            self._load(model, step)
-            return step
+            if not problem:
+                return step
+            logging.error("Checkpoint %s is damaged: %s.", path, problem)
         if steps:
             raise UserError(
                 f"All checkpoints in {self.directory} are damaged: remove them to "

@@ -1,6 +1,9 @@
 """Trains a model in a run_dir, from the start or from its last checkpoint."""
 
 import contextlib
+import functools
+import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,20 +12,29 @@ import keras
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import read_errors
+from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.models import GroupedModel
 from tfp_priors.run_dir import RunLock
 from tfp_priors.run_dir import record_environment
+from tfp_priors.run_dir import record_rollback
+from tfp_priors.run_dir import rollbacks
 from tfp_priors.run_dir import set_finished
 from tfp_priors.training import callbacks
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.post_hoc import PostHoc
+from tfp_priors.training.rates import scale_learning_rate
 from tfp_priors.training.strategy import create_strategy
 from tfp_priors.training.strategy import visible_devices
 from tfp_priors.training.workers import Workers
 
 _HELD_OUT_IMAGES = 512
+
+#: How often a run goes back to its last checkpoint, and what each time does to all
+#: learning rates.
+ROLLBACKS = 3
+ROLLBACK_FACTOR = 0.5
 
 
 class TrainingResult(NamedTuple):
@@ -62,6 +74,10 @@ class Trainer:
       scalars_every: steps between TensorBoard scalars.
       images_every: steps between pictures and latent statistics.
       checkpoint_every: steps between checkpoints.
+      on_nonfinite: what to do when a term is not finite. "stop": raise an error.
+        "rollback": go on from the last checkpoint, or from the start if there is
+        none, with all learning rates times `ROLLBACK_FACTOR`; the error is raised
+        once this was done `ROLLBACKS` times in the run_dir.
     """
 
     def __init__(
@@ -80,6 +96,7 @@ class Trainer:
         scalars_every: int = 100,
         images_every: int = 1000,
         checkpoint_every: int = 1000,
+        on_nonfinite: str = "stop",
     ):
         for name, value in {
             "steps": steps,
@@ -89,6 +106,11 @@ class Trainer:
         }.items():
             if value < 1:
                 raise UserError(f"train.{name} must be at least 1, received {value}.")
+        if on_nonfinite not in ("stop", "rollback"):
+            raise UserError(
+                "Expected train.on_nonfinite to be stop or rollback, received "
+                f"{on_nonfinite!r}."
+            )
         self.model = model
         self.optimizers = optimizers
         self.steps = steps if post_hoc is None else post_hoc.steps
@@ -103,6 +125,7 @@ class Trainer:
         self.scalars_every = scalars_every
         self.images_every = images_every
         self.checkpoint_every = checkpoint_every
+        self.on_nonfinite = on_nonfinite
 
     def make_model(self) -> GroupedModel:
         """The model that `train` trains, with new weights and not compiled."""
@@ -133,7 +156,8 @@ class Trainer:
 
         Raises:
           UserError: if the parts do not fit, or another process uses run_dir.
-          NonFiniteError: if a term is not finite; the last checkpoint is still good.
+          NonFiniteError: if a term is not finite, see `on_nonfinite`; the last
+            checkpoint is still good.
           WorkerLostError: if another worker has ended; so is the last checkpoint.
         """
         workers = Workers(create_strategy(self.strategy))
@@ -145,7 +169,27 @@ class Trainer:
             workers.wait()  # What the chief has written is there.
         return result
 
-    def _train(self, workers, run_dir, load_dataset, records, initialize):
+    def _train(self, workers, run_dir, load_dataset, *parts):
+        load_dataset = functools.cache(load_dataset)
+        while True:
+            # All workers hear of it from the one that has written it.
+            done = workers.chiefs(len(rollbacks(run_dir)) if workers.is_chief else 0)
+            try:
+                return self._attempt(workers, done, run_dir, load_dataset, *parts)
+            except NonFiniteError as error:
+                if self.on_nonfinite == "stop":
+                    raise
+                if done >= ROLLBACKS:
+                    message = f"after {done} rollbacks, {error}"
+                    raise NonFiniteError(message, error.what, error.step) from error
+                if workers.is_chief:
+                    _roll_back(run_dir, error, done + 1)
+            # The model that failed is held by cycles; a device may not have room for
+            # two.
+            gc.collect()
+
+    def _attempt(self, workers, done, run_dir, load_dataset, records, initialize):
+        """Trains from the last checkpoint on, after so many rollbacks."""
         model = self.compiled_model()
         # It may have to be prepared.
         with workers.chief_first():
@@ -157,6 +201,8 @@ class Trainer:
         start = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
         if start and not workers.is_chief:
             checkpoints.load(model, start)
+        if done:
+            self._scale_learning_rates(model, ROLLBACK_FACTOR**done)
         if start >= self.steps:
             return TrainingResult(model, start, start, finished=True)
         if start == 0 and initialize is not None:
@@ -182,7 +228,7 @@ class Trainer:
                 summaries.write_once(model, self.steps)
             return TrainingResult(model, start, self.steps, finished=True)
         stop = callbacks.SignalStop(workers, start)
-        callback_list = [callbacks.NonFiniteGuard(batch["image"], start)]
+        callback_list = [callbacks.NonFiniteGuard(batch, start)]
         if workers.is_chief:
             progress = callbacks.Progress(
                 self.steps, self.batch_size, start, self.scalars_every
@@ -231,6 +277,11 @@ class Trainer:
             )
         return model
 
+    def _scale_learning_rates(self, model, factor):
+        with model.distribute_strategy.scope():
+            for name, optimizer in model.optimizers.items():
+                scale_learning_rate(optimizer, self.optimizers[name](), factor)
+
     def _batches(self, workers, model, training, start):
         """This worker's rows of the batches from a step on.
 
@@ -243,3 +294,18 @@ class Trainer:
         if start == 0 and self.post_hoc.fit(model, parameters, self.seed):
             return None
         return self.post_hoc.training_batches(parameters, self.seed, start, **share)
+
+
+def _roll_back(run_dir, error, number):
+    """Records that the training goes back to its last checkpoint, and says so."""
+    checkpoint = Checkpoints(Path(run_dir) / "checkpoints").newest()
+    factor = ROLLBACK_FACTOR**number
+    record_rollback(run_dir, error.what, error.step, checkpoint, factor)
+    where = f"the checkpoint of step {checkpoint}" if checkpoint else "the start"
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")  # The line of the progress has no end yet.
+    print(
+        f"{error.what} is not finite at step {error.step}: going on from {where} with "
+        f"all learning rates times {factor:g} (rollback {number} of {ROLLBACKS}).",
+        file=sys.stderr,
+    )
