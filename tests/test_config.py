@@ -14,11 +14,13 @@ from tfp_priors.models import POSTERIOR
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.run_dir import bindings
 
-LEAVES = sorted(
-    path
-    for path in (ROOT / "gin").glob("*.gin")
-    if path.stem != "base" and not (ROOT / "gin" / f"{path.stem}_beta0.gin").exists()
-)
+GIN = ROOT / "gin"
+# What experiments on a data set share is a file of its own, and no experiment.
+SHARED = {"base"} | {
+    path.stem.removesuffix("_beta0").removesuffix("_vunet")
+    for path in GIN.glob("*_beta0.gin")
+}
+LEAVES = sorted(path for path in GIN.glob("*.gin") if path.stem not in SHARED)
 MODELS = sorted(path.stem for path in (ROOT / "gin" / "models").glob("*.gin"))
 SMALL = [
     *TINY,

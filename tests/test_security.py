@@ -218,6 +218,18 @@ def test_a_gin_file_may_import_the_project_and_keras(tmp_path):
     assert "import tfp_priors.rows" in text
 
 
+@pytest.mark.parametrize("how", ["value", "macro"])
+def test_data_sets_whose_code_is_downloaded_are_refused(how):
+    params = {
+        "value": ["load_dataset.name = 'stranger:digits'"],
+        "macro": ["load_dataset.name = %NAME", "NAME = 'stranger:digits'"],
+    }[how]
+    with pytest.raises(UserError, match="'stranger:digits' is refused, since TFDS"):
+        config.parse([str(GIN)], params)
+    with pytest.raises(UserError, match="'stranger:digits' is refused, since TFDS"):
+        config.dataset_of(str(GIN), params)
+
+
 def test_an_include_imports_nothing(module, sprung, tmp_path):
     path = tmp_path / "a.gin"
     path.write_text("include 'stranger/inner/b.gin'\n")

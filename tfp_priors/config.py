@@ -162,6 +162,7 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
     """
     _read_config(gin_files, gin_params)
     _check_complete(["train", "load_dataset"])
+    _check_dataset()
     return gin.config_str()
 
 
@@ -206,6 +207,17 @@ def _limited_imports() -> Iterator[None]:
     finally:
         gin.config.ParseContext.process_import = process
         gin.config._FILE_READERS = readers
+
+
+def _check_dataset():
+    """Raises: UserError: if TFDS would fetch the data set's code from elsewhere."""
+    name = gin.get_bindings("load_dataset")["name"]
+    if ":" in str(name) and not _any_import_allowed:
+        raise UserError(
+            f"load_dataset.name = {name!r} is refused, since TFDS downloads and runs "
+            "the code of its community's data sets: expected a name without ':'; if "
+            "you trust it, pass --allow_gin_imports."
+        )
 
 
 def _check_complete(selectors):
@@ -419,6 +431,7 @@ def dataset_of(
     """
     _read_config([gin_file], gin_params)
     _check_complete(["load_dataset"])
+    _check_dataset()
     return _dataset_of_config(data_dir)
 
 
