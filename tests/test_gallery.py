@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import randomize
 from tests.evaluation import linear_world
+from tests.models import test_conditional
+from tests.networks.test_people import standing
 from tfp_priors import gallery
 from tfp_priors import latent_space
+from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
+from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.subject import subject_of_model
+from tfp_priors.networks import people
 
 CHOICE = gallery.Choice(attribute=1, pairs=3)
 
@@ -159,3 +166,57 @@ def test_compare_has_a_row_per_model(tmp_path):
         np.concatenate([draws["a"], draws["b"]]).mean(axis=(1, 2, 3)),
         atol=1e-5,
     )
+
+
+def test_figures_of_a_conditional_model(tmp_path):
+    """Figure 9, transfers and appearances: rows hold what the model itself gives."""
+    model = test_conditional.make()
+    randomize(model.prior)
+    randomize(model.decoder)
+    shape, n = test_conditional.SHAPE, 12
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (n, *shape)).astype(np.uint8)
+    keypoints = np.concatenate([standing(seed, 0.05) for seed in range(4)])
+    dataset = ImageDataset(images, {"keypoints": keypoints}, shape)
+    evaluator = Evaluator(subject_of_model(model, "identity"), lambda split: dataset)
+    choice = gallery.Choice(pairs=2)
+    means = {}
+    for name in ("poses", "transfers", "appearances"):
+        gallery.FIGURES[name](evaluator, tmp_path, choice)
+        by_row = {}
+        for row in read(tmp_path / f"{name}.csv"):
+            by_row.setdefault(row["label"], []).append(float(row["mean"]))
+        means[name] = by_row
+    pixels = images / np.float32(255)
+    chosen = np.random.RandomState(0).permutation(n)
+
+    def mean_of(pictures):
+        return np.asarray(pictures).mean(axis=(1, 2, 3))
+
+    for i in range(2):
+        index = chosen[i]
+        own = keypoints[index, None]
+        left = mean_of([pixels[index], people.stickman(own, 16)[0]])
+        poses = means["poses"][str(i + 1)]
+        np.testing.assert_allclose(poses[:2], left, atol=1e-5)
+        assert len(poses) == 10 and len(set(poses[2:])) > 1
+        targets = keypoints[chosen[2:10]]
+        repeated = np.repeat(pixels[index, None], 8, axis=0)
+        moved = model.transfer(repeated, np.repeat(own, 8, axis=0), targets)
+        expected = [*mean_of([pixels[index]]), *mean_of(moved)]
+        received = means["transfers"][str(i + 1)]
+        np.testing.assert_allclose(received, expected, atol=1e-4)
+        first, last = paths.random_pairs(n, 2, 0)[:, i]
+        ends = mean_of([pixels[first], pixels[last]])
+        path = means["appearances"][str(i + 1)]
+        np.testing.assert_allclose([path[0], path[-1]], ends, atol=1e-5)
+        decoded = model.reconstruct(pixels[first, None], keypoints[first, None])
+        np.testing.assert_allclose(path[1], mean_of(decoded)[0], atol=1e-4)
+    with pytest.raises(UserError, match="conditional on keypoints: see poses"):
+        gallery.FIGURES["interpolations"](evaluator, tmp_path, choice)
+
+
+def test_figures_of_a_condition_need_one(tmp_path):
+    for name in ("poses", "transfers", "appearances"):
+        with pytest.raises(UserError, match="has no condition"):
+            draw(name, tmp_path)
