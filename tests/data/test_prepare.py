@@ -139,6 +139,20 @@ def test_image_folder(folder, tmp_path):
     assert set(np.unique(train.features["label"])) == {0, 1}
 
 
+@pytest.mark.parametrize("pixels", [40, 20])
+def test_image_folder_with_a_picture_that_is_too_large(tmp_path, monkeypatch, pixels):
+    """Pillow warns above its limit and refuses above twice that; here 64 pixels."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(40):
+        Image.new("RGB", (2, 2)).save(source / f"small{i}.png")
+    Image.new("RGB", (8, 8)).save(source / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
+    with pytest.raises(UserError, match="Cannot read the image .*large.png"):
+        prepare("image_folder/a", str(source), str(tmp_path / "data"))
+    assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
 def test_image_folder_of_grey_images_has_one_channel(tmp_path):
     for part in ("train", "test"):
         (tmp_path / "source" / part).mkdir(parents=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import commands
 from tests.conftest import randomize
 from tests.networks.test_people import standing
 from tfp_priors import divergences
@@ -181,6 +182,10 @@ def test_export(tmp_path):
     np.testing.assert_allclose(
         loaded.log_prob(z, other), model.log_prob(z, other), rtol=1e-5
     )
+    process = commands.run(
+        "sample", saved_model=tmp_path / "saved_model", out=tmp_path / "a.png", code=2
+    )
+    assert "call the export's sample(pose, n, seed)" in process.stderr
 
 
 def test_evaluation(tmp_path):

@@ -202,3 +202,19 @@ def test_a_second_run_in_one_run_dir_is_refused_by_the_chief_alone(tmp_path, dat
     assert codes == [2, 1], errors
     assert "in use by process" in errors[0].splitlines()[-1]
     assert "lost touch" in errors[1].splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_all_workers_go_back_together(tmp_path, data_dir):
+    settings = (
+        *SETTINGS,
+        "train.on_nonfinite = 'rollback'",
+        "autoencoder/Adam.learning_rate = 1e20",
+    )
+    with job([tmp_path / "run"] * 2, data_dir, 20, settings) as workers:
+        chief, other = finished(workers, code=1)
+    # The chief alone says so, and both end for the same reason.
+    assert [text.count("(rollback ") for text in (chief, other)] == [3, 0]
+    reasons = [text.splitlines()[-1].split(";")[0] for text in (chief, other)]
+    assert reasons[0] == reasons[1]
+    assert reasons[0].startswith("train: after 3 rollbacks, ")

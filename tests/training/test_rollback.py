@@ -88,7 +88,8 @@ def run(make_model, tmp_path):
 
 
 def rate_of(model):
-    return float(model.optimizers["autoencoder"].learning_rate)
+    rate = model.optimizers["autoencoder"].learning_rate
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def assert_same(first, second):
@@ -183,6 +184,14 @@ def test_without_it_the_training_stops_at_once(run, tmp_path):
     assert Checkpoints(tmp_path / "run" / "checkpoints").newest() == 5
     with pytest.raises(UserError, match="to be stop or rollback, received 'ignore'"):
         run(data(), on_nonfinite="ignore")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [lambda: 1e-3, schedule], ids=["constant", "cosine"])
+def test_two_replicas_go_back_together(run, rate):
+    result = run(data(times=1), rate, strategy="mirrored")
+    assert result.finished
+    assert rate_of(result.model) == pytest.approx(0.5 * rate_at(rate), abs=1e-9)
 
 
 @pytest.mark.slow

@@ -61,11 +61,21 @@ class PostHoc:
 
         Returns:
           Whether the prior is fitted.
+
+        Raises:
+          UserError: if the prior's own way takes more codes.
         """
         posterior = model.posterior.distribution(parameters)
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
         model.prior.set_statistics(codes)
-        return model.prior.fit(codes, self.steps, seed)
+        try:
+            return model.prior.fit(codes, self.steps, seed)
+        except ValueError as error:
+            # scikit-learn needs 2 codes, and as many as there are components.
+            raise UserError(
+                f"{type(model.prior).__name__} cannot be fitted to {len(codes)} codes "
+                f"({str(error).splitlines()[0]}): take more images, or a simpler prior."
+            ) from error
 
     def training_batches(
         self,

@@ -40,4 +40,4 @@ def scale_learning_rate(
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         optimizer.learning_rate = ScaledSchedule(rate, factor)
     else:
-        optimizer.learning_rate = factor * float(rate)
+        optimizer.learning_rate = factor * float(rate.numpy())
