@@ -268,24 +268,12 @@ def train(
     training.create_strategy(_Trainer().strategy)
     begun = bool(training.Checkpoints(run_dir / "checkpoints").steps())
     if _is_post_hoc() and autoencoder is None and not begun:
-        autoencoder = run_dir / "autoencoder"
-        print(f"The autoencoder first, in {autoencoder}:", file=sys.stderr)
-        params = [*gin_params, "train.post_hoc = None"]
-        try:
-            first = train(
-                autoencoder,
-                gin_files,
-                params,
-                data_dir,
-                perceptual_classifier=perceptual_classifier,
-            )
-        except UserError:
-            with contextlib.suppress(OSError):
-                run_dir.rmdir()
-            raise
+        first = _train_first(
+            run_dir, gin_files, gin_params, data_dir, perceptual_classifier
+        )
         if not first.finished:
             return first
-        print(f"Its prior, in {run_dir}:", file=sys.stderr)
+        autoencoder = run_dir / "autoencoder"
     initialize = None
     if not begun:
         initialize = _initializer(autoencoder, perceptual_classifier)
@@ -301,6 +289,27 @@ def train(
         records=records,
         initialize=initialize,
     )
+
+
+def _train_first(run_dir, gin_files, gin_params, data_dir, perceptual_classifier):
+    """Trains the autoencoder whose prior comes post hoc, in run_dir/autoencoder."""
+    folder = run_dir / "autoencoder"
+    print(f"The autoencoder first, in {folder}:", file=sys.stderr)
+    try:
+        first = train(
+            folder,
+            gin_files,
+            [*gin_params, "train.post_hoc = None"],
+            data_dir,
+            perceptual_classifier=perceptual_classifier,
+        )
+    except UserError:
+        with contextlib.suppress(OSError):
+            run_dir.rmdir()
+        raise
+    if first.finished:
+        print(f"Its prior, in {run_dir}:", file=sys.stderr)
+    return first
 
 
 def trainer() -> training.Trainer:

@@ -10,21 +10,13 @@ from PIL import Image
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import shuffled_indices
+from tfp_priors.data.builders.image_folder import UNREADABLE
 from tfp_priors.errors import UserError
 
 #: Images per chunk. Samples are drawn chunk by chunk, so it is part of the protocol.
 CHUNK = 1000
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-
-# What Pillow raises; the last two for pictures of more than 89 million pixels.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def quantized(images) -> np.ndarray:
@@ -223,7 +215,7 @@ def from_folder(folder: str | Path, image_shape) -> Images:
                 # The pixels are not read yet: a picture of other size is not decoded.
                 if size == (width, height):
                     picture = opened.convert("RGB" if channels == 3 else "L")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} is not a readable picture: {error}.") from error
         if size != (width, height):
             raise UserError(

@@ -15,8 +15,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg")
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 _TEST_SHARE = 0.1
 
-# What Pillow raises; the last two for pictures of more than 89 million pixels.
-_UNREADABLE = (
+#: What Pillow raises; the last two for pictures of more than 89 million pixels.
+UNREADABLE = (
     OSError,
     ValueError,
     SyntaxError,
@@ -84,7 +84,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
                     values = np.asarray(opened, np.float64) / 257.0
                     picture = Image.fromarray(values.round().astype(np.uint8))
                 picture = picture.convert("L" if channels == 1 else "RGB")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise UserError(
             f"Cannot read the image {path} ({error}): repair or remove it."
         ) from error
@@ -106,7 +106,7 @@ def _describe(paths: Iterable[Path]) -> tuple[tuple[int, int], int]:
                 size = size or (opened.height, opened.width)
                 if opened.mode not in _GREY_MODES:
                     channels = 3
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"Cannot read the image {path} ({error}): repair or remove it."
             ) from error
