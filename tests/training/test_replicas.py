@@ -20,7 +20,8 @@ tfd = tfp.distributions
 SLOW = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
-    if path.stem not in ("pggan", "post_hoc_gmm", "vae_free_bits", "wae_mmd")
+    if path.stem
+    not in ("keypoints", "pggan", "post_hoc_gmm", "vae_free_bits", "vunet", "wae_mmd")
 )
 BATCH, STEPS = 16, 2
 SETTINGS = ("LATENT_SIZE = 4", f"train.batch_size = {BATCH}", "train.clip_norm = 5.0")
@@ -31,7 +32,11 @@ def trained(name, strategy, settings=(), order=slice(None)):
     bindings = [*TINY, *SETTINGS, *settings, f"train.strategy = {strategy!r}"]
     if name == "classifier":
         bindings.remove("LATENT_SIZE = 4")
-    config.parse([str(ROOT / "gin" / f"mnist_{name}.gin")], bindings)
+    data = "mnist"
+    if name.startswith("vunet"):
+        data = "procedural_people"
+        bindings.append("LATENT_SIZE = 80")
+    config.parse([str(ROOT / "gin" / f"{data}_{name}.gin")], bindings)
     trainer = config.trainer()
     # Adam's first steps are of one length, whatever the gradient is: they would
     # enlarge the rounding of gradients near 0.
@@ -48,7 +53,8 @@ def trained(name, strategy, settings=(), order=slice(None)):
     images = images[:, order]
     if trainer.post_hoc is None:
         labels = random.randint(0, 10, (STEPS, BATCH))
-        data = {"image": images, "label": labels}
+        keypoints = random.uniform(0.1, 0.9, (STEPS, BATCH, 15, 2)).astype(np.float32)
+        data = {"image": images, "label": labels, "keypoints": keypoints[:, order]}
     else:
         data = {POSTERIOR: np.stack([model.posterior_parameters(x) for x in images])}
     dataset = tf.data.Dataset.from_tensor_slices(data)
