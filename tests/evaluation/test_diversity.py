@@ -45,11 +45,15 @@ def test_pair_distances():
     features = np.zeros((2, 4, 3))
     features[0, 2] = (3, 4, 0)  # With sample 0.
     features[1, 1] = features[1, 3] = (7, 7, 7)  # A pair of equal ones.
-    np.testing.assert_allclose(diversity.pair_distances(features), [2.5, 0.0])
+    expected = [[5.0, 0.0], [0.0, 0.0]]
+    np.testing.assert_allclose(diversity.pair_distances(features), expected)
 
 
 def test_joint_distances_leave_unseen_ones_out():
-    keypoints = np.array([[[0.1, 0.1], [-1.0, -1.0]], [[0.5, 0.5], [0.0, 1.0]]])
-    outputs = np.array([[0.4, 0.5, 9.0, 9.0], [0.5, 0.5, 0.0, 0.0]])
+    keypoints = np.full((3, 2, 2), -1.0)
+    keypoints[0, 0] = (0.1, 0.1)
+    keypoints[2] = ((0.5, 0.5), (0.0, 1.0))
+    outputs = np.array([[0.4, 0.5, 9, 9], [0.0] * 4, [0.5, 0.5, 0.0, 0.2]])
     received = diversity.joint_distances(outputs, keypoints)
-    np.testing.assert_allclose(received, [0.5, 0.0, 1.0])
+    # The second image shows no joint; the third one's are 0 and 0.8 away.
+    np.testing.assert_allclose(received, [0.5, 0.4])

@@ -75,8 +75,8 @@ class KLDivergence(Divergence):
                 "KLDivergence.subset_size needs the closed form of a diagonal "
                 "posterior and the standard normal prior: remove it."
             )
-        kl = prior.kl(posterior, z, beta, context)
-        if kl is not None and not self.free_bits:
+        kl = None if self.free_bits else prior.kl(posterior, z, beta, context)
+        if kl is not None:
             metrics = {"kl": kl, "prior_nll": prior.nll(z, 0.0, seed, context)}
             return DivergenceTerms(kl, metrics)
         if isinstance(posterior, tfd.VectorDeterministic):

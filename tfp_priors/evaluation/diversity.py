@@ -52,16 +52,16 @@ def covered_entropy(
 
 
 def pair_distances(features: np.ndarray) -> np.ndarray:
-    """Mean distance of disjoint pairs of samples of each condition.
+    """Distances of disjoint pairs of samples of each condition.
 
     Args:
       features: `[conditions, 2 pairs, size]`; sample i goes with sample pairs + i.
 
     Returns:
-      `[conditions]`.
+      `[conditions, pairs]`.
     """
     first, second = np.split(features.astype(np.float64), 2, axis=1)
-    return np.linalg.norm(first - second, axis=-1).mean(axis=1)
+    return np.linalg.norm(first - second, axis=-1)
 
 
 def joint_distances(outputs: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -72,8 +72,10 @@ def joint_distances(outputs: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
       keypoints: `[n, joints, 2]`; unseen joints are negative.
 
     Returns:
-      Distances in units of the image's side, a row of all seen joints.
+      The mean over the seen joints of each image that has any, in units of its side:
+      joints of one image err together, so images are what is independent.
     """
     offsets = outputs.reshape(keypoints.shape).astype(np.float64) - keypoints
     seen = (keypoints >= 0).all(axis=-1)
-    return np.linalg.norm(offsets, axis=-1)[seen]
+    seen, offsets = seen[seen.any(axis=1)], offsets[seen.any(axis=1)]
+    return (seen * np.linalg.norm(offsets, axis=-1)).sum(axis=1) / seen.sum(axis=1)

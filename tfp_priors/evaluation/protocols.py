@@ -553,16 +553,20 @@ def _feature_diversity(evaluator, extractor, n, m):
     from tfp_priors.evaluation import diversity
 
     evaluator.check_conditions(n)
+    if n == m == 1:
+        raise UserError("One pair has no spread: ask for two pairs or conditions.")
     draws = evaluator.samples_of_conditions(n, 2 * m)
     features = evaluator.features(extractor, draws)
     distances = diversity.pair_distances(features)
+    # Independent are the conditions, or the pairs of a single one.
+    independent = distances.mean(axis=1) if n > 1 else distances[0]
     real = evaluator.real_images("test", 2 * n * m)
     pairs = real.size // 2
     of_real = evaluator.activations(extractor, real, "test images").features
-    result = _mean(distances if n > 1 else np.repeat(distances, 2))
+    result = _mean(independent)
     del result["images"]
     yield result | {
-        "real": float(diversity.pair_distances(of_real[None, : 2 * pairs])[0]),
+        "real": float(diversity.pair_distances(of_real[None, : 2 * pairs]).mean()),
         "conditions": n,
         "pairs": m,
         "extractor": extractor,
@@ -620,9 +624,7 @@ def _pose_error(evaluator, n):
 
     of_samples = errors(evaluator.samples(n), "samples")
     floor = errors(evaluator.real_images("test", n), "test images")
-    result = _mean(of_samples)
-    yield result | {
-        "images": n,
+    yield _mean(of_samples) | {
         "floor": float(floor.mean()),
         "extractor": "keypoints",
     }

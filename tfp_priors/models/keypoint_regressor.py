@@ -18,7 +18,7 @@ class KeypointRegressor(Predictor):
 
     Args:
       network: layer, images to features `[batch, size]`; has an `image_shape`.
-      seed: of the weights.
+      seed: of nothing here; every model has one.
     """
 
     quality = "distance"
