@@ -41,6 +41,20 @@ def test_covered_entropy():
     assert share.value == 0.0 and share.standard_error == 0.0
 
 
+def test_factor_scores():
+    a, b = np.tile(np.arange(4), 100), np.zeros(400, int)
+    sure = diversity.factor_scores(20 * one_hot(a, b), FACTORS)
+    # All levels of one factor, a single one of the other.
+    assert sure["a"] == pytest.approx(4) and sure["b"] == pytest.approx(1)
+    # Probabilities 0.9 and 0.3 of the levels of two halves: 3 : 1 and 1 : 3.
+    odds = np.array([[9, 3 / 7], [3 / 7, 9]])[np.arange(400) % 2]
+    logits = np.concatenate([one_hot(a, b)[:, :4], np.log(odds)], axis=1)
+    share = np.array([0.75, 0.25])
+    divergence = (share * np.log(share / 0.5)).sum()
+    received = diversity.factor_scores(logits, FACTORS)["b"]
+    assert received == pytest.approx(np.exp(divergence))
+
+
 def test_pair_distances():
     features = np.zeros((2, 4, 3))
     features[0, 2] = (3, 4, 0)  # With sample 0.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfp_priors.evaluation.feature_metrics import Estimate
+from tfp_priors.evaluation.feature_metrics import classifier_score
 
 
 def factor_entropies(values: np.ndarray, levels: int) -> np.ndarray:
@@ -49,6 +50,21 @@ def covered_entropy(
     covered = sums / possible
     error = covered.std(ddof=1) / np.sqrt(len(covered)) if len(covered) > 1 else 0.0
     return Estimate(float(covered.mean()), float(error)), shares
+
+
+def factor_scores(logits: np.ndarray, factors: Mapping[str, slice]) -> dict[str, float]:
+    """The classifier score of each factor, from 1 to its number of levels.
+
+    Args:
+      logits: of a classifier of one-hot factors, `[n, attributes]`. The probability of
+        a level is its attribute's, over the sum of the factor's attributes.
+      factors: the attributes of each factor.
+    """
+    # A softmax of log-sigmoids divides by that sum.
+    logs = -np.logaddexp(0.0, -logits.astype(np.float64))
+    return {
+        name: classifier_score(logs[:, columns]) for name, columns in factors.items()
+    }
 
 
 def pair_distances(features: np.ndarray) -> np.ndarray:

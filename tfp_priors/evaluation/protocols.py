@@ -585,12 +585,7 @@ def _factor_entropy(evaluator, n, m):
     from tfp_priors.evaluation import diversity
 
     evaluator.check_conditions(n)
-    factors = evaluator.dataset("test").factors
-    if not factors:
-        raise UserError(
-            "The data has no factors that are known to be independent and uniform: "
-            "procedural_people has."
-        )
+    factors = _factors(evaluator)
     draws = evaluator.samples_of_conditions(n, m)
     share, each = diversity.covered_entropy(
         evaluator.outputs("classifier", draws), factors
@@ -599,6 +594,46 @@ def _factor_entropy(evaluator, n, m):
         "factors": each,
         "conditions": n,
         "samples": m,
+        "extractor": "classifier",
+    }
+
+
+def _factors(evaluator):
+    factors = evaluator.dataset("test").factors
+    if not factors:
+        raise UserError(
+            "The data has no factors that are known to be independent and uniform: "
+            "procedural_people has."
+        )
+    return factors
+
+
+@_metric(
+    "factor_score{n}",
+    "factor_score5k",
+    "a classifier, and data with independent uniform factors: procedural_people",
+    "n passes of the classifier",
+)
+def _factor_score(evaluator, n):
+    """Classifier score of each factor, and as value their geometric mean; beside it
+    that of test images."""
+    from tfp_priors.evaluation import diversity
+
+    factors = _factors(evaluator)
+
+    def score(images, label):
+        logits = evaluator.activations("classifier", images, label).logits
+        each = diversity.factor_scores(logits, factors)
+        return float(np.exp(np.mean(np.log(list(each.values()))))), each
+
+    real = evaluator.real_images("test", n)
+    value, each = score(evaluator.samples(n), "samples")
+    yield {
+        "value": value,
+        "real": score(real, "test images")[0],
+        "factors": each,
+        "samples": n,
+        "images": real.size,
         "extractor": "classifier",
     }
 
