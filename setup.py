@@ -45,6 +45,14 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["ipykernel", "nbclient", "nbformat", "prdc", "pytest", "ruff"],
+        "test": [
+            "hypothesis",
+            "ipykernel",
+            "nbclient",
+            "nbformat",
+            "prdc",
+            "pytest",
+            "ruff",
+        ],
     },
 )

@@ -1,5 +1,6 @@
 """What all commands share: the environment, flags, and errors on one line."""
 
+import errno
 import os
 import sys
 import warnings
@@ -24,7 +25,9 @@ def _enter_environment():
 
 
 def _fail(message, code=2):
-    sys.stderr.write(f"{Path(sys.argv[0]).name}: {message}\n")
+    from tfp_priors.errors import printable
+
+    sys.stderr.write(f"{Path(sys.argv[0]).name}: {printable(message)}\n")
     sys.exit(code)
 
 
@@ -83,13 +86,13 @@ def run(main, doc):
             _fail(str(error).splitlines()[0])
         except (NonFiniteError, RunsFailedError, WorkerLostError) as error:
             _fail(str(error).splitlines()[0], code=1)
-        except OSError as error:
-            message = _disk_problem(error)
+        except KeyboardInterrupt:
+            _fail("interrupted", code=130)
+        except Exception as error:
+            message = _disk_problem(error) or _path_problem(error)
             if message is None:
                 raise
             _fail(message)
-        except KeyboardInterrupt:
-            _fail("interrupted", code=130)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, doc))
 
@@ -112,14 +115,25 @@ def import_tensorflow():
 
 def _disk_problem(error):
     """One line for a disk that is full or refuses, None for other errors."""
+    from tfp_priors.files import disk_error
     from tfp_priors.files import is_disk_full
 
-    where = f" ({error.filename})" if error.filename else ""
-    if is_disk_full(error):
+    found = disk_error(error)
+    if found is None:
+        return None
+    where = f" ({found.filename})" if found.filename else ""
+    if is_disk_full(found):
         return (
             f"no space left on the disk{where}: make room and run the same command "
             "again; what was complete before is still there."
         )
-    if isinstance(error, PermissionError):
-        return f"permission denied{where}: choose a folder that you may write to."
-    return None
+    what = "read-only disk" if found.errno == errno.EROFS else "permission denied"
+    return f"{what}{where}: choose a folder that you may write to."
+
+
+def _path_problem(error):
+    """One line for a path that cannot be one of its kind, None for other errors."""
+    kinds = (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
+    if not isinstance(error, OSError) or error.errno not in kinds:
+        return None
+    return f"cannot use the path {error.filename}: {error.strerror}."

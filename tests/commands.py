@@ -1,5 +1,6 @@
 """Runs the project's commands as a user would."""
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -51,27 +52,38 @@ _SERVER.set_forkserver_preload(
 )
 
 
-def run(name, *args, cwd=ROOT, code=0, **flags):
-    """Runs bin/NAME and returns the finished process, with its output as text."""
+@contextlib.contextmanager
+def started(name, *args, cwd=ROOT, environment=ENVIRONMENT, **flags):
+    """Starts bin/NAME; yields its process and a function that reads its output."""
     _, *command = arguments(name, *args, **flags)
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, stream) for stream in ("stdout", "stderr")]
+        for output in outputs:
+            output.touch()
         process = _SERVER.Process(
-            target=_command, args=(command, cwd, ENVIRONMENT, *outputs)
+            target=_command, args=(command, cwd, environment, *outputs)
         )
         process.start()
+        try:
+            yield process, lambda: [output.read_text() for output in outputs]
+        finally:
+            process.kill()
+            process.join()
+
+
+def run(name, *args, code=0, **flags):
+    """Runs bin/NAME and returns the finished process, with its output as text."""
+    with started(name, *args, **flags) as (process, output):
         process.join(timeout=300)
-        process.kill()
-        process.join()
-        stdout, stderr = (output.read_text() for output in outputs)
+        stdout, stderr = output()
     assert process.exitcode == code, stderr
-    return subprocess.CompletedProcess(command, process.exitcode, stdout, stderr)
+    return subprocess.CompletedProcess(name, process.exitcode, stdout, stderr)
 
 
 def _command(command, cwd, environment, *outputs):
     """The command in a process of the server's."""
     for number, output in enumerate(outputs, start=1):
-        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(output, os.O_WRONLY), number)
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = command

@@ -4,6 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from tests.reliability.faults import Faults
 from tfp_priors import divergences
 from tfp_priors import likelihoods
 from tfp_priors import models
@@ -18,6 +19,35 @@ tf.config.set_logical_device_configuration(
 )
 # Tests of exact resumption need it, and it cannot be switched off again.
 tf.config.experimental.enable_op_determinism()
+
+_FAULTS = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--faults",
+        metavar="FILE",
+        help="Markdown file between whose marks the table of provoked faults goes.",
+    )
+
+
+def pytest_configure(config):
+    config.stash[_FAULTS] = Faults()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    table = config.stash[_FAULTS].table()
+    if table:
+        terminalreporter.section("faults")
+        terminalreporter.write(table)
+    if config.option.faults:
+        config.stash[_FAULTS].write(config.option.faults)
+
+
+@pytest.fixture(scope="session")
+def faults(pytestconfig):
+    """Counts provoked faults; see `Faults.add`."""
+    return pytestconfig.stash[_FAULTS]
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ ALLOWED = {
         "run_dir",
         "signals",
     ),
-    "export": ("errors", "models"),
+    "export": ("errors", "files", "models"),
 }
 
 

@@ -1,9 +1,14 @@
 import errno
+import os
+import platform
+import subprocess
 import threading
 import time
 
 import pytest
 
+from tfp_priors.errors import UserError
+from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
 from tfp_priors.files import is_disk_full
 from tfp_priors.files import write_text
@@ -21,10 +26,63 @@ def test_failed_write_keeps_the_old_file(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_device_is_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{path} is no regular file"):
+        write_text(path, "new")
+    assert path.is_fifo() and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_and_what_lives_stays(tmp_path):
+    path = tmp_path / "a[1].txt"
+    process = subprocess.Popen(["true"])
+    process.wait()
+    start = f".{path.name}.{platform.node()}"
+    (tmp_path / f"{start}.{process.pid}.tmp").mkdir()
+    others = {
+        f"{start}.{os.getppid()}.tmp",
+        f".{path.name}.elsewhere.{process.pid}.tmp",
+        f".b.txt.{platform.node()}.{process.pid}.tmp",
+    }
+    for name in others:
+        (tmp_path / name).touch()
+    write_text(path, "new")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, *others}
+
+
 def test_disk_full():
     assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
     assert is_disk_full(OSError("[Errno 28] No space left on device"))
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.EROFS, "Read-only file system"), errno.EROFS),
+        (RuntimeError("writing: /a/b; File too large [Op:SaveV2]"), errno.EFBIG),
+        (OSError("Not enough disk space. Needed: 1 GiB"), errno.ENOSPC),
+        (OSError(errno.EIO, "Input/output error"), None),
+        (RuntimeError("No space left on device"), None),
+    ],
+)
+def test_errors_of_a_disk_name_what_was_written(error, number):
+    with pytest.raises(Exception) as raised:
+        with disk_errors_named("a"):
+            raise error
+    if number is None:
+        assert raised.value is error
+    else:
+        assert (raised.value.errno, raised.value.filename) == (number, "a")
+
+
+def test_an_error_of_a_disk_keeps_its_own_path():
+    error = OSError("[Errno 28] No space left on device: '/b'\n  In call to ...")
+    with pytest.raises(OSError, match="No space left") as raised:
+        with disk_errors_named("a"):
+            raise error
+    assert raised.value.filename == "/b"
 
 
 def test_one_at_a_time_is_in_an_exclusive_block(tmp_path):

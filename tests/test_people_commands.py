@@ -28,9 +28,8 @@ def drawn(**flags):
         return np.asarray(picture)
 
 
-@pytest.mark.parametrize(
-    "model", ["beta0", pytest.param("vae", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["beta0", "vae"])
 def test_from_pictures_to_samples_of_a_pose(model, source, tmp_path):
     layout.write_csv(source)
     data, run, sampler = (tmp_path / name for name in ("data", "run", "sampler"))

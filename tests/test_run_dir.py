@@ -38,8 +38,10 @@ def test_the_newest_result_of_each_name_counts(tmp_path):
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     run_dir.record_metrics(tmp_path, [{"name": "a", "value": 1}])
     with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write('{"name": "b", "val')
+        file.write('{"name": "b", "value": {}')
     assert [result["name"] for result in run_dir.metrics(tmp_path)] == ["a"]
+    run_dir.record_metrics(tmp_path, [{"name": "c", "value": 1}])
+    assert [result["name"] for result in run_dir.metrics(tmp_path)] == ["a", "c"]
 
 
 def test_environment_names_versions_seed_and_command(tmp_path):

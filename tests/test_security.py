@@ -5,14 +5,17 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import commands
 from tests.commands import ROOT
 from tfp_priors import config
+from tfp_priors.data.builders.image_folder import read_image
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.images import from_array
+from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.lpips_weights import load_weights
 
 
@@ -296,3 +299,14 @@ def test_every_tensorboard_command_serves_this_machine_only():
                 assert "tensorboard --host=localhost" in line, path
                 found += 1
     assert found >= 5
+
+
+def test_a_picture_is_not_handed_to_another_program(tmp_path, monkeypatch):
+    """Pillow opens what a file holds, and EPS by Ghostscript."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", pytest.fail)
+    with pytest.raises(UserError, match=f"Cannot read the image {path}"):
+        read_image(path, (8, 8), 3)
+    with pytest.raises(UserError, match=f"{path} is not a readable picture"):
+        list(from_folder(tmp_path, (8, 8, 3)))

@@ -238,17 +238,6 @@ def test_a_table_holds_finished_models_of_all_grids_in_a_folder(tmp_path):
     ]
 
 
-def test_a_second_sweep_in_one_folder_is_refused(folder, tmp_path):
-    from tfp_priors.run_dir import RunLock
-
-    with RunLock(tmp_path / "taken"):
-        line = commands.refused(
-            "sweep",
-            **(sweep_flags(folder, "", GRID) | {"out": tmp_path / "taken"}),
-        )
-    assert "is in use by process" in line
-
-
 def test_flags_are_asked_for():
     assert "expected --out, --gin_file and --grid" in commands.refused("sweep")
     line = commands.refused(

@@ -10,6 +10,9 @@ import inspect
 import os
 import re
 import sys
+import tokenize
+import types
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -168,6 +171,8 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> str:
 
 def _read_config(gin_files, gin_params):
     gin.clear_config()
+    # Else an include is also looked up beside the files of earlier calls.
+    gin.config._LOCATION_PREFIXES[:] = [""]
     for path in gin_files:
         if not Path(path).is_file():
             raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
@@ -283,12 +288,13 @@ def train(
         operative = gin.operative_config_str()
         return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
 
-    return _Trainer().train(
-        run_dir=run_dir,
-        load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
-        records=records,
-        initialize=initialize,
-    )
+    with _refused_values():
+        return _Trainer().train(
+            run_dir=run_dir,
+            load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
+            records=records,
+            initialize=initialize,
+        )
 
 
 def _train_first(run_dir, gin_files, gin_params, data_dir, perceptual_classifier):
@@ -416,7 +422,8 @@ def load_run(
     check_format(run_dir)
     # They are in the checkpoint.
     parse([str(path)], ["VGG19Features.weights = None"])
-    model = _Trainer().make_model()
+    with _refused_values():
+        model = _Trainer().make_model()
     if not isinstance(model, kind):
         raise UserError(
             f"{run_dir} is a run of a {type(model).__name__}: expected one of a "
@@ -484,24 +491,77 @@ def _unbound(name: str, bindings) -> list[str]:
     ]
 
 
-def _missing_values(selector: str) -> Iterator[str]:
-    """Walks the references from a configurable to what they leave without value."""
+def _missing_values(selector: str, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Walks the references from a configurable to what they leave without value.
+
+    Raises:
+      UserError: if a value on the way has another type than its parameter, or refers
+        to what it is a part of.
+    """
+    if selector in above:
+        raise UserError(f"{selector} refers to itself: {' -> '.join(above)}.")
     *scopes, name = selector.split("/")
     name = name.rsplit(".", 1)[-1]
     bindings = {}
     for scope in ("", *("/".join(scopes[: i + 1]) + "/" for i in range(len(scopes)))):
         bindings |= gin.get_bindings(scope + name, resolve_references=False)
-    for parameter in _unbound(name, bindings):
-        yield f"{selector}.{parameter}"
     for reference in _references(list(bindings.values())):
-        if reference.endswith("gin.macro") or reference.endswith("/macro"):
-            macro = reference.rsplit("/", 1)[0]
-            try:
-                gin.query_parameter(f"{macro}/gin.macro.value")
-            except ValueError:
-                yield macro
-        else:
-            yield from _missing_values(reference)
+        yield from _missing_values(reference, (*above, selector))
+    if name == "macro":
+        if not bindings:
+            yield "/".join(scopes)
+    elif name == "singleton":
+        if not bindings:
+            yield f"{selector}.constructor"
+    elif name in _CONFIGURABLES:
+        for parameter in _unbound(name, bindings):
+            yield f"{selector}.{parameter}"
+        parameters = _parameters(_CONFIGURABLES[name])
+        for parameter, value in bindings.items():
+            # Gin takes any name for what has **kwargs and no parameters.
+            if parameter not in parameters:
+                raise UserError(f"{selector} has no parameter {parameter!r}.")
+            annotation = parameters[parameter].annotation
+            if not _is_of_type(value, annotation):
+                # Without the modules: collections.abc.Sequence[int].
+                expected = inspect.formatannotation(annotation)
+                expected = re.sub(r"\b(\w+\.)+(?=\w)", "", expected)
+                raise UserError(
+                    f"{selector}.{parameter} = {value!r}: expected {expected}."
+                )
+
+
+def _is_of_type(value, annotation) -> bool:
+    """Whether a binding's value fits the annotation of its parameter."""
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if kind is inspect.Parameter.empty:
+        return True
+    if kind is types.UnionType:
+        return any(_is_of_type(value, one) for one in inner)
+    if isinstance(value, gin.config.ConfigurableReference):
+        made = value.configurable.wrapped
+        if made is gin.config.macro:
+            bindings = gin.get_bindings(value.scoped_selector, resolve_references=False)
+            # One without a value is found as such.
+            return not bindings or _is_of_type(bindings["value"], annotation)
+        if kind is Callable or made not in _CONFIGURABLES.values():
+            return True
+        return value.evaluate and inspect.isclass(made) and issubclass(made, kind)
+    if kind is Sequence:
+        return isinstance(value, (list, tuple)) and all(
+            _is_of_type(item, *inner) for item in value
+        )
+    if kind is dict:
+        return isinstance(value, dict) and all(
+            _is_of_type(item, one)
+            for pair in value.items()
+            for item, one in zip(pair, inner, strict=True)
+        )
+    if kind in (int, float):
+        numbers = (int, float) if kind is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, type(None) if kind is None else kind)
 
 
 def _references(value) -> Iterator[str]:
@@ -515,6 +575,17 @@ def _references(value) -> Iterator[str]:
             yield from _references(item)
 
 
+# What gin raises for a text that it cannot read.
+_GIN_ERRORS = (
+    ValueError,
+    SyntaxError,
+    OSError,
+    TypeError,
+    ImportError,
+    tokenize.TokenError,
+)
+
+
 @contextlib.contextmanager
 def _explained(source: str) -> Iterator[None]:
     """Turns gin's errors into one line with the source and the nearest known name."""
@@ -523,13 +594,15 @@ def _explained(source: str) -> Iterator[None]:
     logging.set_verbosity(logging.FATAL)
     try:
         yield
-    except (ValueError, SyntaxError, OSError, TypeError, ImportError) as error:
+    except RecursionError as error:
+        raise UserError(f"In {source}: brackets or includes without end.") from error
+    except _GIN_ERRORS as error:
         message = " ".join(str(error).split())
         parameter = re.search(r"'([\w./]+)' doesn't .*(?:named|kwarg) '(\w+)'", message)
         unknown = re.search(r"No configurable matching .*?'@?([\w./]+)", message)
         if parameter:
             owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
-            known = _parameters(_CONFIGURABLES[owner])
+            known = _parameters(_CONFIGURABLES.get(owner, gin.config.macro))
             message = f"{owner} has no parameter {name!r}."
         elif unknown:
             name, known = unknown.group(1).rsplit("/", 1)[-1], _CONFIGURABLES
@@ -541,6 +614,22 @@ def _explained(source: str) -> Iterator[None]:
         raise UserError(f"In {source}: {message}{hint}") from error
     finally:
         logging.set_verbosity(verbosity)
+
+
+@contextlib.contextmanager
+def _refused_values() -> Iterator[None]:
+    """Turns Keras's refusal of a configurable's value into one line with its name."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ValueError as error:
+        # Gin adds where the error comes from, the innermost first.
+        found = re.search(r"In call to configurable '(\w+)'", str(error))
+        if found is None:
+            raise
+        message = str(error).splitlines()[0]
+        raise UserError(f"A value of {found.group(1)} is wrong: {message}") from error
 
 
 def _nearest_file(path: str) -> str:

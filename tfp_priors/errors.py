@@ -1,11 +1,23 @@
 """The errors that a command turns into one line for its user."""
 
 
+def printable(text: str) -> str:
+    """A text with what is not printable, such as a line break, escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class UserError(ValueError):
     """A mistake in the input; the message says what was expected and what to do.
 
     Commands print the message on one line and exit with code 2.
+
+    Args:
+      message: the line; what cannot be printed of the names in it, such as a line
+        break, is escaped.
     """
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class NonFiniteError(ArithmeticError):

@@ -1,13 +1,13 @@
 """SavedModels for programs that have TensorFlow and nothing of this project."""
 
 import os
-import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.files import temporary_beside
 from tfp_priors.models import GenerativeModel
 
 
@@ -36,18 +36,22 @@ def export(model: GenerativeModel, out: str | Path) -> None:
       UserError: if `out` exists.
     """
     out = Path(out)
-    if out.exists():
-        raise UserError(f"{out} exists already: remove it, or choose another --out.")
+    _check_new(out)
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
         archive.add_endpoint(name, function, signature)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with temporary_beside(out) as temporary:
         archive.write_out(str(temporary), verbose=False)
-        os.rename(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            os.rename(temporary, out)
+        except OSError:
+            _check_new(out)  # Another process may have written it meanwhile.
+            raise
+
+
+def _check_new(out):
+    if out.exists():
+        raise UserError(f"{out} exists already: remove it, or choose another --out.")
 
 
 def _endpoints(model):

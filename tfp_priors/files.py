@@ -3,9 +3,19 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import os
+import platform
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from tfp_priors.errors import UserError
+
+# What the error of a disk says that is full, and of one that refuses.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -14,15 +24,55 @@ def written_atomically(path: str | Path) -> Iterator[Path]:
 
     The contents are on the disk before the name is; on an error nothing is left.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with temporary_beside(path) as temporary:
         yield temporary
         sync(temporary)
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def temporary_beside(path: str | Path) -> Iterator[Path]:
+    """Yields a name beside `path` for a file or folder, which goes at the end.
+
+    What processes of this machine left there for `path` when they were killed goes
+    first.
+
+    Raises:
+      UserError: if `path` is a device or the like, which a file must not replace.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is no regular file: choose another name.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
+        number = left.name.removeprefix(start).removesuffix(".tmp")
+        if number.isdecimal() and not _is_running(int(number)):
+            remove(left)
+    temporary = path.with_name(f"{start}{os.getpid()}.tmp")
+    try:
+        with disk_errors_named(path, temporary):
+            yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def _is_running(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # Somebody else's.
+    return True
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -54,8 +104,49 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def disk_errors_named(
+    path: str | Path, temporary: str | Path | None = None
+) -> Iterator[None]:
+    """Within it, the error of a disk that is full or refuses names what was written.
+
+    Args:
+      path: the name, if the error has none, or that of `temporary`.
+      temporary: what is written before it becomes `path`.
+
+    Raises:
+      OSError: in place of the errors that `disk_error` knows.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = disk_error(error)
+        if found is None:
+            raise
+        if found.filename in (None, str(temporary)):
+            found.filename = str(path)
+        raise found from (None if found is error else error)
+
+
+def disk_error(error: Exception) -> OSError | None:
+    """The error of a disk that is full or refuses to be written to, if it is one.
+
+    TensorFlow has errors of its own that end with "PATH; REASON", TFDS has one that
+    says so in words; Gin passes on the message of an error, without its number.
+    """
+    for number in (*_FULL, *_REFUSES):
+        if isinstance(error, OSError) and error.errno == number:
+            return error
+        reason, text = os.strerror(number), str(error)
+        if f"[Errno {number}]" in text or f"; {reason}" in text:
+            path = re.search(rf"{reason}: '(.*?)'", text)
+            return OSError(number, reason, path and path.group(1))
+    if "Not enough disk space" in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return None
+
+
 def is_disk_full(error: OSError) -> bool:
     """Whether a write failed for want of space, quota or allowed file size."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # Gin passes the error on with its message, but without its number.
-    return error.errno in full or any(f"[Errno {n}]" in str(error) for n in full)
+    found = disk_error(error)
+    return found is not None and found.errno in _FULL

@@ -1,5 +1,6 @@
 """The folder of a run: who may write to it, what it was made with, what it holds."""
 
+import contextlib
 import datetime
 import fcntl
 import importlib.metadata
@@ -14,6 +15,7 @@ from typing import Any
 from tfp_priors import __version__
 from tfp_priors.commit import commit
 from tfp_priors.errors import UserError
+from tfp_priors.files import disk_errors_named
 from tfp_priors.files import write_text
 
 _PACKAGES = (
@@ -61,20 +63,24 @@ class RunLock:
 
     def __enter__(self):
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._path, "a+", encoding="utf-8")
+        self._file = open(self._path, "ab+", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
+            owner = self._file.read().decode().strip() or "unknown"
             self._file.close()
             raise UserError(
                 f"{self._path.parent} is in use by process {owner}: wait for it, or "
                 "choose another folder."
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            with disk_errors_named(self._path):
+                self._file.truncate(0)
+                self._file.write(str(os.getpid()).encode())
+        except OSError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc_info):
@@ -193,13 +199,18 @@ def _add_line(path, *records):
     path.parent.mkdir(parents=True, exist_ok=True)
     # In one piece: whoever reads meanwhile sees all of it or nothing.
     text = "".join(json.dumps(record) + "\n" for record in records)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(text)
+    with disk_errors_named(path), open(path, "ab+") as file:
+        if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+            text = f"\n{text}"  # After part of a line; see `_lines`.
+        file.write(text.encode())
 
 
 def _lines(path):
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    # A process that died while it wrote may have left part of a line at the end.
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    records = []
+    for line in path.read_bytes().splitlines():
+        # A process that died while it wrote, or had no room, may have left a part.
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(line))
+    return records

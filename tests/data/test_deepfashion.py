@@ -216,11 +216,29 @@ def test_bad_entries_are_named(source, change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is not JSON"), ("[1]", "is not a dictionary"), ("", "is not JSON")],
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is not a dictionary"),
+        ("", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("9" * 5_000, "is not JSON"),
+    ],
+    ids=["cut off", "list", "empty", "brackets", "digits"],
 )
 def test_other_json(source, text, message):
     (source / "keypoints.json").write_text(text)
     assert_refused(source, f"keypoints.json {message}")
+
+
+def test_names_and_cells_that_are_too_long(source):
+    write_csv(source)
+    edit(source / "keypoints.csv", NAMES[0], "x" * 200_000)
+    assert_refused(source, "Line 2 of .*keypoints.csv: field larger than field limit")
+    write_csv(source)
+    long = f"{'x' * 300}.jpg"
+    edit(source / "keypoints.csv", NAMES[0], long)
+    edit(source / "list_eval_partition.txt", NAMES[0], long)
+    assert_refused(source, f"{long} is in .*txt, but not in")
 
 
 def test_missing_files_are_named(source):

@@ -1,7 +1,9 @@
 """Local files in the real formats become TFDS data."""
 
 import gzip
+import os
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from tfp_priors.data import prepare as prepare_module
 from tfp_priors.data.builders.image_folder import read_image
 from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
+
+LABELS = "t10k-labels-idx1-ubyte"
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +82,26 @@ def test_truncated_idx_file_is_named(tmp_path, small_mnist):
     with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is damaged"):
         prepare("mnist", tmp_path, str(tmp_path / "data"))
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_missing(tmp_path, small_mnist, make, packed):
+    """A pipe would be waited for."""
+    write_mnist(tmp_path, packed)
+    path = tmp_path / (f"{LABELS}.gz" if packed else LABELS)
+    path.unlink()
+    make(path)
+    with pytest.raises(UserError, match=f"lacks {LABELS}.gz of mnist"):
+        prepare("mnist", tmp_path, str(tmp_path / "data"))
+
+
+def test_a_label_that_is_no_digit_is_refused(tmp_path, small_mnist):
+    write_mnist(tmp_path, packed=False)
+    path = tmp_path / LABELS
+    path.write_bytes(path.read_bytes()[:-1] + b"\x0a")
+    with pytest.raises(UserError, match=f"{LABELS} has the label 10: expected 0 to 9"):
+        prepare("mnist", tmp_path, str(tmp_path / "data"))
 
 
 def test_missing_files_are_named(tmp_path):
@@ -178,6 +202,23 @@ def test_damaged_image_is_named_and_nothing_is_written(folder, tmp_path, how):
     with pytest.raises(UserError, match=r"Cannot read the image .*cats/1\.PNG"):
         prepare("image_folder/pets", folder, str(tmp_path / "data"), image_size=8)
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+def test_names_of_pictures_and_classes(folder, tmp_path):
+    """Those of pictures may be any, those of classes must fit in TFDS's list."""
+    picture = (folder / "cats" / "1.PNG").read_bytes()
+    for i in range(40):
+        (folder / "cats" / os.fsdecode(b"\xff \n%d.png" % i)).write_bytes(picture)
+    prepare("image_folder/pets", folder, str(tmp_path / "data"), image_size=8)
+    assert load_dataset("image_folder/pets", "train", str(tmp_path / "data")).size > 40
+    for name in (" birds", "birds\nbees", os.fsdecode(b"\xff")):
+        path = folder / name
+        path.mkdir()
+        (path / "1.png").write_bytes(picture)
+        with pytest.raises(UserError, match="cannot be a class: expected") as caught:
+            prepare("image_folder/other", folder, str(tmp_path / "data"))
+        assert str(UserError(str(path))) in str(caught.value)
+        (path / "1.png").unlink()
 
 
 def test_transparent_pixels_are_white(tmp_path):

@@ -75,6 +75,45 @@ def test_another_model(model, make_model, tmp_path):
         checkpoints.restore(make_model(latent_size=3, **other_posterior(3)))
 
 
+def test_the_state_of_another_optimizer(model, make_model, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(model, 1)
+    other = make_model(prior=StandardNormalPrior(4))
+    other.compile(keras.optimizers.SGD(), keras.optimizers.SGD(), jit_compile=False)
+    with pytest.raises(UserError, match="another model: .* optimizer"):
+        checkpoints.restore(other)
+
+
+def test_one_that_a_training_removes_meanwhile(model, tmp_path, monkeypatch):
+    """Before it is read, and before it is looked at."""
+    writer, reader = Checkpoints(tmp_path), Checkpoints(tmp_path)
+    for step in (1, 2):
+        mark(model, step)
+        writer.save(model, step)
+    left = iter((3, 4))
+    listed, loaded = reader.steps, reader._load
+
+    def save(function, *args):
+        for step in (next(left, 0), next(left, 0)):
+            if step:
+                mark(model, step)
+                writer.save(model, step)
+        return function(*args)
+
+    def steps():
+        result = listed()
+        save(list)
+        return result
+
+    monkeypatch.setattr(reader, "_load", lambda *args: save(loaded, *args))
+    assert reader.restore(model) == 4
+    assert marked(model) == 4
+    left = iter((5, 6))
+    monkeypatch.setattr(reader, "steps", steps)
+    assert reader.restore(model) == 6
+    assert marked(model) == 6
+
+
 def other_posterior(size):
     from tfp_priors.posteriors import DeterministicPosterior
 

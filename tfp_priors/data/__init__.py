@@ -9,11 +9,13 @@ from tfp_priors.data.datasets import StreamedDataset
 from tfp_priors.data.datasets import load_dataset
 from tfp_priors.data.datasets import read_errors
 from tfp_priors.data.datasets import shuffled_indices
+from tfp_priors.data.deepfashion import read_keypoints
 
 __all__ = [
     "ImageDataset",
     "StreamedDataset",
     "load_dataset",
     "read_errors",
+    "read_keypoints",
     "shuffled_indices",
 ]

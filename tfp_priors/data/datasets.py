@@ -20,8 +20,10 @@ from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.procedural_faces import ProceduralFaces
 from tfp_priors.data.builders.procedural_people import ProceduralPeople
 from tfp_priors.errors import UserError
+from tfp_priors.files import disk_error
+from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
-from tfp_priors.files import is_disk_full
+from tfp_priors.files import remove
 
 #: Builders of sets that are made without any file, by name.
 BUILT_IN = {
@@ -461,7 +463,7 @@ def _prepared_builder(name, data_dir):
             builder = download_and_prepare(lambda: make(data_dir=data_dir))
         except Exception as error:
             # TFDS lets errors of several HTTP libraries through.
-            if isinstance(error, OSError) and (error.filename or is_disk_full(error)):
+            if disk_error(error) or (isinstance(error, OSError) and error.filename):
                 raise
             raise UserError(
                 f"Could not download {name} ({type(error).__name__}). Without a "
@@ -485,9 +487,12 @@ def download_and_prepare(
     """
     folder = Path(make_builder().data_dir)
     with exclusive(folder.parent.parent / f".{folder.parent.name}.lock"):
+        for left in folder.parent.glob(f"incomplete.*_{folder.name}"):
+            remove(left)  # By a process that was killed.
         builder = make_builder()
         if not builder.is_prepared():
-            _download_and_prepare(builder)
+            with disk_errors_named(folder):
+                _download_and_prepare(builder)
     return builder
 
 

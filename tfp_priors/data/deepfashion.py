@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -67,15 +68,15 @@ def read(
         raise UserError(f"{source} has {' and '.join(TABLES)}: remove one of them.")
     (table,) = tables
     split_of = _read_partition(partition)
-    read_table = _read_csv if table.suffix == ".csv" else _read_json
-    keypoints = read_table(table)
+    keypoints = read_keypoints(table)
     for name in keypoints:
         if name not in split_of:
             raise UserError(
                 f"{name} is in {table}, but not in {partition}: remove it, or take "
                 "both files from one place."
             )
-    lost = [name for name in split_of if not (source / name).is_file()]
+    # Unlike a path's own method it takes names that are too long.
+    lost = [name for name in split_of if not os.path.isfile(source / name)]
     if lost:
         raise UserError(
             f"{lost[0]} is in {partition}, but not in {source}, as are {len(lost) - 1} "
@@ -106,6 +107,19 @@ def read(
         if names
     ]
     return people, notes
+
+
+def read_keypoints(path: Path) -> dict[str, np.ndarray]:
+    """The keypoints of a table, float32 `[15, 2]` by the name of the picture.
+
+    Args:
+      path: a CSV file with a column for each coordinate, or a JSON file with a
+        dictionary of lists of 15 pairs.
+
+    Raises:
+      UserError: if it is something else; the picture and the joint are named.
+    """
+    return _read_csv(path) if path.suffix == ".csv" else _read_json(path)
 
 
 def _missing(keypoints):
@@ -174,8 +188,8 @@ def _read_partition(path):
 
 def _read_csv(path):
     """Keypoints by picture, of a table with a column for each coordinate."""
-    rows = csv.reader(_lines(path))
-    header = [name.strip() for name in next(rows, [])]
+    rows = _csv_rows(path)
+    header = [name.strip() for name in next(rows, (1, []))[1]]
     expected = ["image_name", *_COLUMNS]
     for name in header:
         if name not in expected or header.count(name) > 1:
@@ -191,8 +205,8 @@ def _read_csv(path):
                 f"{len(joints.JOINTS)} joints' coordinates, see docs/datasets.md."
             )
     keypoints = {}
-    for row in rows:
-        where = f"line {rows.line_num} of {path}"
+    for number, row in rows:
+        where = f"line {number} of {path}"
         if not row:
             continue
         if len(row) != len(header):
@@ -208,11 +222,22 @@ def _read_csv(path):
     return keypoints
 
 
+def _csv_rows(path):
+    """The rows of a table, each with the number of its last line."""
+    rows = csv.reader(_lines(path))
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise UserError(f"Line {rows.line_num} of {path}: {error}.") from error
+
+
 def _read_json(path):
     """Keypoints by picture, of a dictionary of lists of 15 pairs."""
     try:
         table = json.loads("\n".join(_lines(path)))
-    except json.JSONDecodeError as error:
+    # Too many brackets are an error of their own, too many digits a ValueError.
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}).") from error
     if not isinstance(table, dict):
         raise UserError(f'{path} is not a dictionary: expected {{"picture": [...]}}.')

@@ -200,7 +200,9 @@ class _LocalFiles:
     def _find(self, file):
         candidates = (file, file.removesuffix(".gz"), file.removesuffix(".tar.gz"))
         for candidate in candidates:
-            if (path := self._source / candidate).exists():
+            path = self._source / candidate
+            # No pipe, which would be waited for. Archives may be unpacked to a folder.
+            if path.is_file() or file.endswith(".tar.gz") and path.is_dir():
                 return path
         if file.startswith("cifar-10") and (self._source / "data_batch_1.bin").exists():
             return self._source
@@ -257,4 +259,8 @@ def _check_idx(path, name, shape):
         raise UserError(
             f"{name} is not the expected idx file: expected uint8 of shape {shape} "
             f"in {_idx_bytes(shape)} bytes, received {size} bytes."
+        )
+    if len(shape) == 1 and (label := max(path.read_bytes()[len(expected) :])) > 9:
+        raise UserError(
+            f"{name} has the label {label}: expected 0 to 9. Download it again."
         )

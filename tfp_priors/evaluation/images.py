@@ -10,6 +10,7 @@ from PIL import Image
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import shuffled_indices
+from tfp_priors.data.builders.image_folder import FORMATS
 from tfp_priors.data.builders.image_folder import UNREADABLE
 from tfp_priors.errors import UserError
 
@@ -209,7 +210,7 @@ def from_folder(folder: str | Path, image_shape) -> Images:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                opened = Image.open(path)
+                opened = Image.open(path, formats=FORMATS)
             with opened:
                 size = opened.size
                 # The pixels are not read yet: a picture of other size is not decoded.

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_priors import __version__
 from tfp_priors.commit import commit
+from tfp_priors.files import disk_errors_named
 from tfp_priors.run_dir import record_metrics
 
 
@@ -40,10 +41,12 @@ class Recorder:
             for result in results
         ]
         record_metrics(self._folder, records)
-        with self._writer.as_default(step=self._step or 0):
+        with (
+            disk_errors_named(self._folder),
+            self._writer.as_default(step=self._step or 0),
+        ):
             for record in records:
                 tf.summary.scalar(record["name"], record["value"])
-        self._writer.flush()
         return records
 
     @functools.cached_property

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
+from tfp_priors.files import disk_errors_named
 from tfp_priors.signals import stop_handled
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.workers import Workers
@@ -138,6 +139,7 @@ class Summaries(StepCallback):
     ):
         super().__init__(start_step)
         self._run_dir = Path(run_dir)
+        self._events = self._run_dir / "tensorboard"
         self._batch = {name: tf.constant(value) for name, value in batch.items()}
         self._scalars_every = scalars_every
         self._images_every = images_every
@@ -149,22 +151,23 @@ class Summaries(StepCallback):
         self.set_model(model)
         self.on_train_begin()
         self._write_pictures(step)
-        self._writer.close()
+        self._close()
 
     def on_train_begin(self, logs=None):
-        self._writer = tf.summary.create_file_writer(str(self._run_dir / "tensorboard"))
+        with disk_errors_named(self._events):
+            self._writer = tf.summary.create_file_writer(str(self._events))
         # Autograph would rewrite TFP as well: seconds, for nothing.
         self._summary = tf.function(
             lambda: self.model.summary_of(self._batch), autograph=False
         )
-        with self._writer.as_default(step=self.step):
+        with self._writing(self.step):
             for name, text in self._texts.items():
                 # Indented, it is code to TensorBoard's Markdown.
                 tf.summary.text(name, "    " + text.replace("\n", "\n    "))
 
     def on_step(self, step, logs):
         if step % self._scalars_every == 0:
-            with self._writer.as_default(step=step):
+            with self._writing(step):
                 for name, value in logs.items():
                     tf.summary.scalar(f"train/{name}", value)
                 for name, value in self.model.schedules(step).items():
@@ -175,7 +178,7 @@ class Summaries(StepCallback):
     def on_train_end(self, logs=None):
         if self.step % self._images_every:
             self._write_pictures(self.step)
-        self._writer.close()
+        self._close()
 
     def _write_pictures(self, step):
         scalars, pictures = self._summary()
@@ -183,14 +186,23 @@ class Summaries(StepCallback):
             name: image_grid(images.numpy(), columns=10)
             for name, images in pictures.items()
         }
-        with self._writer.as_default(step=step):
+        with self._writing(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
             for name, grid in grids.items():
                 tf.summary.image(name, grid[None])
-        self._writer.flush()
         for name, grid in grids.items():
             save_image(grid, self._run_dir / "samples" / f"{name}_{step:08d}.png")
+
+    @contextlib.contextmanager
+    def _writing(self, step):
+        """Within it, summaries go to the events; they are on the disk at its end."""
+        with disk_errors_named(self._events), self._writer.as_default(step=step):
+            yield
+
+    def _close(self):
+        with disk_errors_named(self._events):
+            self._writer.close()
 
 
 class MetricWindows(StepCallback):

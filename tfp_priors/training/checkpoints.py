@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from tfp_priors.errors import UserError
+from tfp_priors.files import disk_errors_named
 from tfp_priors.files import sync
 from tfp_priors.models import GroupedModel
 
@@ -34,6 +36,7 @@ class Checkpoints:
     def __init__(self, directory: str | Path, keep: int = 2):
         self.directory = Path(directory)
         self.keep = keep
+        self._checksums = {}
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints on the disk, damaged ones included, ascending."""
@@ -41,8 +44,8 @@ class Checkpoints:
         return sorted(int(name.removeprefix("step_")) for name in names)
 
     def checksum(self, step: int) -> str:
-        """The SHA-256 of a good checkpoint's weights file."""
-        return json.loads((self._path(step) / _RECORD).read_text())["sha256"]
+        """The SHA-256 of the weights file of a checkpoint that was found good."""
+        return self._checksums[self._path(step)]
 
     def save(self, model: GroupedModel, step: int) -> None:
         """Writes the state of a model that is finite at this step."""
@@ -51,27 +54,37 @@ class Checkpoints:
         temporary = self.directory / f".{target.name}.tmp"
         self._clean()
         try:
-            temporary.mkdir()
-            _claim_room(temporary / "room", _state_bytes(model))
-            model.save_weights(temporary / _WEIGHTS)
-            record = {
-                "format": _FORMAT,
-                "step": step,
-                "sha256": _sha256(temporary / _WEIGHTS),
-            }
-            (temporary / _RECORD).write_text(json.dumps(record))
-            for path in (temporary / _WEIGHTS, temporary / _RECORD, temporary):
-                sync(path)
+            with disk_errors_named(target):
+                self._write(model, step, temporary)
             if target.exists():
                 # Only a damaged one: a run goes on from the newest good one.
-                shutil.rmtree(target)
+                self._remove(step)
             os.rename(temporary, target)
             sync(self.directory)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self._path(old), ignore_errors=True)
+            self._remove(old)
+
+    def _write(self, model, step, folder):
+        folder.mkdir()
+        _claim_room(folder / "room", _state_bytes(model))
+        model.save_weights(folder / _WEIGHTS)
+        record = {
+            "format": _FORMAT,
+            "step": step,
+            "sha256": _sha256(folder / _WEIGHTS),
+        }
+        (folder / _RECORD).write_text(json.dumps(record))
+        for path in (folder / _WEIGHTS, folder / _RECORD, folder):
+            sync(path)
+
+    def _remove(self, step):
+        # At once: who reads meanwhile finds it whole or not at all.
+        removed = self.directory / f".{self._path(step).name}.removed.tmp"
+        os.rename(self._path(step), removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def help_to_save(self, model: GroupedModel) -> None:
         """What other workers than the chief do while it saves.
@@ -109,10 +122,13 @@ class Checkpoints:
         Raises:
           UserError: if all checkpoints are damaged, or belong to another model.
         """
-        step = self.newest()
-        if step:
-            self._load(model, step)
-        return step
+        while step := self.newest():
+            try:
+                self._load(model, step)
+            except FileNotFoundError:
+                continue  # A training has removed it; it has written a newer one.
+            return step
+        return 0
 
     def newest(self) -> int:
         """The step of the newest good checkpoint, or 0 if there is none.
@@ -126,6 +142,8 @@ class Checkpoints:
             problem = self._problem(path)
             if not problem:
                 return step
+            if not path.exists():
+                return self.newest()  # As in `restore`.
             logging.error("Checkpoint %s is damaged: %s.", path, problem)
         if steps:
             raise UserError(
@@ -137,11 +155,15 @@ class Checkpoints:
     def _load(self, model, step):
         path = self._path(step)
         try:
-            model.load_weights(path / _WEIGHTS)
-        except ValueError as error:
+            with warnings.catch_warnings():
+                # Keras would go on with a new state of the optimizer.
+                warnings.filterwarnings("error", "Skipping variable loading")
+                model.load_weights(path / _WEIGHTS)
+        except (ValueError, UserWarning) as error:
+            # After the number of parts that do not fit, what is wrong with the first.
+            told = str(error).split("\n\n")[:2][-1].splitlines()[0]
             raise UserError(
-                f"The checkpoint {path} belongs to another model: "
-                f"{str(error).splitlines()[0]}"
+                f"The checkpoint {path} belongs to another model: {told}"
             ) from error
 
     def _path(self, step):
@@ -162,7 +184,10 @@ class Checkpoints:
             raise UserError(
                 f"{path} was written by a newer release of tfp_priors: update it."
             )
-        return None if record.get("sha256") == checksum else "its checksum is wrong"
+        if record.get("sha256") != checksum:
+            return "its checksum is wrong"
+        self._checksums[path] = checksum
+        return None
 
 
 def _state_bytes(model):

@@ -1,6 +1,7 @@
 """Any folder of pictures as a TFDS data set with images of one shape."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,10 @@ from PIL import Image
 from tfp_priors.errors import UserError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
+
+#: What may be in them. Pillow would hand an EPS file to another program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 _TEST_SHARE = 0.1
 
@@ -31,13 +36,21 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
     Subfolders are classes; a folder without any is one class, "all".
 
     Raises:
-      UserError: if the folder does not exist or has no images.
+      UserError: if the folder does not exist or has no images, or a subfolder's name
+        cannot be a class's.
     """
     if not folder.is_dir():
         raise UserError(f"Expected a folder of images, but {folder} is none.")
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     found = {path.name: _images_below(path) for path in classes}
     found = {name: paths for name, paths in found.items() if paths}
+    for name in found:
+        # TFDS keeps them in a file of UTF-8, a line each, and strips the lines.
+        if name.strip().encode(errors="replace").decode().splitlines() != [name]:
+            raise UserError(
+                f"The folder {folder / name} cannot be a class: expected a name in "
+                "UTF-8, without line breaks or spaces around it. Rename it."
+            )
     if not found:
         found = {"all": _images_below(folder)}
     if not any(found.values()):
@@ -72,7 +85,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with Image.open(path, formats=FORMATS) as opened:
                 opened.load()
                 picture = opened
                 if "A" in opened.getbands() or "transparency" in opened.info:
@@ -102,7 +115,7 @@ def _describe(paths: Iterable[Path]) -> tuple[tuple[int, int], int]:
     size, channels = None, 1
     for path in paths:
         try:
-            with Image.open(path) as opened:
+            with Image.open(path, formats=FORMATS) as opened:
                 size = size or (opened.height, opened.width)
                 if opened.mode not in _GREY_MODES:
                     channels = 3
@@ -166,7 +179,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return train, test
 
     def _is_test(self, path):
-        key = path.relative_to(self._source).as_posix().encode()
+        key = os.fsencode(path.relative_to(self._source))
         return hashlib.sha256(key).digest()[0] < _TEST_SHARE * 256
 
     def _info(self):
@@ -196,7 +209,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for label, paths in found.items():
             for path in paths:
                 image = read_image(path, self._size, self._channels)
-                key = path.relative_to(self._source).as_posix()
+                # Names of files need not be UTF-8.
+                key = os.fsencode(path.relative_to(self._source))
                 yield key, {"image": image, "label": label}
 
 

@@ -1,0 +1,24 @@
+"""The state of a training in a checkpoint, and its comparison bit by bit."""
+
+import h5py
+import numpy as np
+
+
+def checkpoint(run_dir, step):
+    """All arrays of a checkpoint by name, but for the means of the terms."""
+    arrays = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset) and "_means" not in name:
+            arrays[name] = item[()]
+
+    folder = run_dir / "checkpoints" / f"step_{step:08d}"
+    with h5py.File(folder / "state.weights.h5") as file:
+        file.visititems(add)
+    return arrays
+
+
+def assert_equal(received, expected):
+    assert received.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(received[name], value, err_msg=name)
