@@ -48,7 +48,7 @@ def test_a_run_of_an_earlier_release_samples_the_same_images(old):
     np.testing.assert_allclose(round_trip, codes, atol=1e-4)
 
 
-def test_a_run_of_an_earlier_release_goes_on(old, monkeypatch):
+def test_a_run_of_an_earlier_release_goes_on(old, monkeypatch, faults):
     images = np.random.RandomState(0).randint(0, 256, (50, 8, 8, 1)).astype(np.uint8)
 
     def fake(split, data_dir=None):
@@ -64,9 +64,14 @@ def test_a_run_of_an_earlier_release_goes_on(old, monkeypatch):
     assert [int(o.iterations) for o in result.model.optimizers.values()] == [
         step + 1
     ] * 2
+    faults.add(
+        "another release",
+        "a run of the first format, kept with the tests",
+        "samples the same images, and its training goes on",
+    )
 
 
-def test_a_run_of_a_later_release_is_refused(old):
+def test_a_run_of_a_later_release_is_refused(old, faults):
     path = old / "run" / "environment.jsonl"
     record = json.loads(path.read_text())
     newer = record | {"format": run_dir.FORMAT + 1, "tfp_priors": "9.0"}
@@ -80,6 +85,7 @@ def test_a_run_of_a_later_release_is_refused(old):
         config.train(old / "run", [str(ROOT / "gin" / "embedded_digits_beta0.gin")])
     line = commands.refused("sample", run_dir=old / "run", out=old / "grid.png")
     assert message in line and line.endswith("update it.")
+    faults.add("another release", "a run of a later format", "refused in one line")
 
 
 def test_a_run_without_a_format_is_of_the_first(tmp_path):

@@ -1,7 +1,9 @@
 """Commands killed with signal 9 at random moments, and started again until they end."""
 
 import json
+import os
 import random
+import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -193,6 +195,35 @@ def test_killed_command_ends_as_if_it_had_not_been(
         "kill -9 at random moments from its start to its end",
         "no file is half-written; the same command again ends with the same bits",
         times=killed,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_a_training_saves_and_goes_on(number, finished, tmp_path, faults):
+    flags = CASES["train"].flags(tmp_path, finished)
+    with commands.started("train", environment=_ENVIRONMENT, **flags) as started:
+        process, output = started
+        while "\nstep 4/" not in f"\n{output()[1]}":
+            process.join(0.01)
+            assert process.exitcode is None, output()[1]
+        os.kill(process.pid, number)
+        process.join(60)
+        stdout, _ = output()
+    assert process.exitcode == 0
+    step = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert 4 <= step < _STEPS
+    assert f"Stopped at step {step}, which is saved" in stdout
+    commands.run("train", environment=_ENVIRONMENT, **flags)
+    received, expected = (
+        states.checkpoint(folder / "run", _STEPS) for folder in (tmp_path, finished)
+    )
+    states.assert_equal(received, expected)
+    faults.add(
+        "bin/train is told to stop",
+        f"{number.name} while it steps",
+        "ends the step, saves, exit code 0; the same command again ends with the same "
+        "bits",
     )
 
 

@@ -104,7 +104,7 @@ def assert_same(first, second):
         pytest.param(schedule, id="cosine"),
     ],
 )
-def test_a_bad_batch_is_survived(run, tmp_path, rate, capfd):
+def test_a_bad_batch_is_survived(run, tmp_path, rate, capfd, faults):
     result = run(data(times=1), rate)
     assert result.finished and result.step == STEPS
     (line,) = [s for s in capfd.readouterr().err.splitlines() if "rollback" in s]
@@ -122,6 +122,13 @@ def test_a_bad_batch_is_survived(run, tmp_path, rate, capfd):
     assert more.start_step == STEPS
     expected = 0.5 * rate_at(rate, STEPS + 3)
     assert rate_of(more.model) == pytest.approx(expected, abs=1e-9)
+    faults.add(
+        "a number that is not finite",
+        "a batch of infinities under --on_nonfinite=rollback",
+        "the step and the terms are named; goes on from the last checkpoint at half "
+        "the learning rates",
+        lost="the steps since that checkpoint",
+    )
 
 
 def rate_at(rate, step=STEPS):
@@ -159,7 +166,9 @@ def test_steps_after_a_rollback_are_those_at_half_the_rate(run, tmp_path):
 
 
 @pytest.mark.parametrize("before", [pytest.param(0, marks=pytest.mark.slow), 2])
-def test_a_bad_batch_that_stays_stops_the_training(run, tmp_path, capfd, before):
+def test_a_bad_batch_that_stays_stops_the_training(
+    run, tmp_path, capfd, before, faults
+):
     folder = tmp_path / "run"
     for _ in range(before):
         record_rollback(folder, "loss", 3, 0, 0.5)
@@ -173,9 +182,15 @@ def test_a_bad_batch_that_stays_stops_the_training(run, tmp_path, capfd, before)
     assert len(rollbacks(folder)) == 3
     assert Checkpoints(folder / "checkpoints").newest() == 5
     assert not (folder / "finished.json").exists()
+    faults.add(
+        "a number that is not finite",
+        "the same batch of infinities after each of three rollbacks",
+        "ends with the step and the terms, exit code 1; the last checkpoint is good",
+        times=3 - before,
+    )
 
 
-def test_without_it_the_training_stops_at_once(run, tmp_path):
+def test_without_it_the_training_stops_at_once(run, tmp_path, faults):
     with pytest.raises(
         NonFiniteError, match="^kl, prior_nll, reconstruction is .* at step 7;"
     ):
@@ -184,6 +199,12 @@ def test_without_it_the_training_stops_at_once(run, tmp_path):
     assert Checkpoints(tmp_path / "run" / "checkpoints").newest() == 5
     with pytest.raises(UserError, match="to be stop or rollback, received 'ignore'"):
         run(data(), on_nonfinite="ignore")
+    faults.add(
+        "a number that is not finite",
+        "a batch of infinities",
+        "ends within that step, which is named with the terms and the codes' "
+        "statistics; the last checkpoint is good",
+    )
 
 
 @pytest.mark.slow
@@ -201,7 +222,7 @@ def test_half_precision_keeps_its_loss_scale(run):
     assert rate_of(result.model) == pytest.approx(5e-4)
 
 
-def test_weights_that_are_not_finite_are_not_saved(run, tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(run, tmp_path, faults):
     class Last(keras.optimizers.SGD):
         """Spoils the weights in the fifth step, after its loss."""
 
@@ -212,6 +233,11 @@ def test_weights_that_are_not_finite_are_not_saved(run, tmp_path):
     with pytest.raises(NonFiniteError, match="is not finite after step 5, which is n"):
         run(data(), optimizer=Last, on_nonfinite="stop", checkpoint_every=5)
     assert not (tmp_path / "run" / "checkpoints").exists()
+    faults.add(
+        "a number that is not finite",
+        "infinite gradients of a finite loss in the step before a checkpoint",
+        "the weights are named and not saved",
+    )
 
 
 @pytest.mark.slow
