@@ -182,10 +182,8 @@ def test_export(tmp_path):
     np.testing.assert_allclose(
         loaded.log_prob(z, other), model.log_prob(z, other), rtol=1e-5
     )
-    process = commands.run(
-        "sample", saved_model=tmp_path / "saved_model", out=tmp_path / "a.png", code=2
-    )
-    assert "call the export's sample(pose, n, seed)" in process.stderr
+    flags = {"saved_model": tmp_path / "saved_model", "out": tmp_path / "a.png"}
+    assert "expected --keypoints=TABLE" in commands.refused("sample", **flags)
 
 
 def test_evaluation(tmp_path):
