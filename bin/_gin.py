@@ -12,6 +12,7 @@ def config():
     """The module `tfp_priors.config`, which obeys the flag."""
     _command.import_tensorflow()
     from tfp_priors import config
+    from tfp_priors import configurables
 
-    config.allow_imports(_ALLOW_IMPORTS.value)
+    configurables.allow_imports(_ALLOW_IMPORTS.value)
     return config

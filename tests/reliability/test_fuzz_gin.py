@@ -15,6 +15,7 @@ from tests.reliability.test_fuzz_data import DAMAGE
 from tests.reliability.test_fuzz_data import NAMES
 from tests.reliability.test_fuzz_data import some
 from tfp_priors import config
+from tfp_priors.configurables import CONFIGURABLES
 from tfp_priors.errors import UserError
 
 FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "gin").rglob("*.gin"))
@@ -42,12 +43,12 @@ def refusal(function, *args):
 
 PARAMETERS = [
     f"{name}.{parameter}"
-    for name, part in config._CONFIGURABLES.items()
+    for name, part in CONFIGURABLES.items()
     for parameter in inspect.signature(part).parameters
 ]
 REFERENCES = [
-    *(f"@{name}()" for name in config._CONFIGURABLES),
-    *(f"@{name}" for name in config._CONFIGURABLES),
+    *(f"@{name}()" for name in CONFIGURABLES),
+    *(f"@{name}" for name in CONFIGURABLES),
     *("@a/b/Adam()", "@gin.singleton()", "@x/gin.singleton()", "@x/macro()", "@None"),
     *("%LATENT_SIZE", "%IMAGE_SHAPE", "%UNKNOWN", "%a/b", "%gin.REQUIRED", "%A.b"),
 ]
@@ -175,8 +176,8 @@ def test_gin_files(cases, folder, faults):
 # Bindings ----------------------------------------------------------------------
 
 PARTS = {
-    "prior": [n for n in config._CONFIGURABLES if n.endswith("Prior")],
-    "posterior": [n for n in config._CONFIGURABLES if n.endswith("Posterior")],
+    "prior": [n for n in CONFIGURABLES if n.endswith("Prior")],
+    "posterior": [n for n in CONFIGURABLES if n.endswith("Posterior")],
     "divergence": ["KLDivergence", "MMDDivergence", "AdversarialDivergence"],
     "likelihood": ["BernoulliLikelihood", "NormalLikelihood"],
 }
@@ -212,7 +213,7 @@ def test_bindings(cases, tmp_path, monkeypatch, faults):
 
     def case(drawn):
         part, name, parameter, value = drawn
-        names = list(inspect.signature(config._CONFIGURABLES[name]).parameters)
+        names = list(inspect.signature(CONFIGURABLES[name]).parameters)
         params = [f"{name}.{names[parameter % len(names)]} = {value}"]
         if part is not None:
             params.insert(0, f"LatentVariableModel.{part} = @{name}()")
