@@ -136,4 +136,4 @@ def _path_problem(error):
     kinds = (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
     if not isinstance(error, OSError) or error.errno not in kinds:
         return None
-    return f"cannot use the path {error.filename}: {error.strerror}."
+    return f"cannot use the path {error.filename}: {error.strerror}; choose another."

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +47,8 @@ class Case(NamedTuple):
     """
 
     name: str
-    flags: callable
-    outcome: callable
+    flags: Callable
+    outcome: Callable
 
 
 def _evaluations(folder, shared):
