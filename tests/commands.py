@@ -14,23 +14,7 @@ ENVIRONMENT = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
 
 #: Makes a run of seconds out of any configuration.
 TINY = (
-    "AppearanceEncoder.crop_size = 8",
-    "AppearanceEncoder.max_width = 2",
-    "ConvFeatures.widths = (2,)",
-    "ConvFeatures.size = 4",
-    "InfoGANEncoder.width = 2",
-    "InfoGANDecoder.width = 2",
-    "ProgressiveDiscriminator.channel_max = 2",
-    "ProgressiveGenerator.channel_max = 2",
-    "RealNVPPrior.couplings = 2",
-    "RealNVPPrior.hidden_sizes = (8,)",
-    "ResidualEncoder.widths = (2, 2)",
-    "ResidualDecoder.widths = (2, 2)",
-    "UNetDecoder.max_width = 2",
-    "UNetPrior.width = 2",
-    "VGG19Features.layers = ('relu1_1',)",
-    "VGG19Features.weights = None",
-    "VampPrior.pseudo_inputs = 3",
+    f"include '{ROOT / 'tests' / 'tiny.gin'}'",
     "train.jit_compile = False",
 )
 

@@ -69,12 +69,12 @@ REFUSED = {
 }
 
 
-def params(batch, latent):
+def params(batch, latent, name="vae"):
     return [
         *commands.TINY,
         "load_dataset.name = 'none'",
         f"train.batch_size = {batch}",
-        f"LATENT_SIZE = {latent}",
+        *([] if name == "classifier" else [f"LATENT_SIZE = {latent}"]),
     ]
 
 
@@ -82,7 +82,8 @@ def params(batch, latent):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_few_steps_are_finite(name, case, faults):
     data, batch, latent = CASES[case]
-    config.parse([str(ROOT / "gin" / f"mnist_{name}.gin")], params(batch, latent))
+    gin_file = str(ROOT / "gin" / f"mnist_{name}.gin")
+    config.parse([gin_file], params(batch, latent, name))
     if (name, case) in REFUSED:
         with pytest.raises(UserError, match=REFUSED[name, case]):
             some_steps(config.trainer().compiled_model(), data, batch)

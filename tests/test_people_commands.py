@@ -13,13 +13,12 @@ source = layout.source
 
 _PARAMS = (
     *commands.TINY,
-    "LATENT_SIZE = 80",
     "IMAGE_SHAPE = (32, 32, 3)",
     "load_dataset.image_size = 32",
     "train.batch_size = 2",
     "train.scalars_every = 1",
-    "VGG19Features.layers = ('input', 'relu1_2')",
 )
+_OF_A_MODEL = ("LATENT_SIZE = 80", "VGG19Features.layers = ('input', 'relu1_2')")
 
 
 def drawn(**flags):
@@ -33,7 +32,7 @@ def drawn(**flags):
 def test_from_pictures_to_samples_of_a_pose(model, source, tmp_path):
     layout.write_csv(source)
     data, run, sampler = (tmp_path / name for name in ("data", "run", "sampler"))
-    flags = {"data_dir": data, "gin_param": _PARAMS, "steps": 2}
+    flags = {"data_dir": data, "gin_param": [*_PARAMS, *_OF_A_MODEL], "steps": 2}
     commands.run("prepare_data", dataset="deepfashion", source=source, data_dir=data)
     gin_file = f"gin/deepfashion_vunet_{model}.gin"
     trained = commands.run("train", gin_file=gin_file, run_dir=run, **flags)
@@ -57,6 +56,7 @@ def test_from_pictures_to_samples_of_a_pose(model, source, tmp_path):
 
     regressor = tmp_path / "regressor"
     gin_file = "gin/deepfashion_keypoints.gin"
+    flags["gin_param"] = _PARAMS
     commands.run("train", gin_file=gin_file, run_dir=regressor, **flags)
     metric = "pose_error4"
     evaluated = commands.run(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
+
 import gin
 from tfp_priors import configurables
 from tfp_priors import data
@@ -20,6 +22,11 @@ from tfp_priors.configurables import parse
 from tfp_priors.errors import UserError
 from tfp_priors.run_dir import bindings
 from tfp_priors.run_dir import check_format
+
+# Whatever the user's keras.json says: the commands' networks are made for these.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_dtype_policy("float32")
+keras.config.set_floatx("float32")
 
 _CONFIG_FILE = "config.gin"
 _OPERATIVE_CONFIG_FILE = "operative_config.gin"
@@ -70,8 +77,22 @@ def train(
         if the parts of `autoencoder` or `perceptual_classifier` are others, or one is
         missing.
     """
-    config = parse(gin_files, gin_params)
-    run_dir = Path(run_dir)
+    parse(gin_files, gin_params)
+    return _train(
+        Path(run_dir),
+        gin_files,
+        gin_params,
+        data_dir,
+        autoencoder,
+        perceptual_classifier,
+    )
+
+
+def _train(
+    run_dir, gin_files, gin_params, data_dir, autoencoder, perceptual_classifier
+):
+    """`train`, of what may be a part of the user's configuration."""
+    config = parse(gin_files, gin_params, strict=False)
     check_format(run_dir)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
@@ -87,7 +108,7 @@ def train(
     initialize = None
     if not begun:
         initialize = _initializer(autoencoder, perceptual_classifier)
-        parse(gin_files, gin_params)
+        parse(gin_files, gin_params, strict=False)
 
     def records():
         operative = gin.operative_config_str()
@@ -107,12 +128,13 @@ def _train_first(run_dir, gin_files, gin_params, data_dir, perceptual_classifier
     folder = run_dir / "autoencoder"
     print(f"The autoencoder first, in {folder}:", file=sys.stderr)
     try:
-        first = train(
+        first = _train(
             folder,
             gin_files,
             [*gin_params, "train.post_hoc = None"],
             data_dir,
-            perceptual_classifier=perceptual_classifier,
+            None,
+            perceptual_classifier,
         )
     except UserError:
         with contextlib.suppress(OSError):
@@ -226,7 +248,7 @@ def load_run(
         )
     check_format(run_dir)
     # They are in the checkpoint.
-    parse([str(path)], ["VGG19Features.weights = None"])
+    parse([str(path)], ["VGG19Features.weights = None"], strict=False)
     with configurables.refused_values():
         model = _Trainer().make_model()
     if not isinstance(model, kind):

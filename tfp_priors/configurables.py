@@ -11,8 +11,9 @@ import re
 import tokenize
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 from absl import logging
@@ -115,8 +116,8 @@ for _part in CONFIGURABLES.values():
 load_dataset = _register(data.load_dataset)
 Trainer = _register(training.Trainer, "train")
 CONFIGURABLES |= {"load_dataset": data.load_dataset, "train": training.Trainer}
-# What the command line or the code gives.
-_GIVEN = {"load_dataset": ("data_dir", "split")}
+# What is no gin file's to say, and who says it.
+_GIVEN = {"load_dataset": {"data_dir": "--data_dir", "split": "the command"}}
 
 
 def allow_imports(allowed: bool = True) -> None:
@@ -132,43 +133,108 @@ def parse(
     gin_files: Sequence[str],
     gin_params: Sequence[str] = (),
     used: Sequence[str] = ("train", "load_dataset"),
+    strict: bool = True,
 ) -> str:
     """Replaces the current configuration.
+
+    A whole float, such as 1e5, is the int that a parameter wants.
 
     Args:
       gin_files: paths; an `include` is looked up beside the including file.
       gin_params: bindings that override the files', such as "train.steps = 100".
       used: names of the configurables that must be complete, with what they refer to.
+      strict: whether to refuse what has no effect: any such binding of `gin_params`,
+        and of the files a macro that no line reads, a scope that no line names, and
+        a binding that others override wherever it would act. The rest of files that
+        many configurations include may go unused, as may that of texts of `parse`.
 
     Returns:
       The configuration as text, without includes.
 
     Raises:
       UserError: if a file, a name or a required value is missing, a value has another
-        type than its parameter, or a file imports a module that it may not; see
-        `allow_imports`.
+        type than its parameter, a binding has no effect, or a file imports a module
+        that it may not; see `allow_imports`.
     """
-    _read(gin_files, gin_params)
-    _check_complete(used)
+    statements = _read(gin_files, gin_params)
+    parts = {
+        name: list(_parts(gin.config.ConfigurableReference(name, True)))
+        for name in ("train", "load_dataset")
+    }
+    if strict:
+        _check_effects(statements, [*parts["train"], *parts["load_dataset"]])
+    _check_complete([part for name in used for part in parts[name]])
     _check_dataset()
     return gin.config_str()
 
 
-def _read(gin_files, gin_params):
+class _Statement(NamedTuple):
+    """A binding as it was read.
+
+    Attributes:
+      key: scope, selector and parameter; the scope of a macro is its name.
+      value: with gin's references.
+      source: the file or the text that held it.
+      may_rest: whether it may be there for configurations that use more.
+      is_checked: whether it must not be a mistake; gin's own texts were read before.
+    """
+
+    key: tuple[str, str, str]
+    value: Any
+    source: str
+    may_rest: bool = True
+    is_checked: bool = True
+
+
+# What gin writes above the bindings of a configurable.
+_WRITTEN = re.compile(r"^# (Macros|Parameters for [\w./]+):\n# =+$", re.MULTILINE)
+
+
+def _read(gin_files, gin_params) -> list[_Statement]:
     gin.clear_config()
     # Else an include is also looked up beside the files of earlier calls.
     gin.config._LOCATION_PREFIXES[:] = [""]
+    gin_files = [os.path.expanduser(path) for path in gin_files]
     for path in gin_files:
         if not Path(path).is_file():
             raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
         gin.add_config_file_search_path(str(Path(path).parent))
-    with _limited_imports():
+    statements = []
+    with _limited_imports(), _replaced(gin.config, "parse_config_file", _parse_file):
         for path in gin_files:
-            with _explained(path):
-                gin.parse_config_file(path)
-        for binding in gin_params:
-            with _explained(f"{binding!r}"):
-                gin.parse_config(binding)
+            with _explained(path), _recorded() as bound:
+                _parse_file(path)
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+            is_checked = not _WRITTEN.search(text)
+            statements += (_Statement(*b, path, is_checked=is_checked) for b in bound)
+        for text in gin_params:
+            with _explained(f"{text!r}"), _recorded() as bound:
+                includes, _ = gin.parse_config(text)
+            statements += (_Statement(*b, repr(text), bool(includes)) for b in bound)
+    return statements
+
+
+def _parse_file(path, *args):
+    """Gin's function for files, those included too, which are looked up beside it."""
+    path, folders = os.path.expanduser(path), gin.config._LOCATION_PREFIXES
+    paths = (os.path.join(folder, path) for folder in folders)
+    path = next(filter(os.path.isfile, paths), path)
+    folders = [os.path.dirname(path), *folders]
+    with _replaced(gin.config, "_LOCATION_PREFIXES", folders):
+        return gin.parse_config_file(path, *args)
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[list]:
+    """Yields a list that gets all that gin binds, also what it replaces later."""
+    bind, bound = gin.bind_parameter, []
+
+    def recording(key, value):
+        bind(key, value)
+        bound.append((gin.config.ParsedBindingKey.parse(key).scope_selector_arg, value))
+
+    with _replaced(gin.config, "bind_parameter", recording):
+        yield bound
 
 
 @contextlib.contextmanager
@@ -177,7 +243,7 @@ def _limited_imports() -> Iterator[None]:
     if _any_import_allowed:
         yield
         return
-    process, readers = gin.config.ParseContext.process_import, gin.config._FILE_READERS
+    process = gin.config.ParseContext.process_import
 
     def checked(self, statement):
         # "__gin__", which makes every function of a module usable, is none of them.
@@ -189,14 +255,23 @@ def _limited_imports() -> Iterator[None]:
             )
         process(self, statement)
 
-    gin.config.ParseContext.process_import = checked
-    # Gin's other readers import a/__init__.py in search of an include 'a/b/c.gin'.
-    gin.config._FILE_READERS = [(open, os.path.isfile)]
+    with (
+        _replaced(gin.config.ParseContext, "process_import", checked),
+        # Gin's other readers import a/__init__.py in search of an include 'a/b/c.gin'.
+        _replaced(gin.config, "_FILE_READERS", [(open, os.path.isfile)]),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner, name, value) -> Iterator[None]:
+    """Within it an attribute has another value."""
+    old = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        gin.config.ParseContext.process_import = process
-        gin.config._FILE_READERS = readers
+        setattr(owner, name, old)
 
 
 def _check_dataset():
@@ -210,67 +285,185 @@ def _check_dataset():
         )
 
 
-def _check_complete(selectors):
-    """Raises: UserError: if what they refer to lacks a value, or has a wrong one."""
-    missing = [name for selector in selectors for name in _missing_values(selector)]
-    if missing:
-        raise UserError(
-            f"No value for {', '.join(dict.fromkeys(missing))}: set it in a gin file, "
-            f'or with --gin_param="{missing[0]} = ..."; gin/*.gin are complete '
-            "examples."
-        )
+class _Part(NamedTuple):
+    """A configurable where another refers to it.
+
+    Attributes:
+      selector: as it is referred to, such as "prior/Adam".
+      name: without scopes and modules.
+      keys: of the bindings that act on it, by parameter.
+      overridden: by the key of each binding that does not act, that of a narrower
+        scope which does.
+    """
+
+    selector: str
+    name: str
+    keys: dict[str, tuple[str, str, str]]
+    overridden: dict[tuple[str, str, str], tuple[str, str, str]]
+
+    def value(self, parameter: str) -> Any:
+        """What is bound to a parameter."""
+        scope, selector, _ = self.keys[parameter]
+        return gin.config._CONFIG[scope, selector][parameter]
+
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Those that it may be given; none of what is not in `CONFIGURABLES`."""
+        made = CONFIGURABLES.get(self.name)
+        return _parameters(made) if made else {}
 
 
-def _unbound(name: str, bindings) -> list[str]:
-    """Required parameters of a configurable that have no binding."""
-    parameters = _parameters(CONFIGURABLES[name])
-    return [
-        parameter
-        for parameter, value in parameters.items()
-        if value.default is value.empty
-        and parameter not in bindings
-        and parameter not in _GIVEN.get(name, ())
+def _parts(reference, scopes=(), above=()) -> Iterator[_Part]:
+    """What a reference leads to, over others, those first.
+
+    Args:
+      reference: a `ConfigurableReference`.
+      scopes: open where it stands; those of a reference without any.
+      above: what has led to it.
+
+    Raises:
+      UserError: if something refers to what it is a part of.
+    """
+    scopes = tuple(reference.scopes) or scopes
+    complete, selector = reference.configurable.selector, reference.scoped_selector
+    if (scopes, complete) in dict(above):
+        chain = " -> ".join(name for _, name in above)
+        raise UserError(f"{selector} refers to itself: {chain}.")
+    above = (*above, ((scopes, complete), selector))
+    part = _Part(selector, complete.rsplit(".", 1)[-1], {}, {})
+    for depth in range(len(scopes) + 1):
+        scope = "/".join(scopes[:depth])
+        for parameter in gin.config._CONFIG.get((scope, complete), ()):
+            key = (scope, complete, parameter)
+            if parameter in part.keys:
+                part.overridden[part.keys[parameter]] = key
+            part.keys[parameter] = key
+    for inner in _references([part.value(parameter) for parameter in part.keys]):
+        yield from _parts(inner, scopes, above)
+    yield part
+
+
+def _check_effects(statements, parts):
+    """Raises: UserError: if a binding has no effect, and should have one."""
+    acting = {key for part in parts for key in part.keys.values()}
+    overridden: dict = {}
+    for part in parts:
+        for key, narrower in part.overridden.items():
+            overridden.setdefault(key, {})[narrower] = None
+    # The scopes of a reference to a macro are the macro's name.
+    references = [r for s in statements for r in _references(s.value)]
+    scopes = {"", *("/".join(r.scopes) for r in references)}
+    first: dict = {}
+    for i, statement in enumerate(statements):
+        first.setdefault(statement.key, i)
+    for i, (key, _, source, may_rest, is_checked) in enumerate(statements):
+        scope, selector, parameter = key
+        narrower = overridden.get(key, {})
+        # What narrower scopes override from a later line on may stay.
+        is_late = narrower and all(first[other] < i for other in narrower)
+        should_act = not may_rest or is_late or scope not in scopes
+        giver = _GIVEN.get(selector.rpartition(".")[-1], {}).get(parameter)
+        if not is_checked or not (giver or (should_act and key not in acting)):
+            continue
+        if not selector.startswith(("tfp_priors.", "gin.")):
+            # A module of the user may call what no binding refers to.
+            continue
+        if giver or narrower:
+            names = [giver] if giver else map(_key_name, narrower)
+            why, hint = f"it is overridden by {_listed(names)}", ""
+        else:
+            used = _key_name(key).rpartition(".")[0]
+            why = f"the configuration does not use {used}"
+            if selector == "gin.macro":
+                why = "nothing that the configuration uses reads it"
+            hint = _did_you_mean(_alternatives(key, acting, parts))
+        name = _key_name(key)
+        raise UserError(f"In {source}: {name} has no effect: {why}.{hint}")
+
+
+def _alternatives(key, acting, parts) -> list[str]:
+    """What may have been meant by a binding that has no effect."""
+    bindable = [(part.selector, name) for part in parts for name in part.parameters()]
+    scope, selector, parameter = key
+    if selector != "gin.macro":
+        owners = [owner for owner, name in bindable if name == parameter]
+        owner = _key_name(key).rpartition(".")[0]
+        return [f"{near}.{parameter}" for near in _nearest(owner, owners)]
+    macros = [name for name, owner, _ in acting if owner == "gin.macro"]
+    near = _nearest(scope, [*(name for _, name in bindable), *macros])
+    return [n for n in near if n in macros] or [
+        f"{owner}.{name}" for owner, name in bindable if name in near
     ]
 
 
-def _missing_values(selector: str, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Walks the references from a configurable to what they leave without value.
+def _key_name(key) -> str:
+    """A binding's key as in a gin file."""
+    scope, selector, parameter = key
+    if selector == "gin.macro":
+        return scope
+    name = f"{selector.rsplit('.', 1)[-1]}.{parameter}"
+    return f"{scope}/{name}" if scope else name
+
+
+def _check_complete(parts):
+    """Raises: UserError: if a part lacks a value, or has one of a wrong type."""
+    missing = [name for part in parts for name in _missing_values(part)]
+    if missing:
+        macros = [scope for scope, owner in gin.config._CONFIG if owner == "gin.macro"]
+        raise UserError(
+            f"No value for {', '.join(dict.fromkeys(missing))}: set it in a gin file, "
+            f'or with --gin_param="{missing[0]} = ..."; gin/*.gin are complete '
+            f"examples.{_did_you_mean(_nearest(missing[0], macros))}"
+        )
+
+
+def _missing_values(part: _Part) -> Iterator[str]:
+    """What a part leaves without a value; makes whole floats the ints they stand for.
 
     Raises:
-      UserError: if a value on the way has another type than its parameter, or refers
-        to what it is a part of.
+      UserError: if a value has another type than its parameter.
     """
-    if selector in above:
-        raise UserError(f"{selector} refers to itself: {' -> '.join(above)}.")
-    *scopes, name = selector.split("/")
-    name = name.rsplit(".", 1)[-1]
-    bindings = {}
-    for scope in ("", *("/".join(scopes[: i + 1]) + "/" for i in range(len(scopes)))):
-        bindings |= gin.get_bindings(scope + name, resolve_references=False)
-    for reference in _references(list(bindings.values())):
-        yield from _missing_values(reference, (*above, selector))
-    if name == "macro":
-        if not bindings:
-            yield "/".join(scopes)
-    elif name == "singleton":
-        if not bindings:
-            yield f"{selector}.constructor"
-    elif name in CONFIGURABLES:
-        for parameter in _unbound(name, bindings):
-            yield f"{selector}.{parameter}"
-        parameters = _parameters(CONFIGURABLES[name])
-        for parameter, value in bindings.items():
-            # Gin takes any name for what has **kwargs and no parameters.
-            if parameter not in parameters:
-                raise UserError(f"{selector} has no parameter {parameter!r}.")
-            annotation = parameters[parameter].annotation
-            if not _is_of_type(value, annotation):
-                # Without the modules: collections.abc.Sequence[int].
-                expected = inspect.formatannotation(annotation)
-                expected = re.sub(r"\b(\w+\.)+(?=\w)", "", expected)
-                raise UserError(
-                    f"{selector}.{parameter} = {value!r}: expected {expected}."
-                )
+    if part.name == "macro" and not part.keys:
+        yield part.selector.rpartition("/")[0]
+    if part.name == "singleton" and not part.keys:
+        yield f"{part.selector}.constructor"
+    parameters = part.parameters()
+    for name, parameter in parameters.items():
+        is_given = name in part.keys or name in _GIVEN.get(part.name, ())
+        if parameter.default is parameter.empty and not is_given:
+            yield f"{part.selector}.{name}"
+    for name, key in part.keys.items() if part.name in CONFIGURABLES else ():
+        # Gin takes any name for what has **kwargs and no parameters.
+        if name not in parameters:
+            raise UserError(f"{part.selector} has no parameter {name!r}.")
+        annotation = parameters[name].annotation
+        value = _with_ints(part.value(name), annotation)
+        if not _is_of_type(value, annotation):
+            # Without the modules: collections.abc.Sequence[int].
+            expected = inspect.formatannotation(annotation)
+            expected = re.sub(r"\b(\w+\.)+(?=\w)", "", expected)
+            raise UserError(f"{part.selector}.{name} = {value!r}: expected {expected}.")
+        gin.bind_parameter(key, value)
+
+
+def _with_ints(value, annotation):
+    """A binding's value with ints for the whole floats where only ints will do."""
+    if _is_of_type(value, annotation):
+        return value
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if isinstance(value, gin.config.ConfigurableReference):
+        key = ("/".join(value.scopes), "gin.macro", "value")
+        bound = gin.config._CONFIG.get(key[:2], {})
+        if value.configurable.wrapped is gin.config.macro and bound:
+            gin.bind_parameter(key, _with_ints(bound["value"], annotation))
+    elif kind is types.UnionType:
+        fitting = (_with_ints(value, one) for one in inner)
+        return next((v for v in fitting if _is_of_type(v, annotation)), value)
+    elif kind is Sequence and isinstance(value, (list, tuple)):
+        return type(value)(_with_ints(item, *inner) for item in value)
+    elif kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _is_of_type(value, annotation) -> bool:
@@ -306,10 +499,10 @@ def _is_of_type(value, annotation) -> bool:
     return isinstance(value, type(None) if kind is None else kind)
 
 
-def _references(value) -> Iterator[str]:
-    """The selectors of gin's references in a value, lists and dicts included."""
+def _references(value) -> Iterator[gin.config.ConfigurableReference]:
+    """Gin's references in a value, lists and dicts included."""
     if isinstance(value, gin.config.ConfigurableReference):
-        yield value.scoped_selector
+        yield value
     elif isinstance(value, dict):
         yield from _references(list(value.values()))
     elif isinstance(value, (list, tuple)):
@@ -342,20 +535,51 @@ def _explained(source: str) -> Iterator[None]:
         message = " ".join(str(error).split())
         parameter = re.search(r"'([\w./]+)' doesn't .*(?:named|kwarg) '(\w+)'", message)
         unknown = re.search(r"No configurable matching .*?'@?([\w./]+)", message)
+        nearest = []
         if parameter:
             owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
             known = _parameters(CONFIGURABLES.get(owner, gin.config.macro))
             message = f"{owner} has no parameter {name!r}."
+            nearest = _nearest(name, known) or _owners(name)
         elif unknown:
-            name, known = unknown.group(1).rsplit("/", 1)[-1], CONFIGURABLES
+            name = unknown.group(1).rsplit("/", 1)[-1]
             message = f"There is no configurable {name!r}."
-        else:
-            name, known = "", ()
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            nearest = _nearest(name, CONFIGURABLES)
+        hint = _did_you_mean(nearest)
         raise UserError(f"In {source}: {message}{hint}") from error
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _owners(parameter) -> list[str]:
+    """The names by which parameters of one name are bound so far, or could be."""
+    keys = [
+        (scope, selector, parameter)
+        for (scope, selector), bindings in gin.config._CONFIG.items()
+        if parameter in bindings
+    ]
+    known = [
+        f"{name}.{parameter}"
+        for name, made in CONFIGURABLES.items()
+        if parameter in _parameters(made)
+    ]
+    return [_key_name(key) for key in keys] or known
+
+
+def _nearest(name: str, names: Iterable[str]) -> list[str]:
+    """The name that is nearest if one is near, whatever the case of its letters."""
+    lower = {known.lower(): known for known in names}
+    return [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=1)]
+
+
+def _did_you_mean(names: Sequence[str]) -> str:
+    names = list(dict.fromkeys(names))[:3]
+    return f" Did you mean {_listed(map(repr, names), 'or')}?" if names else ""
+
+
+def _listed(names: Iterable[str], word: str = "and") -> str:
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last
 
 
 @contextlib.contextmanager
