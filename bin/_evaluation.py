@@ -32,6 +32,12 @@ def strategy():
     return create_strategy(STRATEGY.value, in_cluster=False)
 
 
+def networks():
+    """The paths of the networks that the flags name, by flag."""
+    given = (CLASSIFIER, KEYPOINT_REGRESSOR, INCEPTION_DIR, LPIPS_WEIGHTS)
+    return {flag.name: flag.value for flag in given if flag.value}
+
+
 def subject_of_run(run_dir, strategy):
     """The model of a run as a subject, its data set's name and loader."""
     from tfp_priors.evaluation import subject

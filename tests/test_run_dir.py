@@ -1,5 +1,8 @@
+import json
+import math
 import os
 
+import numpy as np
 import pytest
 
 from tfp_priors import run_dir
@@ -33,6 +36,26 @@ def test_the_newest_result_of_each_name_counts(tmp_path):
     run_dir.record_metrics(tmp_path, results[:2])
     run_dir.record_metrics(tmp_path, results[2:])
     assert run_dir.metrics(tmp_path) == [results[2], results[1]]
+
+
+def test_lines_are_json_whatever_the_numbers(tmp_path):
+    numbers = [1.5, math.nan, math.inf, -math.inf, np.float64("nan"), 1e400]
+    result = {"name": "a", "value": math.nan, "each": {"b": numbers, "c": (math.nan,)}}
+    run_dir.record_metrics(tmp_path, [result])
+    run_dir.record_rollback(tmp_path, "loss", 5, 3, math.nan)
+    for file in ("metrics", "rollbacks"):
+        for line in (tmp_path / f"{file}.jsonl").read_text().splitlines():
+            json.loads(line, parse_constant=pytest.fail)
+    (read,) = run_dir.metrics(tmp_path)
+    assert read["value"] is None
+    assert read["each"] == {"b": [1.5] + 5 * [None], "c": [None]}
+
+
+def test_lines_of_earlier_releases_are_read_likewise(tmp_path):
+    line = '{"name": "a", "value": NaN, "floor": -Infinity, "real": 2.0}\n'
+    (tmp_path / "metrics.jsonl").write_text(line)
+    (read,) = run_dir.metrics(tmp_path)
+    assert read == {"name": "a", "value": None, "floor": None, "real": 2.0}
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):

@@ -103,11 +103,15 @@ def sweep_flags(folder, out, grid, **flags):
 
 def rows(out):
     """The table, without what tells when it was made."""
-    with open(out / "results.csv", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
+    table = rows_of(out / "results.csv")
     for row in table:
         del row["time"]
     return table
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +240,143 @@ def test_a_table_holds_finished_models_of_all_grids_in_a_folder(tmp_path):
         "0.0,4,BETA=0.0_SIZE=4,m,0.5,7,",
         "0.0,,BETA=0.0_seed=0,m,0.25,7,0",
     ]
+
+
+def measured(folder, value, seed=0, **told):
+    """A finished run with a result, as bin/train and bin/evaluate leave it."""
+    sweep.run_dir.set_finished(folder, 7)
+    result = {"name": "m", "metric": "is50k", "value": value, "step": 7, "seed": seed}
+    sweep.run_dir.record_metrics(folder, [result | told])
+
+
+def trained_network(folder, checksum, step=5):
+    """What is left of a network's run but its weights."""
+    checkpoint = folder / "checkpoints" / f"step_{step:08d}"
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    record = {"format": 1, "step": step, "sha256": checksum}
+    (checkpoint / "checkpoint.json").write_text(json.dumps(record))
+    return folder
+
+
+def plan_of_one(out, *evaluate_flags, axes=("BETA=1.0",), metrics=("is50k",)):
+    axes = [sweep.parse_axis(axis) for axis in axes]
+    (run,) = sweep.plan(
+        out, axes, ["--gin_file=gin/mnist_vae.gin"], evaluate_flags, metrics
+    )
+    if not run.folder.is_dir():
+        command = ["bin/train", *run.train]
+        run.folder.mkdir(parents=True)
+        text = json.dumps({"command": command}) + "\n"
+        (run.folder / "environment.jsonl").write_text(text)
+    sweep.describe([run])
+    return run
+
+
+def values(out):
+    return [row["value"] for row in sweep.table(out)]
+
+
+def test_results_by_another_classifier_are_not_those_that_were_asked_for(tmp_path):
+    a, b = (trained_network(tmp_path / n, f"sha of {n}") for n in "ab")
+    out = tmp_path / "out"
+    run = plan_of_one(out, f"--classifier={a}")
+    told = {"extractor": "classifier", "extractor_identity": "classifier-sha of a"}
+    measured(run.folder, 0.25, **told)
+    assert run.is_done and values(out) == [0.25]
+    # Another metric is not there yet.
+    assert not plan_of_one(out, f"--classifier={a}", metrics=("cs10k",)).is_done
+    run = plan_of_one(out, f"--classifier={b}")
+    assert not run.is_done and values(out) == []
+    assert [command[0] for command in run.commands()] == ["bin/evaluate"]
+    measured(run.folder, 0.5, **told | {"extractor_identity": "classifier-sha of b"})
+    assert run.is_done and values(out) == [0.5]
+    # A grid that asks no classifier takes nothing away.
+    assert plan_of_one(out).is_done and values(out) == [0.5]
+    # The same weights elsewhere are the same network, others in its folder are not.
+    same = trained_network(tmp_path / "same", "sha of b")
+    assert plan_of_one(out, f"--classifier={same}").is_done
+    trained_network(b, "sha of more steps", step=6)
+    assert not plan_of_one(out, f"--classifier={b}").is_done and values(out) == []
+    assert not plan_of_one(out, f"--classifier={tmp_path / 'none'}").is_done
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("inception_dir", {"extractor": "inception", "extractor_identity": "x"}),
+        ("lpips_weights", {"metric": "lpips_diversity_alex_v0.1_1c2kp"}),
+    ],
+)
+def test_results_by_another_file_are_not_those_that_were_asked_for(
+    tmp_path, flag, told
+):
+    metrics = (told.get("metric", "is50k"),)
+    run = plan_of_one(tmp_path, f"--{flag}=a", metrics=metrics)
+    measured(run.folder, 0.25, **told, networks={flag: "a"})
+    assert run.is_done and values(tmp_path) == [0.25]
+    run = plan_of_one(tmp_path, f"--{flag}=b", metrics=metrics)
+    assert not run.is_done and values(tmp_path) == []
+    # A release that did not tell measured what it was given.
+    measured(run.folder, 0.5, **told)
+    assert run.is_done and values(tmp_path) == [0.5]
+    # What asks no network stands on none.
+    measured(run.folder, 0.75, networks={flag: "a"})
+    assert plan_of_one(tmp_path, f"--{flag}=c").is_done
+
+
+def test_results_of_another_seed_are_not_those_that_were_asked_for(tmp_path):
+    run = plan_of_one(tmp_path, axes=("seed=3",))
+    measured(run.folder, 0.25, seed=4)
+    assert not run.is_done and values(tmp_path) == []
+    measured(run.folder, 0.5, seed=3)
+    assert run.is_done and values(tmp_path) == [0.5]
+    # Folders of earlier releases do not say what measures them.
+    (run.folder / "sweep.json").write_text(json.dumps({"values": {"seed": "3"}}))
+    assert values(tmp_path) == [0.5]
+
+
+def test_no_number_is_an_empty_cell(tmp_path):
+    run = plan_of_one(tmp_path)
+    measured(run.folder, float("nan"))
+    sweep.write_table(sweep.table(tmp_path), tmp_path / "results.csv")
+    assert rows_of(tmp_path / "results.csv")[0]["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("BETTA=0.1,1.0", "run BETTA=0.1: In 'BETTA = 0.1': BETTA has no effect: "),
+        ("Adam.learning_rate=1e-3,1e-4", "it is overridden by autoencoder/Adam.learn"),
+        ("train.steps=10,1.5", "run steps=1.5: train.steps = 1.5: expected int."),
+        ("model=vae,beta0", "run beta0: In 'LinearAnnealing.steps = 5': LinearAnneal"),
+    ],
+)
+def test_a_grid_is_refused_before_any_run_of_it(tmp_path, grid, message):
+    model = "{model}" if "model" in grid else "vae"
+    flags = {
+        "gin_file": f"gin/embedded_digits_{model}.gin",
+        "gin_param": "LinearAnnealing.steps = 5",
+    }
+    line = commands.refused("sweep", out=tmp_path / "out", grid=grid, **flags)
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_printed_commands_can_be_pasted(tmp_path):
+    out = tmp_path / "my sweep's ü"
+    flags = {"gin_file": "gin/embedded_digits_vae.gin", "grid": "BETA=1.0"}
+    line = commands.run("sweep", "--print_commands", out=f"{out}/", **flags).stdout
+    # What a shell makes of it.
+    script = line.replace(" && ", "\n").replace("bin/", "printf '%s\\n' bin/")
+    shell = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    words = shell.stdout.splitlines()
+    assert words[:4] == [
+        "bin/train",
+        f"--run_dir={out}/BETA=1.0",
+        "--gin_file=gin/embedded_digits_vae.gin",
+        "--gin_param=BETA = 1.0",
+    ]
+    assert f"--run_dir={out}/BETA=1.0" in words[4:]
 
 
 def test_flags_are_asked_for():

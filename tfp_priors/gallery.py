@@ -284,7 +284,8 @@ def scores(folder: str | Path, out: Path) -> None:
     layout = sweep.layout(folder)
     by_metric: dict[str, list] = {}
     for row in sweep.table(folder):
-        if layout.x in row:  # Else it is of another grid.
+        # Else it is of another grid, or no number came out.
+        if layout.x in row and row["value"] is not None:
             named = {"panel": layout.panel_of(row), "line": layout.line_of(row)}
             named[row["metric"]] = row["value"]
             by_metric.setdefault(row["metric"], []).append(row | named)

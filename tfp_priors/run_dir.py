@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import re
@@ -185,20 +186,33 @@ def rollbacks(run_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def record_metrics(run_dir: str | Path, results: list[dict[str, Any]]) -> None:
-    """Adds a line to `metrics.jsonl` for each result."""
+    """Adds a line to `metrics.jsonl` for each result; see `to_json`."""
     _add_line(Path(run_dir) / _METRICS, *results)
 
 
 def metrics(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The results in `metrics.jsonl`, the newest of each name."""
+    """The results in `metrics.jsonl`, the newest of each name; None for NaN."""
     newest = {result["name"]: result for result in _lines(Path(run_dir) / _METRICS)}
     return list(newest.values())
+
+
+def to_json(value: Any) -> str:
+    """JSON on a line, with null for NaN and infinities, which JSON does not have."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _add_line(path, *records):
     path.parent.mkdir(parents=True, exist_ok=True)
     # In one piece: whoever reads meanwhile sees all of it or nothing.
-    text = "".join(json.dumps(record) + "\n" for record in records)
+    text = "".join(to_json(record) + "\n" for record in records)
     with disk_errors_named(path), open(path, "ab+") as file:
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             text = f"\n{text}"  # After part of a line; see `_lines`.
@@ -212,5 +226,6 @@ def _lines(path):
     for line in path.read_bytes().splitlines():
         # A process that died while it wrote, or had no room, may have left a part.
         with contextlib.suppress(ValueError):
-            records.append(json.loads(line))
+            # Earlier releases wrote NaN.
+            records.append(json.loads(line, parse_constant=lambda _: None))
     return records

@@ -30,6 +30,14 @@ SEED = "seed"
 # Flags of bin/train that say what is trained, as opposed to where.
 _WHAT = ("--gin_file=", "--gin_param=", "--steps=", "--seed=", "--autoencoder=")
 
+# Flags of bin/evaluate that name a network, by what results call it.
+_NETWORKS = {
+    "classifier": "classifier",
+    "keypoints": "keypoint_regressor",
+    "inception": "inception_dir",
+    "lpips": "lpips_weights",
+}
+
 # What stands between two commas outside of brackets and quotes.
 _PIECE = re.compile(
     r"""(?:[^,(\[{'"]|\([^)]*\)|\[[^]]*\]|\{[^}]*\}|'[^']*'|"[^"]*")+"""
@@ -39,7 +47,15 @@ _DESCRIPTION = "sweep.json"
 _HPARAMS = ".hparams"
 
 # Of a metric's record, what a table of results need not repeat.
-_LEFT_OUT = ("metric", "seed", "of", "dataset", "extractor_identity", "tfp_priors")
+_LEFT_OUT = (
+    "metric",
+    "seed",
+    "of",
+    "dataset",
+    "extractor_identity",
+    "networks",
+    "tfp_priors",
+)
 
 
 class Axis(NamedTuple):
@@ -78,10 +94,23 @@ class Run(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """Whether it is trained and has all results."""
+        """Whether it is trained, and has all results by the networks of its flags."""
         if not self.is_trained:
             return False
-        return set(self.metrics) <= {r.get("metric") for r in _results(self.folder)}
+        found = {r.get("metric") for r in _results(self.folder, self.measured_by)}
+        return set(self.metrics) <= found
+
+    @property
+    def measured_by(self) -> dict[str, str]:
+        """The seed and the networks that bin/evaluate is given, by their flags."""
+        flags = dict(flag[2:].partition("=")[::2] for flag in self.evaluate)
+        given = {name: flags[name] for name in _NETWORKS.values() if name in flags}
+        return {SEED: flags.get(SEED, "0")} | given
+
+    def given(self, name: str) -> list[str]:
+        """The values of a flag of bin/train."""
+        start = f"--{name}="
+        return [f.removeprefix(start) for f in self.train if f.startswith(start)]
 
     def commands(self) -> Iterator[list[str]]:
         """What is left to be run."""
@@ -176,9 +205,8 @@ def _filled(flags, values):
 
 def _check_files(runs):
     for run in runs:
-        for flag in run.train:
-            path = flag.removeprefix("--gin_file=")
-            if path != flag and not Path(path).is_file():
+        for path in run.given("gin_file"):
+            if not Path(path).expanduser().is_file():
                 raise UserError(
                     f"There is no gin file {path}, which the run {run.name} needs."
                 )
@@ -345,17 +373,26 @@ def _last_line(path):
 
 
 def describe(runs: Sequence[Run]) -> None:
-    """Writes what `table` reads beside the results: the values of each run."""
+    """Writes what `table` reads beside the results: the values of each run, and what
+    measures it."""
     for run in runs:
-        text = json.dumps({"values": run.values})
-        if not (run.folder / _DESCRIPTION).is_file():
-            write_text(run.folder / _DESCRIPTION, text)
+        old = _description(run.folder)
+        # A grid without a network says nothing of another's results.
+        measured_by = old.get("measured_by", {}) | run.measured_by
+        new = {"values": run.values, "measured_by": measured_by}
+        if new != old:
+            write_text(run.folder / _DESCRIPTION, json.dumps(new))
+
+
+def _description(folder):
+    path = Path(folder) / _DESCRIPTION
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def values_of(out: str | Path) -> dict[str, dict[str, str]]:
     """The values by axis of each run in a folder, by the run's name."""
     return {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["values"]
+        path.parent.name: _description(path.parent)["values"]
         for path in sorted(Path(out).glob(f"*/{_DESCRIPTION}"))
     }
 
@@ -363,13 +400,17 @@ def values_of(out: str | Path) -> dict[str, dict[str, str]]:
 def table(out: str | Path) -> list[dict]:
     """The results of all runs in a folder, also of several grids.
 
+    Results by another seed or network than the grid's last flags name are left out, so
+    that those of one metric can be compared.
+
     Returns:
       A row for each result: the run's values by axis, "run", "metric", "value" and
       what else the metric tells.
     """
     rows = []
     for run, values in values_of(out).items():
-        for result in _results(Path(out) / run):
+        folder = Path(out) / run
+        for result in _results(folder, _description(folder).get("measured_by", {})):
             told = {key: result[key] for key in result if key not in _LEFT_OUT}
             rows.append(values | {"run": run, "metric": told.pop("name")} | told)
     return rows
@@ -459,10 +500,37 @@ def number_axis(runs: Sequence[Mapping[str, str]]) -> str | None:
     return None
 
 
-def _results(folder):
-    """The results of the finished model."""
+def _results(folder, measured_by):
+    """The results of the finished model by a seed and networks."""
     step = run_dir.finished_step(folder)
-    return [r for r in run_dir.metrics(folder) if r["step"] == step]
+    return [
+        result
+        for result in run_dir.metrics(folder)
+        if result["step"] == step and _is_by(result, measured_by)
+    ]
+
+
+def _is_by(result, measured_by):
+    """Whether a result stands on the seed and the network that flags name."""
+    seed, name = str(result.get(SEED)), result.get("extractor")
+    if SEED in result and measured_by.get(SEED, seed) != seed:
+        return False
+    if str(result.get("metric")).startswith("lpips"):
+        name = "lpips"
+    path = measured_by.get(_NETWORKS.get(name))
+    if path is None:
+        return True
+    if name in ("classifier", "keypoints"):
+        # It may have been trained anew in its folder, or be the same in another.
+        return result["extractor_identity"] == f"{name}-{_newest_weights(path)}"
+    # Earlier releases did not tell.
+    return result.get("networks", measured_by).get(_NETWORKS[name]) == path
+
+
+def _newest_weights(folder):
+    """The checksum of a run's newest checkpoint, or None."""
+    records = sorted(Path(folder).expanduser().glob("checkpoints/*/checkpoint.json"))
+    return json.loads(records[-1].read_text())["sha256"] if records else None
 
 
 def write_table(rows: Sequence[Mapping], path: str | Path) -> None:

@@ -4,8 +4,10 @@ import base64
 
 import pytest
 
+from tests.commands import ROOT
 from tests.report import folders
 from tests.report import parsed
+from tfp_priors.configurables import parse
 from tfp_priors.errors import UserError
 from tfp_priors.report import page
 from tfp_priors.report import run
@@ -58,6 +60,7 @@ def test_what_it_is(tmp_path):
         "hidden_sizes=(512, 512)), r1=1.0)"
     )
     assert told["regularizers"] == "(CodeNorm(), DecoderWeights())"
+    assert told["optimizers"] == "{'autoencoder': Adam(), 'prior': Adam()}"
     assert told["steps"] == "4000 of 4000, finished"
     assert told["folder"] == str(folder)
     assert "encoder" not in told and "afterwards" not in told
@@ -78,6 +81,18 @@ def test_prior_that_is_fitted_afterwards_and_default_beta(tmp_path):
     assert told["afterwards"] == "PostHoc(prior=GaussianMixturePrior(), steps=500)"
     assert told["prior"] == "StandardNormalPrior()"
     assert told["beta"] == "1.0"
+
+
+def test_learning_rates_are_those_of_the_configuration(tmp_path):
+    text = parse([str(ROOT / "gin" / "mnist_2d_beta0.gin")])
+    told = parsed.values(report(folders.make_run(tmp_path / "run", text)))
+    for rate in ("1e-3", "2e-3"):
+        decay = f"decay_steps=5000, initial_learning_rate={float(rate)}"
+        assert f"learning_rate=CosineDecay({decay})" in told["optimizers"]
+    assert (
+        "'discriminator': Adam(beta_1=0.5, learning_rate=0.0005)"
+        in (told["optimizers"])
+    )
 
 
 def test_a_macro_of_itself_is_left_alone(tmp_path):

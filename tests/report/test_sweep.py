@@ -163,3 +163,14 @@ def test_no_sweep(tmp_path):
     (tmp_path / "results.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="expected the columns metric and value, rec"):
         sweep.sweep_sections(tmp_path, None)
+
+
+def test_results_that_are_no_numbers_are_left_out(tmp_path):
+    points = [({"BETA": beta}, float("nan")) for beta in ("0.0", "1.0")]
+    root = report(folders.make_sweep(tmp_path / "none", points))
+    assert not any("BETA = " in str(table) for table in parsed.tables(root).values())
+    points[1] = ({"BETA": "1.0"}, 2.5)
+    root = report(folders.make_sweep(tmp_path / "one", points))
+    (row,) = parsed.tables(root)["fcd10k_test, n = 1"]
+    assert row == {"metric": "fcd10k_test", "BETA = 1.0": "2.5"}
+    assert "nan" not in str(parsed.tables(root)).lower()

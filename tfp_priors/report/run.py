@@ -200,6 +200,7 @@ def _facts(run_dir, bindings):
         facts[part] = _expanded(bindings.get(name, defaults.get(name)), bindings)
     # Fitted to the codes of a finished autoencoder.
     facts["afterwards"] = _expanded(bindings.get("train.post_hoc"), bindings)
+    facts["optimizers"] = _expanded(bindings.get("train.optimizers"), bindings)
     facts["steps"] = _steps(run_dir, _expanded(bindings.get("train.steps"), bindings))
     facts["folder"] = run_dir
     return {key: value for key, value in facts.items() if value not in (None, "", "()")}

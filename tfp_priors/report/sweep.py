@@ -141,7 +141,8 @@ def _grid(out, runs, axes):
 
 
 def _tables(runs, axes) -> Iterator[Block]:
-    names = sorted({result["name"] for run in runs for result in run.results})
+    results = [result for run in runs for result in run.results]
+    names = sorted({r["name"] for r in results if r["value"] is not None})
     if not names:
         yield Text(
             "No results yet: the bin/sweep command of this folder, run again, goes on."
@@ -151,7 +152,6 @@ def _tables(runs, axes) -> Iterator[Block]:
     lines = [axis for axis in axes if axis not in (across, sweep.SEED)]
     for name in names:
         yield _table(name, runs, lines, across, axes)
-    results = [result for run in runs for result in run.results]
     described = dict(sorted(descriptions(results).items()))
     if described:
         yield KeyValues(described)
@@ -161,7 +161,7 @@ def _table(name, runs, lines, across, axes):
     cells: dict[tuple, dict[str, list[float]]] = {}
     for run in runs:
         for result in run.results:
-            if result["name"] == name:
+            if result["name"] == name and result["value"] is not None:
                 line = tuple(run.values.get(axis, "") for axis in lines)
                 column = run.values.get(across, "")
                 row = cells.setdefault(line, {})
