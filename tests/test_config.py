@@ -124,14 +124,15 @@ def test_run_and_load(name, precision, tmp_path, fake_data):
 
 
 def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
-    tmp_path, fake_data
+    tmp_path, fake_data, monkeypatch
 ):
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "vgg19.weights.h5"
     keras.applications.VGG19(include_top=False, weights=None).save_weights(path)
     params = [
         *RUN,
         "VGG19Features.layers = ('relu1_1', 'relu1_2')",
-        f"VGG19Features.weights = '{path}'",
+        f"VGG19Features.weights = '~/{path.name}'",
     ]
     gin_file = str(ROOT / "gin" / "celeba_beta0.gin")
     trained = config.train(tmp_path / "run", [gin_file], params).model
