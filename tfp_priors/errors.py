@@ -1,5 +1,9 @@
 """The errors that a command turns into one line for its user."""
 
+import contextlib
+import re
+from collections.abc import Iterator
+
 
 def printable(text: str) -> str:
     """A text with what is not printable, such as a line break, escaped."""
@@ -46,3 +50,19 @@ class RunsFailedError(RuntimeError):
 
     Commands print the message on one line and exit with code 1.
     """
+
+
+@contextlib.contextmanager
+def raised_in_graph() -> Iterator[None]:
+    """Raises a `UserError` of a graph or a pipeline as it is.
+
+    TensorFlow wraps it into an error of its own, with the name in the message.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = getattr(error, "message", None)  # Of tf.errors.OpError.
+        found = re.search(rf"{UserError.__name__}: (.*)", str(message or ""))
+        if found is None:
+            raise
+        raise UserError(found.group(1).removesuffix("]")) from error

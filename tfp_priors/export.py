@@ -1,5 +1,6 @@
 """SavedModels for programs that have TensorFlow and nothing of this project."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -19,10 +20,11 @@ def export(model: GenerativeModel, out: str | Path) -> None:
         reconstruct(images) -> images log_prob(z) -> nats, [batch]
         to_base(z) -> z0              from_base(z0) -> z
 
-    with images float32 `[batch, height, width, channels]` in [0, 1] and z float32
-    `[batch, latent_size]`. The same seed gives the images of `model.sample`. A prior
-    without a density has no log_prob, one that is no flow no to_base and from_base; a
-    model without an encoder has no encode and reconstruct.
+    with images `[batch, height, width, channels]`, float32 in [0, 1] or uint8, and z
+    float32 `[batch, latent_size]`; the `signatures` take float32 alone. The same seed
+    gives the images of `model.sample`. A prior without a density has no log_prob, one
+    that is no flow no to_base and from_base; a model without an encoder has no encode
+    and reconstruct.
 
     A model that is conditional on poses (keypoints) has instead
 
@@ -39,7 +41,10 @@ def export(model: GenerativeModel, out: str | Path) -> None:
     _check_new(out)
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
-        archive.add_endpoint(name, function, signature)
+        if signature[0].name == "images":
+            archive.add_endpoint(name, _of_images(function, signature))
+        else:
+            archive.add_endpoint(name, function, signature)
     with temporary_beside(out) as temporary:
         archive.write_out(str(temporary), verbose=False)
         try:
@@ -52,6 +57,30 @@ def export(model: GenerativeModel, out: str | Path) -> None:
 def _check_new(out):
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or choose another --out.")
+
+
+def _of_images(function, signature):
+    """A function of images, traced for float32 and for uint8."""
+
+    @functools.wraps(function)
+    def checked(images, *args, **kwargs):
+        if images.dtype == tf.float32:
+            low, high = tf.reduce_min(images), tf.reduce_max(images)
+            message = "Expected uint8 images, or floats in [0, 1]; received up to"
+            inside = (low >= -1e-2) & (high <= 1 + 1e-2) | (tf.size(images) == 0)
+            with tf.control_dependencies(
+                [tf.debugging.Assert(inside, [message, high])]
+            ):
+                images = tf.identity(images)
+        return function(images, *args, **kwargs)
+
+    images, *others = signature
+    traced = tf.function(checked, autograph=False)
+    # The first one is the signature's.
+    for dtype in (tf.float32, tf.uint8):
+        first = tf.TensorSpec(images.shape, dtype, images.name)
+        traced.get_concrete_function(first, *others)
+    return traced
 
 
 def _endpoints(model):

@@ -58,13 +58,58 @@ def repeated(x):
     return x if replicas == 1 else tf.tile(x, [replicas, 1])
 
 
-def sample(distribution: tfd.Distribution, seed):
+def first_row(seen, n):
+    """The place of this replica's first row among all rows since some start.
+
+    Args:
+      seen: rows that this replica has had since then.
+      n: those that it has now; replicas may have different numbers.
+
+    Returns:
+      An int64 scalar.
+    """
+    if count() == 1:
+        return tf.cast(seen, tf.int64)
+    replica = tf.distribute.get_replica_context()
+    index = replica.replica_id_in_sync_group
+    # One sum, in float32 as all others: it is exact up to 16 million rows.
+    own = tf.one_hot(index, count()) * tf.cast(n, tf.float32)
+    numbers = tf.concat([[tf.cast(seen, tf.float32)], own], axis=0)
+    numbers = replica.all_reduce(tf.distribute.ReduceOp.SUM, numbers)
+    return tf.cast(tf.reduce_sum(numbers[: 1 + index]), tf.int64)
+
+
+def normal_rows(first, n, width: int, seed):
+    """Rows of an endless table of standard normal numbers that the seed fixes.
+
+    Args:
+      first: the first row's place, an int64 scalar.
+      n: number of rows.
+      width: numbers per row.
+      seed: int tensor `[2]`.
+
+    Returns:
+      `[n, width]`; the same rows however they are cut into parts.
+    """
+    # A counter of Philox gives four numbers (Salmon et al. 2011).
+    per_row = -(-width // 4)
+    state = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    offset = tf.stack([tf.cast(first * per_row, tf.uint64), 0])
+    numbers = tf.raw_ops.StatelessRandomNormalV2(
+        shape=[n, 4 * per_row], key=state.key, counter=state.counter + offset, alg=1
+    )
+    return numbers[:, :width]
+
+
+def sample(distribution: tfd.Distribution, seed, first=None):
     """One draw for each row of a batch of distributions.
 
     Args:
       distribution: with batch shape `[n]`: a diagonal normal, a point, or the image of
         either under a bijector.
       seed: int tensor `[2]`.
+      first: place of the first row in the table of `normal_rows`; None: the rows are
+        this replica's share of one batch.
 
     Returns:
       `[n, event_size]`; `distribution.sample(seed=seed)` on one replica.
@@ -72,7 +117,7 @@ def sample(distribution: tfd.Distribution, seed):
     Raises:
       UserError: on several replicas, if the distribution is of another kind.
     """
-    if count() == 1:
+    if count() == 1 and first is None:
         return distribution.sample(seed=seed)
     if isinstance(distribution, tfd.VectorDeterministic):
         return distribution.sample(seed=seed)
@@ -85,11 +130,15 @@ def sample(distribution: tfd.Distribution, seed):
                 seed=seed
             )
 
+        if first is not None:
+            numbers = normal_rows(first, size(mean), mean.shape[-1], seed)
+            return mean + scale * numbers
         return mean + scale * rows(noise, size(mean))
     # Not by its type: TFP makes those of some bijectors of a class of its own.
     if hasattr(distribution, "bijector"):
         # The bijector remembers the pair, so that the draw's density costs little.
-        return distribution.bijector.forward(sample(distribution.distribution, seed))
+        inner = sample(distribution.distribution, seed, first)
+        return distribution.bijector.forward(inner)
     raise UserError(
         f"Draws of a {type(distribution).__name__} depend on the number of replicas: "
         "expected a diagonal normal, a point or a transformed one. Train on one "

@@ -13,11 +13,11 @@ from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 from tfp_priors.data import StreamedDataset
 from tfp_priors.data import load_dataset
-from tfp_priors.data import read_errors
 from tfp_priors.data import tfrecords
 from tfp_priors.data.builders import procedural_people
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
 
 SIZE = 37
 SHAPE = (9, 8, 3)
@@ -285,7 +285,7 @@ def test_a_damaged_image_is_found_when_it_is_read(data_dir):
     for read in reads:
         with pytest.raises(UserError, match=f"{path} is damaged"):
             read()
-    with pytest.raises(UserError, match=pattern), read_errors():
+    with pytest.raises(UserError, match=pattern), raised_in_graph():
         batches(dataset, 5, batch_size=8, seed=0)
 
 
@@ -309,7 +309,7 @@ def test_files_that_go_are_named(data_dir):
 
 
 def test_other_errors_pass_as_they_are():
-    with pytest.raises(tf.errors.InvalidArgumentError), read_errors():
+    with pytest.raises(tf.errors.InvalidArgumentError), raised_in_graph():
         tf.io.decode_png(b"hello")
 
 

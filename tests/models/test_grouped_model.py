@@ -6,7 +6,6 @@ import tensorflow as tf
 from tfp_priors.errors import UserError
 from tfp_priors.models import Classifier
 from tfp_priors.models.grouped_model import RunningMeans
-from tfp_priors.models.grouped_model import with_float_images
 
 RANDOM = np.random.RandomState(0)
 BATCH = {
@@ -52,14 +51,6 @@ def test_running_means_keep_nan():
     for value in (1.0, float("nan"), 1.0):
         means.update_state({"a": value})
     assert np.isnan(means.result()["a"])
-
-
-def test_images_of_bytes_become_floats():
-    batch = {"image": tf.constant([[0, 51, 255]], tf.uint8), "label": tf.constant([1])}
-    converted = with_float_images(batch)
-    np.testing.assert_allclose(converted["image"], [[0.0, 0.2, 1.0]], rtol=1e-6)
-    assert converted["label"] is batch["label"]
-    assert with_float_images(converted) is converted
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.1])

@@ -114,6 +114,7 @@ def autoencoder(make_model, noisy):
         return model, ring(20_000, 0)
     model = make_model(
         2,
+        Pixels.image_shape,
         encoder=Pixels(),
         posterior=posteriors.FixedScaleNormalPosterior(2, _SCALE),
         prior=priors.StandardNormalPrior(2),

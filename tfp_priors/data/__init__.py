@@ -7,7 +7,6 @@ scale on the device; all other batches are float32 in [0, 1].
 from tfp_priors.data.datasets import ImageDataset
 from tfp_priors.data.datasets import StreamedDataset
 from tfp_priors.data.datasets import load_dataset
-from tfp_priors.data.datasets import read_errors
 from tfp_priors.data.datasets import shuffled_indices
 from tfp_priors.data.deepfashion import read_keypoints
 
@@ -15,7 +14,6 @@ __all__ = [
     "ImageDataset",
     "StreamedDataset",
     "load_dataset",
-    "read_errors",
     "read_keypoints",
     "shuffled_indices",
 ]

@@ -1,11 +1,10 @@
 """Prepared data sets, and their order as a function of (seed, step)."""
 
-import contextlib
 import functools
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
 from tfp_priors.data.builders.procedural_faces import ProceduralFaces
 from tfp_priors.data.builders.procedural_people import ProceduralPeople
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
 from tfp_priors.files import disk_error
 from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
@@ -110,6 +110,9 @@ class ImageDataset:
       features: arrays of length `size` by name, such as {"label": ...}.
       image_shape: `(height, width, channels)`.
       decode: maps a batch of `images` to uint8 tensors of `image_shape`.
+
+    Raises:
+      UserError: if the images have another type or shape.
     """
 
     #: Columns of the feature "attributes" that are one factor in one-hot code, by its
@@ -120,6 +123,8 @@ class ImageDataset:
         with tf.device("CPU"):
             self._images = tf.constant(images)
             self._columns = {k: tf.constant(v) for k, v in features.items()}
+        if decode is None:
+            _check_bytes(self._images, image_shape)
         self.features = features
         self.image_shape = tuple(image_shape)
         self._decode = decode
@@ -186,7 +191,7 @@ class ImageDataset:
         """
         compiled = tf.function(function, reduce_retracing=True, autograph=False)
         batches = self.batches(batch_size)
-        with read_errors():
+        with raised_in_graph():
             return np.concatenate([compiled(batch["image"]) for batch in batches])
 
     def gather(self, indices) -> dict[str, np.ndarray]:
@@ -196,7 +201,7 @@ class ImageDataset:
           UserError: if a file is missing or damaged.
         """
         indices = tf.data.Dataset.from_tensors(np.asarray(indices, np.int64))
-        with read_errors():
+        with raised_in_graph():
             return next(self._gather(indices, scaled=True).as_numpy_iterator())
 
     def take(self, n: int) -> dict[str, np.ndarray]:
@@ -231,6 +236,20 @@ class ImageDataset:
             image = self._decode(image)
         features = {name: tf.gather(x, index) for name, x in self._columns.items()}
         return {"image": image, **features}
+
+
+def _check_bytes(images, image_shape):
+    if images.dtype == tf.uint8 and images.shape[1:] == tuple(image_shape):
+        return
+    received = f"{images.dtype.name} {tuple(images.shape)}"
+    if images.dtype.is_floating and tf.size(images):
+        low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+        received += f" in [{low:.4g}, {high:.4g}]"
+    raise UserError(
+        f"Expected images as uint8 of shape {('size', *image_shape)}, received "
+        f"{received}: floats in [0, 1] become uint8 by "
+        "np.rint(255 * x).astype('uint8')."
+    )
 
 
 class StreamedDataset(ImageDataset):
@@ -301,24 +320,6 @@ class _Features(Mapping):
 
     def __len__(self):
         return len(self._names)
-
-
-@contextlib.contextmanager
-def read_errors() -> Iterator[None]:
-    """What reads batches in this context raises the error of a file as it is.
-
-    TensorFlow wraps an error from within a pipeline into one of its own.
-
-    Raises:
-      UserError: if a file is missing or damaged.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        found = re.search(rf"{UserError.__name__}: (.*)", error.message)
-        if found is None:
-            raise
-        raise UserError(found.group(1)) from error
 
 
 def load_dataset(

@@ -7,8 +7,10 @@ to be taken for draws, and with -t that of draws that want to be taken for codes
 
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 
-class NonSaturatingLoss:
+
+class NonSaturatingLoss(Configured):
     """Cross-entropy with swapped labels for the followers (Goodfellow et al. 2014)."""
 
     def critic(self, t):
@@ -20,7 +22,7 @@ class NonSaturatingLoss:
         return tf.nn.softplus(-t)
 
 
-class WassersteinLoss:
+class WassersteinLoss(Configured):
     """Differences of means (Arjovsky et al. 2017).
 
     The critic needs a Lipschitz bound: a gradient penalty or spectral normalisation.
@@ -35,7 +37,7 @@ class WassersteinLoss:
         return -t
 
 
-class HingeLoss:
+class HingeLoss(Configured):
     """The critic stops at a margin of 1 (Lim & Ye 2017; Miyato et al. 2018)."""
 
     def critic(self, t):

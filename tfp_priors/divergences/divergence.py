@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from tfp_priors.configured import Configured
+
 
 class DivergenceTerms(NamedTuple):
     """What a divergence adds to the objective.
@@ -30,7 +32,7 @@ class CriticTerms(NamedTuple):
     metrics: dict[str, Any]
 
 
-class Divergence(keras.layers.Layer):
+class Divergence(Configured, keras.layers.Layer):
     """D(q, p) between the code's distribution and the prior.
 
     A divergence that is measured by a network of its own (a critic) has trainable

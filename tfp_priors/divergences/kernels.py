@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
@@ -14,7 +15,7 @@ def _positive(numbers, owner):
     return numbers
 
 
-class GaussianKernel:
+class GaussianKernel(Configured):
     """k = sum_s exp(-|x - y|^2 / (2 s^2)), a mixture over bandwidths.
 
     Args:
@@ -32,7 +33,7 @@ class GaussianKernel:
         )
 
 
-class InverseMultiquadricKernel:
+class InverseMultiquadricKernel(Configured):
     """k = sum_s C / (C + |x - y|^2), C = 2 d s, for x of d dimensions.
 
     2 d is the mean squared distance between two draws of N(0, I). The default scales

@@ -112,9 +112,3 @@ class KLDivergence(Divergence):
         # max(free_bits, .) of the mean over all replicas.
         exceeds = replicas.mean(subsets) > self.free_bits
         return tf.reduce_sum(tf.where(exceeds, subsets, self.free_bits))
-
-    def get_config(self):
-        return super().get_config() | {
-            "free_bits": self.free_bits,
-            "subset_size": self.subset_size,
-        }

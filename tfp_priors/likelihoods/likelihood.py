@@ -2,8 +2,10 @@
 
 import keras
 
+from tfp_priors.configured import Configured
 
-class Likelihood(keras.layers.Layer):
+
+class Likelihood(Configured, keras.layers.Layer):
     """p(x|z) given the decoder's outputs.
 
     A subclass defines `log_prob` and `mean`.

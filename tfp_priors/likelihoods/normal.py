@@ -64,10 +64,3 @@ class NormalLikelihood(Likelihood):
 
     def mean(self, outputs):
         return tf.sigmoid(outputs)
-
-    def get_config(self):
-        return super().get_config() | {
-            "gamma": self.gamma,
-            "learned": self.learned,
-            "gamma_floor": self.gamma_floor,
-        }

@@ -9,7 +9,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import fold_in
-from tfp_priors.models.grouped_model import with_float_images
 from tfp_priors.models.predictor import Predictor
 
 
@@ -133,7 +132,8 @@ class Classifier(Predictor):
 
     def objective_on(self, batch, step, seed):
         del step
-        images, targets = self._augmented(batch["image"], seed), batch[self.target]
+        targets = self.feature(batch, self.target)
+        images = self._augmented(batch["image"], seed)
         features = self._features(images, training=True)
         if self.dropout:
             features *= replicas.rows(
@@ -147,14 +147,13 @@ class Classifier(Predictor):
         return Objective(loss, {"accuracy": self._accuracy(logits, targets)})
 
     def test_step(self, data):
-        batch = with_float_images(data)
-        logits, targets = self(batch["image"]), batch[self.target]
-        return self.report(
-            {
-                "loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
-                "accuracy": self._accuracy(logits, targets),
-            }
-        )
+        batch, rows = self.held_out(data)
+        logits, targets = self(batch["image"]), self.feature(batch, self.target)
+        scalars = {
+            "loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
+            "accuracy": self._accuracy(logits, targets),
+        }
+        return self.report(scalars, rows)
 
     def _accuracy(self, logits, targets):
         return tf.reduce_mean(tf.cast(self.correct(logits, targets), tf.float32))

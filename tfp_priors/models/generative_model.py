@@ -29,7 +29,9 @@ class GenerativeModel(GroupedModel):
 
     def condition_of(self, batch):
         """The condition of a batch of data, `[batch, ...]`, or None."""
-        return None if self.conditioner is None else batch[self.conditioner.feature]
+        if self.conditioner is None:
+            return None
+        return self.feature(batch, self.conditioner.feature)
 
     def check_data(self, image_shape, features):
         super().check_data(image_shape, features)

@@ -6,7 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors import replicas
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
+from tfp_priors.models.batches import batch_of
+from tfp_priors.models.batches import check_images
+from tfp_priors.models.batches import evenly_shared
+from tfp_priors.models.batches import first_batch
+from tfp_priors.models.batches import scaled
+from tfp_priors.models.shared_rate import SharedRate
 
 #: What networks may compute in; see `GroupedModel.compile`.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -38,18 +47,27 @@ class Summary(NamedTuple):
     pictures: dict[str, Any]
 
 
-class GroupedModel(keras.Model):
+class GroupedModel(Configured, keras.Model):
     """Gives each group of variables an optimizer, and clips each group's gradient.
 
     A subclass defines `variable_groups`, `networks`, `image_shape` and
     `objective_on`, has an attribute `seed`, and names its metrics with `track`. What
     training shows of it, it says in `summary_of`, `schedules` and `diagnosis`.
+
+    `fit` and `evaluate` take a `tf.data.Dataset`, a generator or arrays: of dicts by
+    name with the key "image", of images, or of pairs (images, labels); `predict` takes
+    them too. Images are uint8, or floats in [0, 1].
     """
 
     #: What to try when a term is not finite.
-    remedies = ("a lower learning rate", "a smaller train.clip_norm")
+    remedies = ("a lower learning rate",)
+    #: Keys of the data, of which a batch has at least one.
+    inputs = ("image",)
+    #: The feature that the second item of a pair (images, labels) is.
+    target = "label"
 
     def __init__(self, **kwargs):
+        _check_settings()
         super().__init__(**kwargs)
         self.clip_norm = None
         self.accumulation = 1
@@ -129,12 +147,18 @@ class GroupedModel(keras.Model):
             after the other; their gradients are averaged. On one replica 8 parts of
             2,048 MNIST images took 550 MiB instead of 1,180. Statistics over a
             batch, such as batch normalisation's, are then those of a part.
-          **kwargs: passed on to `keras.Model.compile`.
+          **kwargs: `run_eagerly` and `steps_per_execution`, see `keras.Model.compile`.
 
         Raises:
           UserError: if a group has no optimizer, or an optimizer no group, or an
             argument is none of those named.
         """
+        unknown = sorted(set(kwargs) - {"run_eagerly", "steps_per_execution"})
+        if unknown:
+            raise UserError(
+                f"{type(self).__name__}.compile takes no {unknown[0]}: the model has a "
+                "loss and metrics of its own. Leave it out."
+            )
         if precision not in PRECISIONS:
             raise UserError(
                 f"Expected a precision of {', '.join(PRECISIONS)}, received "
@@ -157,8 +181,34 @@ class GroupedModel(keras.Model):
             auto_scale_loss=False,
             **kwargs,
         )
+        if first is not None:
+            self.optimizer = SharedRate(self._optimizers)
         self.clip_norm = clip_norm
         self.accumulation = accumulation
+        self._compiled_with = {
+            "clip_norm": clip_norm,
+            "jit_compile": bool(jit_compile),
+            "precision": precision,
+            "accumulation": accumulation,
+        }
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        optimizers = {
+            name: keras.saving.serialize_keras_object(
+                getattr(optimizer, "inner_optimizer", optimizer)
+            )
+            for name, optimizer in self._optimizers.items()
+        }
+        return {"optimizer": optimizers, **self._compiled_with}
+
+    def compile_from_config(self, config):
+        optimizers = {
+            name: keras.saving.deserialize_keras_object(optimizer)
+            for name, optimizer in config["optimizer"].items()
+        }
+        self.compile(**config | {"optimizer": optimizers})
 
     def _built_optimizers(self, optimizer, precision):
         """The optimizer of each group that has variables; see `compile`."""
@@ -177,6 +227,10 @@ class GroupedModel(keras.Model):
             )
         optimizers = {name: keras.optimizers.get(optimizer[name]) for name in learning}
         for group_optimizer in optimizers.values():
+            if getattr(group_optimizer, "use_ema", False):
+                raise UserError(
+                    "There is no moving average of the weights: leave use_ema out."
+                )
             # `apply_gradients` sums over the replicas, before it clips.
             group_optimizer._all_reduce_sum_gradients = list
         if precision == "mixed_float16":
@@ -199,6 +253,88 @@ class GroupedModel(keras.Model):
     def replicas(self) -> int:
         """Replicas that share each batch."""
         return self.distribute_strategy.num_replicas_in_sync
+
+    # What Keras' own methods take ------------------------------------------------
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        x = self._looked_at(x, y)
+        if self.replicas > 1:
+            x = evenly_shared(x, self.replicas, batch_size)
+        with raised_in_graph():
+            return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(self._looked_at(x), *args, **kwargs)
+
+    def _looked_at(self, x, y=None):
+        """The data, after a look at its first batch."""
+        first, x = first_batch(x)
+        if first is not None:
+            self._check_batch(batch_of((first, y), self.target))
+        return x
+
+    def _check_batch(self, batch):
+        if not set(batch) & set(self.inputs):
+            raise UserError(
+                f"Expected data with the key {' or '.join(map(repr, self.inputs))}, "
+                f"received the keys {', '.join(map(repr, batch))}: name the images "
+                "'image'."
+            )
+        if "image" in batch:
+            check_images(batch["image"], self.image_shape)
+
+    def batch_of(self, data) -> dict[str, Any]:
+        """What `fit` takes as tensors by name, with images as float32 in [0, 1].
+
+        Raises:
+          UserError: if it is something else, as far as can be told without its values.
+        """
+        batch = batch_of(data, self.target)
+        self._check_batch(batch)
+        if "image" in batch:
+            batch["image"] = scaled(batch["image"])
+        return batch
+
+    def feature(self, batch: dict[str, Any], name: str):
+        """A feature of a batch.
+
+        Raises:
+          UserError: if it is not there.
+        """
+        if name not in batch:
+            raise UserError(
+                f"The model needs the feature {name!r} beside the images, received "
+                f"{', '.join(map(repr, batch))}: pass dicts with this key."
+            )
+        return batch[name]
+
+    def held_out(self, data) -> tuple[dict[str, Any], Any]:
+        """The batch of `data`, and its number of rows on this replica.
+
+        A replica that gets none has one of zeros: not all layers work on no rows.
+        """
+        batch = self.batch_of(data)
+        rows = _rows(batch)
+        if not isinstance(rows, int):
+            missing = tf.maximum(1 - rows, 0)
+            batch = tf.nest.map_structure(
+                lambda x: tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
+                batch,
+            )
+        return batch, rows
+
+    def predict_step(self, data):
+        batch, rows = self.held_out(data)
+        return self(batch["image"])[:rows]
+
+    def test_step(self, data):
+        raise UserError(
+            f"A {type(self).__name__} has no loss on held-out data: leave evaluate and "
+            "validation_data out, and measure its samples."
+        )
 
     # The step --------------------------------------------------------------------
 
@@ -223,7 +359,7 @@ class GroupedModel(keras.Model):
         return {}
 
     def train_step(self, data):
-        batch = with_float_images(data)
+        batch = self.batch_of(data)
         groups = self.groups_on(batch)
         step = self._optimizers[groups[0]].iterations
         seed = self.step_seed(self.seed, step)
@@ -235,7 +371,7 @@ class GroupedModel(keras.Model):
         for name in groups:
             scalars |= self.apply_gradients(name, gradients[name], groups)
         scalars |= self.finish_step(batch, objective.codes, seed)
-        return self.report(scalars)
+        return self.report(scalars, _rows(batch))
 
     def _gradients(self, batch, groups, step, seed):
         """The objective on a batch, and its gradient by group."""
@@ -359,9 +495,14 @@ class GroupedModel(keras.Model):
     def metrics(self):
         return [self._means]
 
-    def report(self, scalars: dict[str, Any]) -> dict[str, Any]:
-        """Updates running means with this step's values, and returns the means."""
-        self._means.update_state(scalars)
+    def report(self, scalars: dict[str, Any], rows=1) -> dict[str, Any]:
+        """Updates running means with this step's values, and returns the means.
+
+        Args:
+          scalars: means over the rows of the batch, by name.
+          rows: their number, which is the weight of the values.
+        """
+        self._means.update_state(scalars, rows)
         means = self._means.result()
         if isinstance(
             self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
@@ -369,6 +510,15 @@ class GroupedModel(keras.Model):
             # Keras averages over the replicas of several workers along axis 0.
             means = {name: tf.reshape(value, [1]) for name, value in means.items()}
         return {name: means[name] for name in scalars}
+
+    def _get_metrics_result_or_logs(self, logs):
+        """The means over all rows: Keras' logs are the mean of the replicas' means."""
+        if isinstance(
+            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
+        ):
+            return logs
+        means = self._means.result()
+        return {name: means.get(name, value) for name, value in logs.items()}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the constructor has built everything.
@@ -398,14 +548,22 @@ class RunningMeans(keras.metrics.Metric):
         self.total = self.add_variable(name="total", **state)
         self.count = self.add_variable(name="count", **state)
 
-    def update_state(self, scalars: dict[str, Any]):
-        """Args: values by name; those that are not there do not count."""
+    def update_state(self, scalars: dict[str, Any], weight=1.0):
+        """Args: values by name, of which missing ones do not count; their weight."""
         unknown = sorted(set(scalars) - set(self.names))
         if unknown:
             raise ValueError(f"Expected scalars of {self.names}, received {unknown}.")
         values = [tf.cast(scalars.get(name, 0.0), tf.float32) for name in self.names]
-        self.total.assign_add(tf.stack(values))
-        self.count.assign_add([float(name in scalars) for name in self.names])
+        weight = tf.cast(weight, tf.float32)
+        # The mean over no rows is NaN.
+        self.total.assign_add(tf.math.multiply_no_nan(tf.stack(values), weight))
+        self.count.assign_add(
+            [weight if name in scalars else 0.0 for name in self.names]
+        )
+
+    def weight_of(self, name: str):
+        """The weight of a scalar's values since the last reset, on this replica."""
+        return self.count.value[self.names.index(name)]
 
     def result(self) -> dict[str, Any]:
         """The means by name; 0 where nothing came."""
@@ -413,12 +571,24 @@ class RunningMeans(keras.metrics.Metric):
         return dict(zip(self.names, tf.unstack(means), strict=True))
 
 
-def with_float_images(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch with its images, if they are uint8, as float32 in [0, 1]."""
-    images = batch.get("image")
-    if images is None or images.dtype != tf.uint8:
-        return batch
-    return batch | {"image": tf.cast(images, tf.float32) / 255.0}
+def _check_settings():
+    """Raises: UserError: if Keras is set to what the networks cannot work with."""
+    settings = {
+        "the image_data_format": (keras.config.image_data_format(), "channels_last"),
+        "the dtype policy": (keras.config.dtype_policy().name, "float32"),
+    }
+    for name, (received, expected) in settings.items():
+        if received != expected:
+            raise UserError(
+                f"Expected {name} {expected}, Keras is set to {received}: set it back "
+                "with keras.config, or in keras.json. Networks compute in less by "
+                "compile(precision=...)."
+            )
+
+
+def _rows(batch):
+    """Rows of a batch on this replica: an int if known, else a scalar tensor."""
+    return replicas.size(next(iter(batch.values())))
 
 
 def fold_in(seed, number):

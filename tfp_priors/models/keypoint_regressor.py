@@ -7,7 +7,6 @@ from tfp_priors import joints
 from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
-from tfp_priors.models.grouped_model import with_float_images
 from tfp_priors.models.predictor import Predictor
 
 
@@ -38,7 +37,7 @@ class KeypointRegressor(Predictor):
     def objective_on(self, batch, step, seed):
         del step, seed
         outputs = self(batch["image"], training=True)
-        scalars = self._scalars(outputs, batch[self.target])
+        scalars = self._scalars(outputs, self.feature(batch, self.target))
         return Objective(scalars["loss"], {self.quality: scalars[self.quality]})
 
     def _scalars(self, outputs, keypoints):
@@ -50,8 +49,11 @@ class KeypointRegressor(Predictor):
         }
 
     def test_step(self, data):
-        batch = with_float_images(data)
-        return self.report(self._scalars(self(batch["image"]), batch[self.target]))
+        batch, rows = self.held_out(data)
+        keypoints = self.feature(batch, self.target)
+        scalars = self._scalars(self(batch["image"]), keypoints)
+        # They are means over the joints that can be seen.
+        return self.report(scalars, tf.reduce_sum(_seen(keypoints[:rows])))
 
     def summary_of(self, batch):
         scalars = self._scalars(self(batch["image"]), batch[self.target])
@@ -73,5 +75,9 @@ def _distances(outputs, keypoints):
     offsets = tf.reshape(outputs, tf.shape(keypoints)) - keypoints
     # The root's gradient is infinite at 0.
     distances = tf.sqrt(tf.reduce_sum(tf.square(offsets), axis=-1) + 1e-12)
-    seen = tf.reduce_all(keypoints >= 0.0, axis=-1)
-    return distances, tf.cast(seen, tf.float32)
+    return distances, _seen(keypoints)
+
+
+def _seen(keypoints):
+    """1.0 for each joint that can be seen, `[batch, 15]`."""
+    return tf.cast(tf.reduce_all(keypoints >= 0, axis=-1), tf.float32)

@@ -9,12 +9,13 @@ from tfp_priors import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood
+from tfp_priors.models.batches import check_images
+from tfp_priors.models.batches import scaled
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
-from tfp_priors.models.grouped_model import with_float_images
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
@@ -59,14 +60,14 @@ class LatentVariableModel(GenerativeModel):
         `feature`, `condition_shape` and `context_size`, as `networks.PoseContext`.
         Encoder and decoder then take pairs, (images, condition) and (codes, condition).
 
-    Images are float tensors `[batch, height, width, channels]` in [0, 1]. The
-    training data is a `tf.data.Dataset` of dicts with the key "image"; or with the
-    key "posterior", the outputs of `posterior_parameters`: the prior then learns
-    alone.
+    Images are `[batch, height, width, channels]`, floats in [0, 1] or uint8. The
+    training data may have the key "posterior" in place of "image", the outputs of
+    `posterior_parameters`: the prior then learns alone.
     """
 
     has_encoder = True
     remedies = (*GenerativeModel.remedies, "a prior with standardize = True")
+    inputs = ("image", POSTERIOR)
 
     def __init__(
         self,
@@ -108,13 +109,14 @@ class LatentVariableModel(GenerativeModel):
         self.seed = seed
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
+        self._image_shape = _image_shape_of(encoder)
         prior.connect(encoder, posterior)
-        self.build((None, *encoder.image_shape))
+        self.build((None, *self.image_shape))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""
-        return self.encoder.image_shape
+        return self._image_shape
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
@@ -123,8 +125,18 @@ class LatentVariableModel(GenerativeModel):
             condition_shape = (None, *self.conditioner.condition_shape)
             encoder_shape = (input_shape, condition_shape)
             decoder_shape = (latent_shape, condition_shape)
-        features_shape = self.encoder.compute_output_shape(encoder_shape)
-        outputs_shape = self.decoder.compute_output_shape(decoder_shape)
+        features_shape = _output_shape("encoder", self.encoder, encoder_shape)
+        outputs_shape = _output_shape("decoder", self.decoder, decoder_shape)
+        if len(features_shape) != 2:
+            raise UserError(
+                "Expected an encoder of features [batch, size], received one of shape "
+                f"{features_shape}: end it with a Flatten or Dense layer."
+            )
+        if outputs_shape[1:] != tuple(self.image_shape):
+            raise UserError(
+                f"Expected a decoder of outputs of shape {self.image_shape}, those of "
+                f"the encoder's images, received {outputs_shape[1:]}."
+            )
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
             (self.encoder, encoder_shape),
@@ -207,7 +219,9 @@ class LatentVariableModel(GenerativeModel):
 
     def posterior_parameters(self, images, training=False, condition=None):
         """What `posterior.distribution` makes q(z|x) of, a row per image."""
-        features = self.encoder(self._with(images, condition), training=training)
+        check_images(images, self.image_shape)
+        inputs = self._with(scaled(images), condition)
+        features = self.encoder(inputs, training=training)
         return self.posterior(tf.cast(features, tf.float32))
 
     def posterior_distribution(self, images, training=False, condition=None):
@@ -282,7 +296,7 @@ class LatentVariableModel(GenerativeModel):
         posterior = self.posterior_distribution(images, condition=condition)
         z = replicas.sample(posterior, seed)
         outputs = self._outputs(z, condition=condition)
-        log_likelihood = self.likelihood.log_prob(images, outputs)
+        log_likelihood = self.likelihood.log_prob(scaled(images), outputs)
         return log_likelihood, self.log_prob(z, condition), posterior.log_prob(z)
 
     # Training ------------------------------------------------------------------
@@ -292,7 +306,7 @@ class LatentVariableModel(GenerativeModel):
         return self.beta(step) if callable(self.beta) else self.beta
 
     def objective(
-        self, images, beta, seed, training=False, condition=None
+        self, images, beta, seed, training=False, condition=None, first_row=None
     ) -> Objective:
         """The objective on a batch.
 
@@ -305,9 +319,14 @@ class LatentVariableModel(GenerativeModel):
           seed: int tensor `[2]`, of all noise.
           training: use batch statistics.
           condition: `[batch, ...]`, or None.
+          first_row: place of the first image among those that share the seed, or
+            None if they are one batch: each has noise of its own.
         """
+        images = scaled(images)
         posterior = self.posterior_distribution(images, training, condition)
-        z = replicas.sample(posterior, seed)
+        z = replicas.sample(posterior, seed, first_row)
+        if first_row is not None:
+            seed = fold_in(seed, first_row)
         outputs = self._outputs(z, training, condition)
         reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
         divergence = self.divergence.terms(
@@ -376,15 +395,15 @@ class LatentVariableModel(GenerativeModel):
 
     def test_step(self, data):
         step = next(iter(self._optimizers.values())).iterations
-        seed = self.step_seed(self.seed, step)
-        batch = with_float_images(data)
+        batch, rows = self.held_out(data)
         objective = self.objective(
             batch["image"],
             self.beta_at(step),
-            seed,
+            self.step_seed(self.seed, step),
             condition=self.condition_of(batch),
+            first_row=replicas.first_row(self._means.weight_of("loss"), rows),
         )
-        return self.report({"loss": objective.loss, **objective.metrics})
+        return self.report({"loss": objective.loss, **objective.metrics}, rows)
 
     # What training shows -------------------------------------------------------
 
@@ -421,3 +440,33 @@ class LatentVariableModel(GenerativeModel):
 
 def _means(metrics):
     return {name: tf.reduce_mean(value) for name, value in metrics.items()}
+
+
+def _image_shape_of(encoder):
+    """The shape of an encoder's images: its `image_shape`, or a Keras model's input."""
+    shape = getattr(encoder, "image_shape", None)
+    if shape is None:
+        inputs = getattr(encoder, "inputs", None)
+        shape = inputs[0].shape[1:] if inputs else ()
+    if len(shape) != 3 or None in shape:
+        raise UserError(
+            "Expected an encoder of images (height, width, channels) of known size, "
+            f"received a {type(encoder).__name__} of {tuple(shape) or 'no shape'}: "
+            "give it an Input of that shape, or an attribute image_shape."
+        )
+    return tuple(int(n) for n in shape)
+
+
+def _output_shape(name, network, input_shape):
+    """The shape of a network's outputs, if it takes these inputs."""
+    inputs = getattr(network, "inputs", None)
+    if inputs and len(inputs) == 1 and not isinstance(input_shape[0], tuple):
+        own = inputs[0].shape
+        if len(own) != len(input_shape) or any(
+            None not in (n, m) and n != m for n, m in zip(own, input_shape, strict=True)
+        ):
+            raise UserError(
+                f"Expected the {name} to take inputs of shape {input_shape}, its own "
+                f"are {tuple(own)}."
+            )
+    return tuple(network.compute_output_shape(input_shape))

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_priors.models.batches import check_images
+from tfp_priors.models.batches import scaled
 from tfp_priors.models.grouped_model import GroupedModel
 
 
@@ -65,7 +67,8 @@ class Predictor(GroupedModel):
 
     def _features(self, images, training=False):
         """Features, float32 whatever the network computes in."""
-        return tf.cast(self.network(images, training=training), tf.float32)
+        check_images(images, self.image_shape)
+        return tf.cast(self.network(scaled(images), training=training), tf.float32)
 
     def activations(self, images) -> tuple[Any, Any]:
         """Images to features `[batch, size]` and outputs."""

@@ -15,7 +15,6 @@ from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
-from tfp_priors.models.grouped_model import with_float_images
 from tfp_priors.priors import StandardNormalPrior
 
 # What is folded into a seed for each use.
@@ -202,8 +201,15 @@ class ProgressiveGAN(GenerativeModel):
 
     # Training ------------------------------------------------------------------
 
+    def predict(self, x, *args, **kwargs):
+        # Of codes.
+        return keras.Model.predict(self, x, *args, **kwargs)
+
+    def predict_step(self, data):
+        return self(data)
+
     def train_step(self, data):
-        batch = with_float_images(data)
+        batch = self.batch_of(data)
         step = self.steps_done.value
         seed = self.step_seed(self.seed, step)
         gradients_on = self._gradients if self.accumulation == 1 else self._accumulated
@@ -214,7 +220,7 @@ class ProgressiveGAN(GenerativeModel):
             scalars |= self.apply_gradients(group, gradients[group])
         self._update_averages()
         self.steps_done.assign_add(1)
-        return self.report(scalars)
+        return self.report(scalars, replicas.size(batch["image"]))
 
     def _gradients(self, batch, groups, step, seed):
         """As the base class: of one level, which is chosen when the step is taken.

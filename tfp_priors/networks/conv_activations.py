@@ -3,10 +3,11 @@
 import keras
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.networks.conv_features import ConvFeatures
 
 
-class ConvActivations(keras.layers.Layer):
+class ConvActivations(Configured, keras.layers.Layer):
     """Images to the activations of a classifier's body, which is never trained here.
 
     A network that has learned the labels of the images themselves knows what matters

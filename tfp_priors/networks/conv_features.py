@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
 
 
-class ConvFeatures(keras.layers.Layer):
+class ConvFeatures(Configured, keras.layers.Layer):
     """A convolutional network whose last hidden layer is a small feature vector.
 
     For each width: conv 3x3, batch norm, ReLU; conv 3x3/2, batch norm, ReLU. Then
@@ -87,10 +88,3 @@ class ConvFeatures(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.size)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "widths": self.widths,
-            "size": self.size,
-        }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
 from tfp_priors.networks.dense import Dense
@@ -31,7 +32,7 @@ def _check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape
 
 
-class InfoGANEncoder(keras.layers.Layer):
+class InfoGANEncoder(Configured, keras.layers.Layer):
     """Images to features: two strided convolutions and a dense layer.
 
     conv 4x4/2 64, leaky ReLU; conv 4x4/2 128, batch norm, leaky ReLU;
@@ -91,14 +92,8 @@ class InfoGANEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 16 * self.width)
 
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "width": self.width,
-        }
 
-
-class InfoGANDecoder(keras.layers.Layer):
+class InfoGANDecoder(Configured, keras.layers.Layer):
     """Codes to likelihood parameters: the encoder's mirror image.
 
     dense 1024, batch norm, ReLU; dense 128 (h/4) (w/4), batch norm, ReLU;
@@ -187,10 +182,3 @@ class InfoGANDecoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.image_shape)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "width": self.width,
-            "spectral_normalization": self.spectral_normalization,
-        }

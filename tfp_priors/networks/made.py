@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 
-class MADE(keras.layers.Layer):
+
+class MADE(Configured, keras.layers.Layer):
     """A multilayer perceptron whose output i depends on the inputs before i alone.
 
     Args:
@@ -108,15 +110,6 @@ class MADE(keras.layers.Layer):
         first, second = _split(tf.matmul(halves[0], kernel[:rows]), columns)
         second += tf.matmul(halves[1], kernel[rows:, columns:])
         return [first + added[0], second + added[1]]
-
-    def get_config(self):
-        return super().get_config() | {
-            "size": self.size,
-            "parameters": self.parameters,
-            "hidden_sizes": self.hidden_sizes,
-            "context_size": self.context_size,
-            "zero_output": self.zero_output,
-        }
 
 
 def _split(x, first):

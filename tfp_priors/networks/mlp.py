@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.configured import Configured
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 
-class MLP(keras.layers.Layer):
+class MLP(Configured, keras.layers.Layer):
     """Dense layers with a shared activation and a linear output.
 
     Args:
@@ -70,12 +71,3 @@ class MLP(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_size)
-
-    def get_config(self):
-        return super().get_config() | {
-            "hidden_sizes": self.hidden_sizes,
-            "output_size": self.output_size,
-            "activation": self.activation,
-            "zero_output": self.zero_output,
-            "spectral_normalization": self.spectral_normalization,
-        }

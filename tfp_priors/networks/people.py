@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_priors import joints
+from tfp_priors.configured import Configured
 
 # Of a limb's line, as a share of the image's side.
 _THICKNESS = 0.025
@@ -152,7 +153,7 @@ def _bilinear(images, places):
     return total
 
 
-class PoseContext(keras.layers.Layer):
+class PoseContext(Configured, keras.layers.Layer):
     """A pose as the context vector of a prior; makes a model conditional on it.
 
     Call arguments:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 _LEAK = 0.2
@@ -154,7 +155,7 @@ class _GeneratorBlock(keras.layers.Layer):
         return pixel_norm(_activated(self._stay(x)))
 
 
-class ProgressiveGenerator(keras.layers.Layer):
+class ProgressiveGenerator(Configured, keras.layers.Layer):
     """Latents to images of a level.
 
     A latent is normalised to the sphere of radius sqrt(latent_size). Per level two
@@ -230,14 +231,6 @@ class ProgressiveGenerator(keras.layers.Layer):
         """Images of any level with each pixel repeated to `image_shape`."""
         return upsample(images, self.image_shape[0] // images.shape[1])
 
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "latent_size": self.latent_size,
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-        }
-
 
 class _DiscriminatorBlock(keras.layers.Layer):
     """A level's two convolutions, the second of which halves the image."""
@@ -281,7 +274,7 @@ class _DiscriminatorHead(keras.layers.Layer):
         return _float(self._score(_activated(self._dense(x)))[:, 0])
 
 
-class ProgressiveDiscriminator(keras.layers.Layer):
+class ProgressiveDiscriminator(Configured, keras.layers.Layer):
     """Images of a level to a number each, high on real ones: the generator's mirror.
 
     A 1x1 convolution with leaky ReLU from the image's channels; per level two
@@ -371,14 +364,6 @@ class ProgressiveDiscriminator(keras.layers.Layer):
         if level == 0:
             return images
         return fade(upsample(average_pool(images)), images, alpha)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "group_size": self.group_size,
-        }
 
 
 def fade(below, own, alpha):

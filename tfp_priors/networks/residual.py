@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
 from tfp_priors.networks.dense import Dense
@@ -68,7 +69,7 @@ def _checked(image_shape, widths):
     return shape
 
 
-class ResidualEncoder(keras.layers.Layer):
+class ResidualEncoder(Configured, keras.layers.Layer):
     """Images to features: a residual block and a halving for each width.
 
     Args:
@@ -107,14 +108,8 @@ class ResidualEncoder(keras.layers.Layer):
         height, width, _ = self.image_shape
         return (input_shape[0], height // factor * (width // factor) * self.widths[-1])
 
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "widths": self.widths,
-        }
 
-
-class ResidualDecoder(keras.layers.Layer):
+class ResidualDecoder(Configured, keras.layers.Layer):
     """Codes to likelihood parameters: the encoder's mirror image.
 
     A dense layer makes the smallest pixels; for each width, from the last to the first,
@@ -156,9 +151,3 @@ class ResidualDecoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.image_shape)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "widths": self.widths,
-        }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.people import part_crops
 from tfp_priors.networks.people import stickman
@@ -102,7 +103,7 @@ def _widths(size: int, width: int, max_width: int, owner: str) -> list[int]:
     return [min(width * 2**i, max_width) for i in range(levels)]
 
 
-class AppearanceEncoder(keras.layers.Layer):
+class AppearanceEncoder(Configured, keras.layers.Layer):
     """Images and poses to the code's mean: the pose is taken out, what is left is kept.
 
     The network sees eight crops of the person's parts, each turned upright.
@@ -179,17 +180,8 @@ class AppearanceEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (None, self.latent_size)
 
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "latent_size": self.latent_size,
-            "crop_size": self.crop_size,
-            "width": self.width,
-            "max_width": self.max_width,
-        }
 
-
-class UNetDecoder(keras.layers.Layer):
+class UNetDecoder(Configured, keras.layers.Layer):
     """Codes and poses to images: a U-Net on the stickman, with the code at its bottom.
 
     The way down sees the pose alone; its pictures reach the way up by skip connections,
@@ -276,10 +268,3 @@ class UNetDecoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (None, *self.image_shape)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "width": self.width,
-            "max_width": self.max_width,
-        }

@@ -1,11 +1,13 @@
 """The convolutions of VGG19 (Simonyan & Zisserman 2015), for perceptual losses."""
 
 import itertools
+import os
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 # Channels of the convolutions of each block.
@@ -18,7 +20,7 @@ INPUT = "input"
 _BGR_MEANS = (103.939, 116.779, 123.68)
 
 
-class VGG19Features(keras.layers.Layer):
+class VGG19Features(Configured, keras.layers.Layer):
     """Images to activations of VGG19, which is never trained.
 
     Args:
@@ -90,7 +92,8 @@ class VGG19Features(keras.layers.Layer):
     def _load(self, source):
         try:
             with tf.init_scope():
-                whole = keras.applications.VGG19(include_top=False, weights=source)
+                path = os.path.expanduser(source)
+                whole = keras.applications.VGG19(include_top=False, weights=path)
         except Exception as error:
             # Keras lets the errors of HDF5 and of the network through.
             if source == "imagenet":
@@ -118,7 +121,6 @@ class VGG19Features(keras.layers.Layer):
         return [tf.cast(found[name], tf.float32) for name in self.layers]
 
     def get_config(self):
-        return super().get_config() | {
-            "layers": self.layers,
-            "weights": self.weights_source,
-        }
+        # Not the weights' source: what is saved has them.
+        own = {"layers": self.layers, "weights": None}
+        return keras.layers.Layer.get_config(self) | own

@@ -99,10 +99,3 @@ class InverseAutoregressivePosterior(NormalPosterior):
             return tfb.Invert(tfb.Chain(gated))
 
         return bijector_fn
-
-    def get_config(self):
-        return super().get_config() | {
-            "flows": self.flows,
-            "hidden_sizes": self.hidden_sizes,
-            "context_size": self.context_size,
-        }

@@ -35,9 +35,6 @@ class NormalPosterior(Posterior):
         scale = self.scale_floor + tf.nn.softplus(raw_scale + 0.5413248)
         return tfd.MultivariateNormalDiag(loc=mean, scale_diag=scale)
 
-    def get_config(self):
-        return super().get_config() | {"scale_floor": self.scale_floor}
-
 
 class FixedScaleNormalPosterior(Posterior):
     """q(z|x) = N(mean(x), scale^2 I): noise of one known strength on every code.
@@ -67,6 +64,3 @@ class FixedScaleNormalPosterior(Posterior):
         return tfd.MultivariateNormalDiag(
             loc=parameters, scale_diag=tf.fill(tf.shape(parameters), self.scale)
         )
-
-    def get_config(self):
-        return super().get_config() | {"scale": self.scale}

@@ -3,10 +3,11 @@
 import keras
 
 from tfp_priors.checks import check_latent_size
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
-class Posterior(keras.layers.Layer):
+class Posterior(Configured, keras.layers.Layer):
     """A head on the encoder: features to a distribution q(z|x) of codes.
 
     A subclass owns its dense layer and defines `distribution`.
@@ -59,7 +60,5 @@ class Posterior(keras.layers.Layer):
         return self.distribution(parameters).mean()
 
     def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "project": self.project,
-        }
+        # Subclasses pass it on.
+        return super().get_config() | {"project": self.project}

@@ -77,10 +77,3 @@ class AutoregressivePrior(FlowPrior):
             return affine_bijector(shift, bounded_log_scale(s, self.log_scale_bound))
 
         return bijector_fn
-
-    def get_config(self):
-        return super().get_config() | {
-            "flows": self.flows,
-            "hidden_sizes": self.hidden_sizes,
-            "log_scale_bound": self.log_scale_bound,
-        }

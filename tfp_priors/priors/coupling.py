@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.checks import check_latent_size
@@ -38,12 +39,13 @@ class _Coupling(tfb.RealNVP):
         return code
 
     def _forward(self, x, **kwargs):
-        y = super()._forward(self._given(x), **kwargs)
+        # TFP's splines lose the shape of a single dimension.
+        y = tf.ensure_shape(super()._forward(self._given(x), **kwargs), x.shape)
         self._ends = (x, y)
         return y
 
     def _inverse(self, y, **kwargs):
-        x = super()._inverse(self._given(y), **kwargs)
+        x = tf.ensure_shape(super()._inverse(self._given(y), **kwargs), y.shape)
         self._ends = (x, y)
         return x
 
@@ -137,10 +139,3 @@ class CouplingPrior(FlowPrior):
             return self._elementwise(outputs, moved_size)
 
         return _Coupling(num_masked=self._num_masked(index), bijector_fn=bijector_fn)
-
-    def get_config(self):
-        return super().get_config() | {
-            "couplings": self.couplings,
-            "hidden_sizes": self.hidden_sizes,
-            "permutation_seed": self.permutation_seed,
-        }

@@ -160,10 +160,3 @@ class GaussianMixturePrior(Prior):
             self._raw(np.linalg.cholesky(covariances).astype(np.float32))
         )
         return True
-
-    def get_config(self):
-        return super().get_config() | {
-            "components": self.components,
-            "covariance": self.covariance,
-            "scale_floor": self.scale_floor,
-        }

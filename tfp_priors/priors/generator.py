@@ -75,10 +75,3 @@ class GeneratorPrior(Prior):
 
     def _why_no_base(self):
         return "the generator is a network without an inverse"
-
-    def get_config(self):
-        return super().get_config() | {
-            "base_size": self.base_size,
-            "hidden_sizes": self.hidden_sizes,
-            "noise": self.noise,
-        }

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors import replicas
 from tfp_priors.checks import check_latent_size
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.gradients import scale_gradient
 from tfp_priors.priors.standardization import LatentStandardization
@@ -16,7 +17,7 @@ from tfp_priors.priors.standardization import LatentStandardization
 tfd = tfp.distributions
 
 
-class Prior(keras.layers.Layer):
+class Prior(Configured, keras.layers.Layer):
     """p(z), fixed or learned.
 
     A subclass with a density defines `standard_distribution`; one without defines
@@ -224,13 +225,6 @@ class Prior(keras.layers.Layer):
     def diagnostics(self, z, context=None) -> dict[str, Any]:
         """Named scalars that tell how the prior fares on the codes z."""
         return {}
-
-    def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "standardize": self.standardize,
-            "context_size": self.context_size,
-        }
 
     def checked(self, context):
         """Returns the context.

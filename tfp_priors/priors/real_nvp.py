@@ -69,6 +69,3 @@ class RealNVPPrior(CouplingPrior):
             "flow_log_scale_min": tf.reduce_min(log_scale),
             "flow_log_scale_max": tf.reduce_max(log_scale),
         }
-
-    def get_config(self):
-        return super().get_config() | {"log_scale_bound": self.log_scale_bound}

@@ -100,9 +100,3 @@ class SecondStageVAEPrior(Prior):
 
     def _why_no_base(self):
         return "its z0 is a random function of z"
-
-    def get_config(self):
-        return super().get_config() | {
-            "hidden_sizes": self.hidden_sizes,
-            "gamma_floor": self.gamma_floor,
-        }

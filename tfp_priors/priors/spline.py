@@ -84,6 +84,3 @@ class SplinePrior(CouplingPrior):
         """Positive numbers along the last axis that add up to the interval."""
         shares = _SMALLEST / self.bins + (1.0 - _SMALLEST) * tf.nn.softmax(outputs)
         return 2.0 * self.bound * shares
-
-    def get_config(self):
-        return super().get_config() | {"bins": self.bins, "bound": self.bound}

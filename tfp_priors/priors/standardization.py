@@ -5,13 +5,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors import replicas
+from tfp_priors.configured import Configured
 
 tfb = tfp.bijectors
 
 _VARIANCE_FLOOR = 1e-6
 
 
-class LatentStandardization(keras.layers.Layer):
+class LatentStandardization(Configured, keras.layers.Layer):
     """Running mean and variance of the codes as an exact affine bijector.
 
     At beta = 0 nothing holds the scale of the code (it drifted to about 7 per
@@ -56,6 +57,3 @@ class LatentStandardization(keras.layers.Layer):
             (self.variance, batch_variance),
         ):
             statistic.assign(self.decay * statistic + (1.0 - self.decay) * value)
-
-    def get_config(self):
-        return super().get_config() | {"decay": self.decay}

@@ -152,6 +152,3 @@ class UNetPrior(FlowPrior):
             pictures.append(tf.nn.depth_to_space(tf.concat(groups, axis=-1), 2))
             means.append(tf.nn.depth_to_space(tf.concat(group_means, axis=-1), 2))
         return unet.join(pictures), unet.join(means)
-
-    def get_config(self):
-        return super().get_config() | {"sides": self.sides, "width": self.width}

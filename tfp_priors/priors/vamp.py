@@ -142,9 +142,3 @@ class VampPrior(Prior):
             components = tfd.TransformedDistribution(components, tfb.Invert(affine))
         weights = tfd.Categorical(logits=self._weights(context))
         return tfd.MixtureSameFamily(weights, components)
-
-    def get_config(self):
-        return super().get_config() | {
-            "image_shape": self.image_shape,
-            "pseudo_inputs": self.pseudo_inputs,
-        }

@@ -1,9 +1,10 @@
 """The base class of regularizers."""
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
-class Regularizer:
+class Regularizer(Configured):
     """A term `weight * term(...)` of the autoencoder's loss; the prior is held fixed.
 
     Args:

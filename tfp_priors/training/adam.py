@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable("tfp_priors")
 class Adam(keras.optimizers.Adam):
     """Keras' Adam (Kingma & Ba 2015), whose update passes once over the memory.
 

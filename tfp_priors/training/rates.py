@@ -3,6 +3,7 @@
 import keras
 
 
+@keras.saving.register_keras_serializable("tfp_priors")
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule of learning rates times a factor."""
 
@@ -21,6 +22,11 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         schedule = keras.optimizers.schedules.serialize(self.schedule)
         return {"schedule": schedule, "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = keras.optimizers.schedules.deserialize(config["schedule"])
+        return cls(schedule, config["factor"])
 
 
 def scale_learning_rate(

@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 
+from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
-class LinearAnnealing:
+class LinearAnnealing(Configured):
     """Rises linearly from `initial` to `value` within `steps` steps, then stays.
 
     The paper anneals the KL weight of VAE and FP-VAE over the first 50k iterations
@@ -43,7 +44,7 @@ class LinearAnnealing:
         return self.initial + (self.value - self.initial) * progress
 
 
-class CyclicalAnnealing:
+class CyclicalAnnealing(Configured):
     """Repeats a linear rise from 0 to `value` (Fu et al. 2019).
 
     Within each cycle of `period` steps the rise takes the first `rise` of them, as a

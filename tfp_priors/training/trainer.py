@@ -11,7 +11,6 @@ from typing import NamedTuple
 import keras
 
 from tfp_priors.data import ImageDataset
-from tfp_priors.data import read_errors
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
@@ -239,7 +238,7 @@ class Trainer:
             stop,
             callbacks.MetricWindows(self.scalars_every, start),
         ]
-        with read_errors(), stop.listening():
+        with stop.listening():
             model.fit(
                 workers.distributed(batches),
                 steps_per_epoch=self.steps - start,

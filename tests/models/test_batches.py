@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_priors import posteriors
+from tfp_priors import priors
+from tfp_priors.errors import UserError
+from tfp_priors.models import Classifier
+from tfp_priors.models.batches import batch_of
+from tfp_priors.models.batches import check_images
+from tfp_priors.models.batches import first_batch
+from tfp_priors.models.batches import scaled
+from tfp_priors.training import create_strategy
+
+SHAPE = (8, 8, 1)
+PIXELS = np.random.RandomState(0).randint(0, 256, (6, *SHAPE)).astype("uint8")
+IMAGES = (PIXELS / 255).astype("float32")
+LABELS = np.arange(6)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"image": IMAGES},
+        IMAGES,
+        (IMAGES,),
+        (IMAGES, None),
+        (IMAGES, LABELS),
+        ({"image": IMAGES}, LABELS),
+        (IMAGES, {"label": LABELS}),
+        [IMAGES, LABELS, None],
+    ],
+)
+def test_forms(data):
+    batch = batch_of(data)
+    assert batch["image"] is IMAGES
+    assert batch.get("label", LABELS) is LABELS
+    assert set(batch) <= {"image", "label"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((IMAGES, IMAGES), "two sets of images"),
+        ((IMAGES, LABELS, LABELS), "sample_weight"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(data, message):
+    with pytest.raises(UserError, match=message):
+        batch_of(data)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (255 * IMAGES, r"\[0, 255\]: divide by 255"),
+        (2 * IMAGES - 1, r"in \[-1, "),
+        (np.where(IMAGES > 0.5, np.nan, IMAGES), "nan"),
+        (PIXELS.astype("int64"), "received int64"),
+        (IMAGES[..., 0], r"received \(6, 8, 8\)"),
+        (IMAGES[0], r"received \(8, 8, 1\)"),
+        (IMAGES[:, :4], r"received \(6, 4, 8, 1\)"),
+        (np.repeat(IMAGES, 3, axis=-1), r"received \(6, 8, 8, 3\)"),
+    ],
+)
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+def test_images_that_are_none(images, message, convert):
+    with pytest.raises(UserError, match=message):
+        check_images(convert(images), SHAPE)
+
+
+@pytest.mark.parametrize("images", [IMAGES, PIXELS, IMAGES > 0.5, IMAGES[:0]])
+def test_images(images):
+    check_images(images, SHAPE)
+    expected = images / np.float32(255) if images.dtype == np.uint8 else images
+    np.testing.assert_allclose(scaled(images), expected.astype("float32"), rtol=1e-6)
+    assert scaled(images).dtype == tf.float32
+
+
+def test_a_look_at_the_first_batch_loses_nothing():
+    def batches():
+        yield from (IMAGES[:2], IMAGES[2:4], IMAGES[4:])
+
+    first, rest = first_batch(batches())
+    np.testing.assert_array_equal(first, IMAGES[:2])
+    np.testing.assert_array_equal(np.concatenate(list(rest)), IMAGES)
+    assert first_batch(iter(()))[0] is None
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+    np.testing.assert_array_equal(first_batch(dataset)[0], IMAGES[:4])
+    assert first_batch(dataset)[1] is dataset
+    # Bytes need no look.
+    assert first_batch(tf.data.Dataset.from_tensors(PIXELS))[0] is None
+
+
+def generator():
+    yield 255 * IMAGES
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        255 * IMAGES,
+        {"image": 255 * IMAGES},
+        tf.data.Dataset.from_tensor_slices({"image": 255 * IMAGES}).batch(2),
+        tf.data.Dataset.from_tensor_slices((255 * IMAGES, LABELS)).batch(2),
+        generator(),
+    ],
+    ids=["array", "dict", "dataset", "pairs", "generator"],
+)
+def test_no_step_is_taken_on_images_out_of_range(make_model, data):
+    model = make_model()
+    model.compile("sgd")
+    for use in (model.fit, model.evaluate, model.predict):
+        if data is not None:
+            with pytest.raises(UserError, match=r"values in \[0, 25"):
+                use(data, verbose=0)
+        if hasattr(data, "send"):
+            break
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_bytes_are_scaled_wherever_images_enter(make_model):
+    model = make_model(posterior=posteriors.NormalPosterior(4))
+    model.compile("sgd", jit_compile=False)
+    seed = tf.constant([1, 2])
+    for use in (
+        model,
+        model.encode,
+        model.reconstruct,
+        model.posterior_parameters,
+        lambda x: model.sample_posterior(x, seed),
+        lambda x: model.log_terms(x, seed)[0],
+        lambda x: model.objective(x, 1.0, seed).loss,
+        lambda x: model.predict(x, verbose=0),
+        lambda x: model.evaluate(x, verbose=0, return_dict=True)["loss"],
+    ):
+        np.testing.assert_allclose(use(PIXELS), use(IMAGES), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_evaluation_does_not_depend_on_the_batches(make_model, size):
+    """Every image has noise of its own, whatever batch it is in."""
+    model = make_model(posterior=posteriors.NormalPosterior(4))
+    model.compile("sgd", jit_compile=False)
+    same = np.repeat(IMAGES[:1], 6, axis=0)
+    for images in (IMAGES, same):
+        whole = model.evaluate(images, batch_size=6, verbose=0, return_dict=True)
+        parts = model.evaluate(images, batch_size=size, verbose=0, return_dict=True)
+        assert parts == pytest.approx(whole, rel=1e-5, abs=1e-5)
+    # Not the same noise for each batch.
+    one = model.evaluate(same[:1], verbose=0, return_dict=True)
+    assert abs(whole["prior_nll"] - one["prior_nll"]) > 1e-2
+
+
+def test_evaluation_on_replicas_is_that_of_one_device(make_model):
+    results = []
+    for strategy in ("one_device", "mirrored"):
+        tf.keras.utils.set_random_seed(0)
+        with create_strategy(strategy).scope():
+            model = make_model(
+                posterior=posteriors.NormalPosterior(4),
+                prior=priors.RealNVPPrior(4, couplings=2, hidden_sizes=(8,)),
+            )
+            model.compile("sgd", jit_compile=False)
+        dataset = tf.data.Dataset.from_tensor_slices(IMAGES[:5]).batch(4)
+        results.append(model.evaluate(dataset, verbose=0, return_dict=True))
+    assert results[1] == pytest.approx(results[0], rel=1e-5)
+
+
+def test_batches_that_replicas_cannot_share_are_refused(make_model):
+    with create_strategy("mirrored").scope():
+        model = make_model()
+        model.compile("sgd", jit_compile=False)
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
+    model.fit(dataset.batch(4, drop_remainder=True), shuffle=False, verbose=0)
+    with pytest.raises(UserError, match="cannot share a batch evenly"):
+        model.fit(IMAGES[:5], batch_size=4, verbose=0)
+    # What TensorFlow has aborted cannot be used again, so that it comes last.
+    with pytest.raises(UserError, match="drop_remainder=True\\)\\.$"):
+        model.fit(dataset.batch(5), shuffle=False, verbose=0)
+
+
+def test_pairs_teach_a_classifier():
+    from tfp_priors.networks import ConvFeatures
+
+    model = Classifier(ConvFeatures(SHAPE, widths=(4,), size=8), classes=6)
+    model.compile("adam", jit_compile=False)
+    model.fit(IMAGES, LABELS, verbose=0)
+    with pytest.raises(UserError, match="needs the feature 'label'"):
+        model.fit(IMAGES, verbose=0)

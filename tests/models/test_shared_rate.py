@@ -1,0 +1,64 @@
+import keras
+import numpy as np
+import pytest
+from keras.optimizers.schedules import CosineDecay
+
+from tfp_priors.errors import UserError
+
+IMAGES = np.random.RandomState(0).rand(4, 8, 8, 1).astype("float32")
+
+
+def compiled(model, autoencoder=1e-3, prior=4e-3, **kwargs):
+    model.compile(
+        {
+            "autoencoder": keras.optimizers.Adam(autoencoder),
+            "prior": keras.optimizers.Adam(prior),
+        },
+        jit_compile=False,
+        **kwargs,
+    )
+    return model
+
+
+def rates(model):
+    return [float(optimizer.learning_rate) for optimizer in model.optimizers.values()]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_all_rates_change_by_one_factor(make_model, precision):
+    model = compiled(make_model(), precision=precision)
+    for rate in (5e-4, 0.0, 2e-3):
+        model.optimizer.learning_rate = rate
+        np.testing.assert_allclose(rates(model), [rate, 4 * rate], rtol=1e-6)
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+
+
+def test_callbacks_reach_all_groups(make_model):
+    model = compiled(make_model())
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    lower = keras.callbacks.ReduceLROnPlateau("loss", 0.1, patience=0, min_delta=1e9)
+    model.fit(IMAGES, epochs=2, verbose=0, callbacks=[halve])
+    np.testing.assert_allclose(rates(model), [2.5e-4, 1e-3], rtol=1e-5)
+    model.fit(IMAGES, epochs=2, verbose=0, callbacks=[lower])
+    np.testing.assert_allclose(rates(model), [2.5e-5, 1e-4], rtol=1e-5)
+
+
+def test_what_cannot_reach_all_groups_is_refused(make_model):
+    model = compiled(make_model(), prior=CosineDecay(1e-3, 10))
+    with pytest.raises(UserError, match="schedule in the group 'prior'"):
+        model.optimizer.learning_rate = 1e-4
+    with pytest.raises(UserError, match="first group, received 0"):
+        compiled(make_model(), autoencoder=0.0).optimizer.learning_rate = 1e-4
+    average = keras.callbacks.SwapEMAWeights()
+    with pytest.raises(UserError, match="leave SwapEMAWeights out"):
+        compiled(make_model()).evaluate(IMAGES, verbose=0, callbacks=[average])
+    with pytest.raises(UserError, match="leave use_ema out"):
+        make_model().compile(keras.optimizers.Adam(use_ema=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["loss", "metrics", "loss_weights", "weighted_metrics"]
+)
+def test_losses_and_metrics_of_others_are_refused(make_model, name):
+    with pytest.raises(UserError, match=f"takes no {name}"):
+        make_model().compile("adam", **{name: ["mse"]})

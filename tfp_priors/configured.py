@@ -1,0 +1,48 @@
+"""Configurations: whatever keeps its constructor's arguments can be saved by Keras."""
+
+import inspect
+
+import keras
+
+
+class Configured:
+    """What Keras saves and builds again from its constructor's arguments.
+
+    They are those of `__init__`; each is kept in an attribute of its name. Subclasses
+    are registered with Keras, by the name of their package.
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        package = cls.__module__.split(".")[0]
+        keras.saving.register_keras_serializable(package)(cls)
+
+    def get_config(self):
+        """The arguments by name, as Keras serializes them."""
+        config = super().get_config() if hasattr(super(), "get_config") else {}
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if name not in config and parameter.kind not in several:
+                value = getattr(self, name)
+                config[name] = keras.saving.serialize_keras_object(value)
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """A new one, with new weights."""
+        arguments = {
+            name: keras.saving.deserialize_keras_object(value)
+            for name, value in config.items()
+        }
+        # Some constructors give it themselves.
+        trainable = arguments.pop("trainable", True)
+        made = cls(**arguments)
+        if not trainable:
+            made.trainable = False
+        return made
+
+    def get_build_config(self):
+        """None: a layer's model builds it."""
+
+    def build_from_config(self, config):
+        """Nothing; see `get_build_config`."""
