@@ -256,6 +256,21 @@ def test_run_of_another_config_names_the_differing_bindings(tmp_path):
     assert "train.steps" not in str(error.value)
 
 
+def test_bindings_without_effect_do_not_make_another_config(tmp_path, fake_data):
+    vae = str(GIN / "mnist_vae.gin")
+    config.train(tmp_path, [vae], RUN)
+    kept = tmp_path / "config.gin"
+    # Of a release that took any, and whose files held less.
+    text = kept.read_text().replace("RealNVPPrior.couplings = 2\n", "")
+    kept.write_text(f"{text}\nBETTA = 0.1\nSplinePrior.bins = 3\nx/Adam.beta_1 = 0.5\n")
+    assert config.train(tmp_path, [vae], RUN).start_step == 1
+    kept.write_text(f"{text}\nprior/Adam.beta_2 = 0.5\nBETA = 7.0\n")
+    with pytest.raises(UserError, match="prior/Adam.beta_2 .0.5 there, unset here"):
+        config.train(tmp_path, [vae], RUN)
+    with pytest.raises(UserError, match="BETA .7.0 there, 1.0 here"):
+        config.train(tmp_path, [vae], RUN)
+
+
 def test_load_run_of_nothing(tmp_path):
     with pytest.raises(UserError, match="is not a run"):
         config.load_run(tmp_path)

@@ -80,6 +80,17 @@ def test_plan_crosses_all_axes_the_last_one_fastest():
         (["data=mnits"], {}, "no gin file gin/mnits_vae.gin, which .* mnits needs"),
         (["data=mnist"], {"metrics": ["fd"]}, "There is no metric 'fd'"),
         (["data=mnist", "X='a/b','a b'"], {}, "two runs .* one name"),
+        (
+            ["train.steps=1,2"],
+            {"flags": ("--steps=3",)},
+            "which --steps=3 fixes: leave",
+        ),
+        (
+            ["BETA=1,2"],
+            {"flags": ("--gin_param=BETA = 3",)},
+            "which --gin_param=BETA = ",
+        ),
+        (["seed=1,2", "train.seed=1,2"], {"flags": ()}, "has seed and train.seed"),
     ],
 )
 def test_plan_refuses(axes, kwargs, message):

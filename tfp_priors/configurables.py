@@ -157,15 +157,20 @@ def parse(
         that it may not; see `allow_imports`.
     """
     statements = _read(gin_files, gin_params)
-    parts = {
-        name: list(_parts(gin.config.ConfigurableReference(name, True)))
-        for name in ("train", "load_dataset")
-    }
+    parts = _used_parts()
     if strict:
-        _check_effects(statements, [*parts["train"], *parts["load_dataset"]])
-    _check_complete([part for name in used for part in parts[name]])
+        _check_effects(statements, parts)
+    _check_complete([part for name in used for part in _used_parts(name)])
     _check_dataset()
     return gin.config_str()
+
+
+def used_owners() -> set[str]:
+    """What the current configuration uses: all that a binding may begin with.
+
+    Such as "prior/Adam", of whose learning rate a binding acts, and "BETA".
+    """
+    return {owner for part in _used_parts() for owner in part.owners if owner}
 
 
 class _Statement(NamedTuple):
@@ -291,6 +296,7 @@ class _Part(NamedTuple):
     Attributes:
       selector: as it is referred to, such as "prior/Adam".
       name: without scopes and modules.
+      owners: of the bindings that may act on it, with their scopes.
       keys: of the bindings that act on it, by parameter.
       overridden: by the key of each binding that does not act, that of a narrower
         scope which does.
@@ -298,6 +304,7 @@ class _Part(NamedTuple):
 
     selector: str
     name: str
+    owners: list[str]
     keys: dict[str, tuple[str, str, str]]
     overridden: dict[tuple[str, str, str], tuple[str, str, str]]
 
@@ -310,6 +317,15 @@ class _Part(NamedTuple):
         """Those that it may be given; none of what is not in `CONFIGURABLES`."""
         made = CONFIGURABLES.get(self.name)
         return _parameters(made) if made else {}
+
+
+def _used_parts(*roots: str) -> list[_Part]:
+    """All parts of what is trained and of its data, or of one of both."""
+    references = (
+        gin.config.ConfigurableReference(root, True)
+        for root in roots or ("train", "load_dataset")
+    )
+    return [part for reference in references for part in _parts(reference)]
 
 
 def _parts(reference, scopes=(), above=()) -> Iterator[_Part]:
@@ -329,9 +345,10 @@ def _parts(reference, scopes=(), above=()) -> Iterator[_Part]:
         chain = " -> ".join(name for _, name in above)
         raise UserError(f"{selector} refers to itself: {chain}.")
     above = (*above, ((scopes, complete), selector))
-    part = _Part(selector, complete.rsplit(".", 1)[-1], {}, {})
+    part = _Part(selector, complete.rsplit(".", 1)[-1], [], {}, {})
     for depth in range(len(scopes) + 1):
         scope = "/".join(scopes[:depth])
+        part.owners.append(_key_name((scope, complete, "")).rstrip("."))
         for parameter in gin.config._CONFIG.get((scope, complete), ()):
             key = (scope, complete, parameter)
             if parameter in part.keys:

@@ -165,6 +165,7 @@ def plan(
         if names.count(name) > 1:
             raise UserError(f"--grid has {name} twice: give all its values at once.")
     metrics = [protocols.find(name).name for name in metrics]
+    _check_fixed(names, train_flags)
     flags = [*train_flags, *evaluate_flags]
     in_flags = [name for name in names if any(f"{{{name}}}" in flag for flag in flags)]
     bound = [name for name in names if name not in in_flags]
@@ -186,6 +187,22 @@ def plan(
         raise UserError("two runs of the grid have one name: use other values.")
     _check_files(runs)
     return runs
+
+
+def _check_fixed(names, train_flags):
+    """Refuses axes that flags fix."""
+    for name in names:
+        of_its_own = f"--{name.removeprefix('train.')}="
+        for flag in train_flags:
+            binding = flag.removeprefix("--gin_param=").partition("=")[0].strip()
+            if name == binding or (
+                name.startswith("train.") and flag.startswith(of_its_own)
+            ):
+                raise UserError(
+                    f"--grid has {name}, which {flag} fixes: leave one out."
+                )
+    if {SEED, "train.seed"} <= {*names}:
+        raise UserError("--grid has seed and train.seed: leave train.seed out.")
 
 
 def _run_name(values, bound):
