@@ -11,7 +11,7 @@ from tests import commands
 from tests.commands import ROOT
 from tfp_priors import config
 from tfp_priors import configurables
-from tfp_priors.data.builders.image_folder import read_image
+from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
@@ -309,5 +309,5 @@ def test_a_picture_is_not_handed_to_another_program(tmp_path, monkeypatch):
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", pytest.fail)
     with pytest.raises(UserError, match=f"Cannot read the image {path}"):
         read_image(path, (8, 8), 3)
-    with pytest.raises(UserError, match=f"{path} is not a readable picture"):
+    with pytest.raises(UserError, match=f"Cannot read the image {path}"):
         list(from_folder(tmp_path, (8, 8, 3)))

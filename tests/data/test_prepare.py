@@ -12,7 +12,7 @@ from PIL import Image
 
 from tfp_priors.data import load_dataset
 from tfp_priors.data import prepare as prepare_module
-from tfp_priors.data.builders.image_folder import read_image
+from tfp_priors.data.pictures import read_image
 from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
 
@@ -171,8 +171,8 @@ def test_image_folder_with_a_picture_that_is_too_large(tmp_path, monkeypatch, pi
     for i in range(40):
         Image.new("RGB", (2, 2)).save(source / f"small{i}.png")
     Image.new("RGB", (8, 8)).save(source / "large.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
-    with pytest.raises(UserError, match="Cannot read the image .*large.png"):
+    monkeypatch.setattr("tfp_priors.data.pictures._LARGEST", pixels)
+    with pytest.raises(UserError, match="The image .*large.png has more than"):
         prepare("image_folder/a", str(source), str(tmp_path / "data"))
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
 

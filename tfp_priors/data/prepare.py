@@ -128,6 +128,8 @@ def prepare(
             return builder
 
         builder = download_and_prepare(make_from_files)
+        if isinstance(builder, ImageFolder):
+            notes = builder.table()
     return Prepared(Path(builder.data_dir), True, notes)
 
 

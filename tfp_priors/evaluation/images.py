@@ -1,23 +1,19 @@
 """Images to be measured: uint8, in numbered chunks, with a name for their contents."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import shuffled_indices
-from tfp_priors.data.builders.image_folder import FORMATS
-from tfp_priors.data.builders.image_folder import UNREADABLE
+from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 
 #: Images per chunk. Samples are drawn chunk by chunk, so it is part of the protocol.
 CHUNK = 1000
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 def quantized(images) -> np.ndarray:
@@ -185,10 +181,12 @@ def chunk_seed(seed: int, start: int) -> int:
 
 
 def from_folder(folder: str | Path, image_shape) -> Images:
-    """The pictures in a folder, in the order of their names.
+    """The pictures in a folder and its subfolders, in the order of their names.
+
+    They are read as `bin/prepare_data` reads them.
 
     Args:
-      folder: with PNG, JPEG or BMP files.
+      folder: with image files; see `tfp_priors.data.pictures`.
       image_shape: `(height, width, channels)` that they must have; pictures are
         turned into gray or RGB ones as `channels` says.
 
@@ -197,35 +195,15 @@ def from_folder(folder: str | Path, image_shape) -> Images:
         size.
     """
     folder = Path(folder)
-    paths = sorted(
-        path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.suffix.lower() in _SUFFIXES
-    )
+    paths, _ = find_pictures(folder) if folder.is_dir() else ([], None)
     if not paths:
-        raise UserError(f"There are no pictures ({', '.join(_SUFFIXES)}) in {folder}.")
-    height, width, channels = image_shape
-
-    def load(path):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                opened = Image.open(path, formats=FORMATS)
-            with opened:
-                size = opened.size
-                # The pixels are not read yet: a picture of other size is not decoded.
-                if size == (width, height):
-                    picture = opened.convert("RGB" if channels == 3 else "L")
-        except UNREADABLE as error:
-            raise UserError(f"{path} is not a readable picture: {error}.") from error
-        if size != (width, height):
-            raise UserError(
-                f"{path} has {size[0]}x{size[1]} pixels, the data set "
-                f"{width}x{height}: scale the pictures to that size."
-            )
-        return np.asarray(picture).reshape(image_shape)
+        raise UserError(
+            f"There are no pictures (PNG, JPEG, WebP, TIFF, BMP or GIF) in {folder}."
+        )
+    *size, channels = image_shape
 
     def read(start, stop):
-        return np.stack([load(path) for path in paths[start:stop]])
+        pictures = paths[start:stop]
+        return np.stack([read_image(p, tuple(size), channels, False) for p in pictures])
 
     return Images(len(paths), read)

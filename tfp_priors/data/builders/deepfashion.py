@@ -8,8 +8,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from tfp_priors import joints
-from tfp_priors.data.builders.image_folder import read_image
 from tfp_priors.data.deepfashion import Person
+from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 
 _SIZE = 256

@@ -1,128 +1,159 @@
 """Any folder of pictures as a TFDS data set with images of one shape."""
 
+import collections
 import hashlib
 import os
-import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
+from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import read_image
+from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-#: What may be in them. Pillow would hand an EPS file to another program.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 _TEST_SHARE = 0.1
 
-#: What Pillow raises; the last two for pictures of more than 89 million pixels.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+#: What folders of splits are called, in any case, by the split that they are.
+_SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
 
 
-def find_images(folder: Path) -> dict[str, list[Path]]:
-    """The PNG and JPEG files of a folder by class, sorted.
+class _Found:
+    """Pictures of a folder.
 
-    Subfolders are classes; a folder without any is one class, "all".
-
-    Raises:
-      UserError: if the folder does not exist or has no images, or a subfolder's name
-        cannot be a class's.
+    Attributes:
+      splits: paths by class, by split.
+      left_out: numbers of files by the reason.
     """
-    if not folder.is_dir():
-        raise UserError(f"Expected a folder of images, but {folder} is none.")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    found = {path.name: _images_below(path) for path in classes}
-    found = {name: paths for name, paths in found.items() if paths}
-    for name in found:
-        # TFDS keeps them in a file of UTF-8, a line each, and strips the lines.
-        if name.strip().encode(errors="replace").decode().splitlines() != [name]:
+
+    def __init__(self, source: Path):
+        if not source.is_dir():
+            raise UserError(f"Expected a folder of images, but {source} is none.")
+        self.left_out = collections.Counter()
+        folders = _split_folders(source)
+        if "train" in folders and len(folders) > 1:
+            self._count_beside(source, folders.values())
+            self.splits = {name: self._classes(f) for name, f in folders.items()}
+            if "test" not in self.splits:
+                self.splits["test"] = self.splits.pop("validation")
+        elif folders and set(folders) != {"train"}:
             raise UserError(
-                f"The folder {folder / name} cannot be a class: expected a name in "
-                "UTF-8, without line breaks or spaces around it. Rename it."
+                f"{source} has a folder {folders.popitem()[1].name} but none of "
+                "training images: expected train beside it."
             )
-    if not found:
-        found = {"all": _images_below(folder)}
-    if not any(found.values()):
+        else:
+            root = folders.get("train", source)
+            if folders:
+                self._count_beside(source, [root])
+            self.splits = _hashed(root, self._classes(root))
+
+    def _count_beside(self, source, folders):
+        """Counts pictures that are in none of the folders."""
+        paths, _ = find_pictures(source)
+        beside = [p for p in paths if not any(f in p.parents for f in folders)]
+        if beside:
+            self.left_out["beside the folders of the splits"] += len(beside)
+
+    def _classes(self, folder):
+        """The pictures by class: subfolders, or else one class, "all"."""
+        paths, left_out = find_pictures(folder)
+        self.left_out += left_out
+        found, beside = collections.defaultdict(list), []
+        for path in paths:
+            inside = path.relative_to(folder).parts
+            (found[inside[0]] if len(inside) > 1 else beside).append(path)
+        for name in found:
+            # TFDS keeps them in a file of UTF-8, a line each, and strips the lines.
+            if name.strip().encode(errors="replace").decode().splitlines() != [name]:
+                raise UserError(
+                    f"The folder {folder / name} cannot be a class: expected a name in "
+                    "UTF-8, without line breaks or spaces around it. Rename it."
+                )
+        if found and beside:
+            self.left_out["beside the folders of the classes"] += len(beside)
+        if not found and not beside:
+            raise UserError(
+                f"Expected PNG, JPEG, WebP, TIFF, BMP or GIF files in {folder} or its "
+                "subfolders, found none."
+            )
+        return dict(found) or {"all": beside}
+
+    def table(self) -> list[str]:
+        """Lines that say how many pictures of which class are in which split."""
+        classes = sorted({name for split in self.splits.values() for name in split})
+        counts = [
+            [name, *(len(split.get(name, ())) for split in self.splits.values())]
+            for name in classes
+        ]
+        total = [sum(column) for column in list(zip(*counts, strict=True))[1:]]
+        shown = counts[:_SHOWN]
+        if len(counts) > len(shown):
+            rest = list(zip(*counts[_SHOWN:], strict=True))[1:]
+            shown.append([f"{len(counts) - _SHOWN} more", *map(sum, rest)])
+        if len(counts) > 1:
+            shown.append(["all classes", *total])
+        rows = [["class", *self.splits], *shown]
+        width = max(len(str(row[0])) for row in rows)
+        lines = [
+            f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:])
+            for row in rows
+        ]
+        for reason, number in sorted(self.left_out.items()):
+            lines.append(f"left out, {reason}: {number}")
+        return lines
+
+
+# Classes in the table.
+_SHOWN = 20
+
+
+def _split_folders(source):
+    """The folders of splits, by split."""
+    found = {}
+    for path in sorted(source.iterdir()):
+        for split, names in _SPLITS.items():
+            if path.is_dir() and path.name.lower() in names:
+                if split in found:
+                    raise UserError(
+                        f"{source} has two folders for the {split} split, "
+                        f"{found[split].name} and {path.name}: join or remove one."
+                    )
+                found[split] = path
+    return {split: found[split] for split in _SPLITS if split in found}
+
+
+def _hashed(root, found):
+    """Splits pictures by a hash of their path, at least one into each part."""
+    keys = {
+        path: hashlib.sha256(os.fsencode(path.relative_to(root))).digest()
+        for paths in found.values()
+        for path in paths
+    }
+    if len(keys) < 2:
         raise UserError(
-            f"Expected PNG or JPEG files in {folder} or its subfolders, found none."
+            f"{root} has 1 image: expected at least 2, one for the test split."
         )
-    return found
+    test = {p for p, key in keys.items() if key[0] < _TEST_SHARE * 256}
+    ordered = sorted(keys, key=keys.get)
+    test = (test or {ordered[0]}) - ({ordered[-1]} if len(test) == len(keys) else set())
+    splits = {"train": {}, "test": {}}
+    for label, paths in found.items():
+        for path in paths:
+            part = splits["test" if path in test else "train"]
+            part.setdefault(label, []).append(path)
+    return splits
 
 
-def _images_below(folder: Path) -> list[Path]:
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
-    return sorted(p for p in paths if p.is_file())
-
-
-def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Reads, crops and scales one picture.
-
-    Transparent pixels are laid over white; the largest centred rectangle of the
-    wanted proportions is kept and scaled with an antialiasing filter.
-
-    Args:
-      path: PNG or JPEG file; grey, RGB, RGBA or with a palette.
-      size: `(height, width)` of the result in pixels.
-      channels: 1 for grey, 3 for RGB.
-
-    Returns:
-      uint8 array `[height, width, channels]`.
-
-    Raises:
-      UserError: if the file cannot be decoded; it is named.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as opened:
-                opened.load()
-                picture = opened
-                if "A" in opened.getbands() or "transparency" in opened.info:
-                    picture = opened.convert("RGBA")
-                    white = Image.new("RGBA", picture.size, "white")
-                    picture = Image.alpha_composite(white, picture)
-                elif opened.mode.startswith("I") or opened.mode == "F":
-                    # Pillow clips 16 bits to 8 bits; keep the range instead.
-                    values = np.asarray(opened, np.float64) / 257.0
-                    picture = Image.fromarray(values.round().astype(np.uint8))
-                picture = picture.convert("L" if channels == 1 else "RGB")
-    except UNREADABLE as error:
-        raise UserError(
-            f"Cannot read the image {path} ({error}): repair or remove it."
-        ) from error
-    height, width = size
-    scale = min(picture.width / width, picture.height / height)
-    left = (picture.width - scale * width) / 2
-    top = (picture.height - scale * height) / 2
-    box = (left, top, left + scale * width, top + scale * height)
-    picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(picture, np.uint8).reshape(height, width, channels)
-
-
-def _describe(paths: Iterable[Path]) -> tuple[tuple[int, int], int]:
+def _describe(paths) -> tuple[tuple[int, int], int]:
     """Size of the first picture, and 1 channel if every picture is grey, else 3."""
     size, channels = None, 1
     for path in paths:
-        try:
-            with Image.open(path, formats=FORMATS) as opened:
-                size = size or (opened.height, opened.width)
-                if opened.mode not in _GREY_MODES:
-                    channels = 3
-        except UNREADABLE as error:
-            raise UserError(
-                f"Cannot read the image {path} ({error}): repair or remove it."
-            ) from error
+        own, channels = size_and_channels(path)
+        size = size or own
         if channels == 3:
             break
     return size, channels
@@ -131,9 +162,11 @@ def _describe(paths: Iterable[Path]) -> tuple[tuple[int, int], int]:
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Pictures of a folder, cropped and scaled to one shape.
 
-    A tenth of the pictures is the test split, chosen by a hash of the path within
-    the folder: adding a picture moves no other. Subfolders `train` and `test`, if
-    both are there, are the splits instead.
+    Subfolders are classes; a folder without any is one class, "all". A tenth of the
+    pictures is the test split, chosen by a hash of the path within the folder: adding
+    a picture moves no other. Subfolders `train` and `test` are the splits instead;
+    `val`, `valid`, `validation` and `dev` are the split "validation" if `test` is
+    there too, else the test split.
 
     Args:
       source: the folder.
@@ -153,37 +186,25 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         **kwargs,
     ):
         self._source = Path(source)
-        splits = [self._source / "train", self._source / "test"]
-        if all(path.is_dir() for path in splits):
-            self._train, self._test = map(find_images, splits)
-        else:
-            self._train, self._test = self._split(find_images(self._source))
-        paths = [p for part in (self._train, self._test) for p in _flatten(part)]
+        self._found = _Found(self._source)
+        paths = [
+            path
+            for split in self._found.splits.values()
+            for paths in split.values()
+            for path in paths
+        ]
         first_size, self._channels = _describe(paths)
         self._size = image_size or first_size
         config = tfds.core.BuilderConfig(name=label, version=self.VERSION)
         super().__init__(config=config, **kwargs)
 
-    def _split(self, found):
-        train, test = {}, {}
-        for label, paths in found.items():
-            for path in paths:
-                part = test if self._is_test(path) else train
-                part.setdefault(label, []).append(path)
-        if not train or not test:
-            count = sum(map(len, found.values()))
-            raise UserError(
-                f"{self._source} has {count} images, too few for a training and a "
-                "test split: add images, or make subfolders train and test."
-            )
-        return train, test
-
-    def _is_test(self, path):
-        key = os.fsencode(path.relative_to(self._source))
-        return hashlib.sha256(key).digest()[0] < _TEST_SHARE * 256
+    def table(self) -> list[str]:
+        """Lines that say what went where, and what was left out."""
+        return self._found.table()
 
     def _info(self):
-        labels = sorted({*self._train, *self._test})
+        splits = self._found.splits.values()
+        labels = sorted({label for split in splits for label in split})
         return tfds.core.DatasetInfo(
             builder=self,
             description="Pictures of a local folder.",
@@ -201,8 +222,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _split_generators(self, dl_manager):
         del dl_manager
         return {
-            "train": self._generate_examples(self._train),
-            "test": self._generate_examples(self._test),
+            name: self._generate_examples(split)
+            for name, split in self._found.splits.items()
         }
 
     def _generate_examples(self, found):
@@ -212,7 +233,3 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 # Names of files need not be UTF-8.
                 key = os.fsencode(path.relative_to(self._source))
                 yield key, {"image": image, "label": label}
-
-
-def _flatten(found):
-    return [path for paths in found.values() for path in paths]

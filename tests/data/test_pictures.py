@@ -1,0 +1,124 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import read_image
+from tfp_priors.data.pictures import size_and_channels
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import from_folder
+
+RANDOM = np.random.RandomState(0)
+GREY = RANDOM.randint(0, 256, (6, 4)).astype("uint8")
+COLOUR = RANDOM.randint(0, 256, (6, 4, 3)).astype("uint8")
+
+# What brings a picture that a camera stored with an orientation upright (EXIF 2.3).
+UPRIGHT = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: np.swapaxes(x, 0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.swapaxes(x, 0, 1)[::-1, ::-1],
+    8: lambda x: np.rot90(x, 1),
+}
+
+
+def both(path, expected):
+    """Reads a file by both entrances, as what it must be."""
+    shape = expected.shape
+    pixels = read_image(path, shape[:2], shape[2])
+    np.testing.assert_array_equal(pixels, expected)
+    chunk = from_folder(path.parent, shape).chunk(0, 1)
+    np.testing.assert_array_equal(chunk[0], expected)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_pictures_are_upright(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(COLOUR).save(path, exif=exif, lossless=True)
+    expected = UPRIGHT[orientation](COLOUR)
+    assert size_and_channels(path) == (expected.shape[:2], 3)
+    both(path, expected)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_keep_their_range(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(GREY.astype("uint16") * 257).save(path)
+    both(path, GREY[..., None])
+    both(path, np.repeat(GREY[..., None], 3, axis=-1))
+
+
+def test_other_numbers_are_refused(tmp_path):
+    Image.fromarray(-1.0 - GREY.astype("float32")).save(tmp_path / "a.tiff")
+    with pytest.raises(UserError, match="not those of 16 bits"):
+        read_image(tmp_path / "a.tiff", (6, 4), 1)
+
+
+def test_transparency_lies_over_white(tmp_path):
+    alpha = np.where(GREY < 128, 0, 255).astype("uint8")
+    Image.fromarray(np.dstack([COLOUR, alpha])).save(tmp_path / "a.png")
+    both(tmp_path / "a.png", np.where(alpha[..., None] > 0, COLOUR, 255))
+
+
+def test_palettes_cmyk_bits_and_first_frames(tmp_path):
+    grey = np.repeat(GREY[..., None], 3, axis=-1)
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    bits = np.repeat(np.where(GREY < 128, 0, 255)[..., None], 3, axis=-1)
+    for name, picture, expected in (
+        ("palette.png", Image.fromarray(GREY).convert("P"), grey),
+        ("bits.png", Image.fromarray(GREY >= 128), bits),
+        ("cmyk.tiff", Image.fromarray(COLOUR).convert("CMYK"), COLOUR),
+    ):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / name)
+        both(tmp_path / name / name, expected.astype("uint8"))
+    (tmp_path / "gif").mkdir()
+    path = tmp_path / "gif" / "a.GIF"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    both(path, grey)
+
+
+def test_what_is_a_picture(tmp_path):
+    names = ("b/a.JPG", "b/c/d.webp", "e.tif", "._e.tif", ".git/f.png")
+    for name in (*names, "__MACOSX/g.png", "notes.txt", "Thumbs.db", "h"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    paths, left_out = find_pictures(tmp_path)
+    assert [str(p.relative_to(tmp_path)) for p in paths] == list(names[:3])
+    assert left_out == {
+        "hidden": 3,
+        "no picture (.txt)": 1,
+        "no picture (.db)": 1,
+        "no picture (h)": 1,
+    }
+
+
+def test_large_photographs_are_scaled(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("L", (12_000, 9_000), 200).save(path, compress_level=1)
+    assert (read_image(path, (3, 4), 1) == 200).all()
+
+
+def test_larger_ones_are_not_decoded(tmp_path):
+    # The header of a picture of 100,000 x 100,000 pixels.
+    data = io.BytesIO()
+    Image.new("L", (1, 1)).save(data, "BMP")
+    header = bytearray(data.getvalue())
+    header[18:26] = (100_000).to_bytes(4, "little") * 2
+    (tmp_path / "a.bmp").write_bytes(header)
+    with pytest.raises(UserError, match="more than 256 million pixels: scale it down"):
+        read_image(tmp_path / "a.bmp", (3, 4), 1)
+
+
+def test_another_size_is_refused(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="has 4x6 pixels, the data set 6x4"):
+        from_folder(tmp_path, (4, 6, 1)).chunk(0, 1)

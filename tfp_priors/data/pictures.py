@@ -1,0 +1,151 @@
+"""Image files of users: which of a folder are pictures, and what is seen on them."""
+
+import collections
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+
+from tfp_priors.errors import UserError
+
+#: What may be in them. Pillow would hand an EPS file to another program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
+)
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+# Photographs have up to 200 million; more would fill the memory.
+_LARGEST = 256 * 10**6
+# What Pillow raises.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:
+    """The pictures of a folder and all folders in it, and what else there is.
+
+    Returns:
+      The paths, sorted; and how many files were left out, by reason.
+    """
+    paths, left_out = [], collections.Counter()
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        inside = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == "__MACOSX" for part in inside):
+            left_out["hidden"] += 1
+        elif path.suffix.lower() not in _SUFFIXES:
+            left_out[f"no picture ({path.suffix.lower() or path.name})"] += 1
+        else:
+            paths.append(path)
+    return paths, left_out
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file, whose pixels are not read yet.
+
+    Raises:
+      UserError: if what is done within cannot be done; the file is named.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = _LARGEST
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as opened:
+                yield opened
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(
+            f"The image {path} has more than {_LARGEST // 10**6} million pixels: scale "
+            "it down."
+        ) from error
+    except _UNREADABLE as error:
+        raise UserError(
+            f"Cannot read the image {path} ({error}): repair or remove it."
+        ) from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def size_and_channels(path: Path) -> tuple[tuple[int, int], int]:
+    """`(height, width)` in pixels as it is seen, and 1 for a grey picture, else 3.
+
+    Raises:
+      UserError: if the file cannot be read; it is named.
+    """
+    with _opened(path) as opened:
+        height, width = opened.height, opened.width
+        # EXIF's orientations from 5 on exchange the sides; Pillow does so for TIFF.
+        if opened.format != "TIFF" and opened.getexif().get(0x0112, 1) >= 5:
+            height, width = width, height
+        return (height, width), 1 if opened.mode in _GREY_MODES else 3
+
+
+def _seen(opened: Image.Image, channels: int) -> Image.Image:
+    """A picture as it is seen: upright, over white, of 8 bits."""
+    picture = ImageOps.exif_transpose(opened)
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    elif picture.mode.startswith("I") or picture.mode == "F":
+        # Pillow clips 16 bits to 8 bits; keep the range instead.
+        values = np.asarray(picture, np.float64)
+        # A NaN compares as false.
+        if not (values.min() >= 0 and values.max() < 2**16):
+            raise ValueError("its grey values are not those of 16 bits, 0 to 65535")
+        picture = Image.fromarray((values / 257.0).round().astype(np.uint8))
+    return picture.convert("L" if channels == 1 else "RGB")
+
+
+def read_image(
+    path: Path, size: tuple[int, int], channels: int, scale: bool = True
+) -> np.ndarray:
+    """Reads one picture, turned as its EXIF orientation says; crops and scales it.
+
+    Transparent pixels are laid over white; the largest centred rectangle of the
+    wanted proportions is kept and scaled with an antialiasing filter. Of an animation
+    it is the first frame.
+
+    Args:
+      path: a file of `FORMATS`; of 1, 8 or 16 bits, grey, RGB, CMYK, with a palette or
+        transparent.
+      size: `(height, width)` of the result in pixels.
+      channels: 1 for grey, 3 for RGB.
+      scale: whether it may have another size; if not, it is refused undecoded.
+
+    Returns:
+      uint8 array `[height, width, channels]`.
+
+    Raises:
+      UserError: if the file cannot be decoded, or has another size; it is named.
+    """
+    if not scale:
+        own, _ = size_and_channels(path)
+        if own != tuple(size):
+            raise UserError(
+                f"{path} has {own[1]}x{own[0]} pixels, the data set "
+                f"{size[1]}x{size[0]}: scale the pictures to that size."
+            )
+    with _opened(path) as opened:
+        picture = _seen(opened, channels)
+    height, width = size
+    if picture.size != (width, height):
+        factor = min(picture.width / width, picture.height / height)
+        left = (picture.width - factor * width) / 2
+        top = (picture.height - factor * height) / 2
+        box = (left, top, left + factor * width, top + factor * height)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    return np.asarray(picture, np.uint8).reshape(height, width, channels)
