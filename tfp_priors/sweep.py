@@ -1,5 +1,6 @@
 """Sweeps: a grid of gin bindings over bin/train and bin/evaluate."""
 
+import contextlib
 import csv
 import ctypes
 import io
@@ -547,7 +548,9 @@ def _is_by(result, measured_by):
 def _newest_weights(folder):
     """The checksum of a run's newest checkpoint, or None."""
     records = sorted(Path(folder).expanduser().glob("checkpoints/*/checkpoint.json"))
-    return json.loads(records[-1].read_text())["sha256"] if records else None
+    with contextlib.suppress(IndexError, KeyError, OSError, ValueError):
+        return json.loads(records[-1].read_text())["sha256"]
+    return None
 
 
 def write_table(rows: Sequence[Mapping], path: str | Path) -> None:
