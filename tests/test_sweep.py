@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 
 from tests import commands
+from tfp_priors import gallery
 from tfp_priors import sweep
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.records import Recorder
@@ -346,11 +347,15 @@ def test_results_of_another_seed_are_not_those_that_were_asked_for(tmp_path):
     assert values(tmp_path) == [0.5]
 
 
-def test_no_number_is_an_empty_cell(tmp_path):
-    run = plan_of_one(tmp_path)
-    measured(run.folder, float("nan"))
-    sweep.write_table(sweep.table(tmp_path), tmp_path / "results.csv")
-    assert rows_of(tmp_path / "results.csv")[0]["value"] == ""
+def test_no_number_is_an_empty_cell_and_no_point(tmp_path):
+    out = tmp_path / "out"
+    for beta, value in (("0.0", float("nan")), ("1.0", 0.5)):
+        measured(plan_of_one(out, axes=(f"BETA={beta}",)).folder, value)
+    sweep.write_table(sweep.table(out), tmp_path / "results.csv")
+    assert [row["value"] for row in rows_of(tmp_path / "results.csv")] == ["", "0.5"]
+    gallery.scores(out, tmp_path / "figures")
+    (point,) = rows_of(tmp_path / "figures" / "m.csv")
+    assert (float(point["x"]), float(point["mean"])) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize(
