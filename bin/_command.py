@@ -18,6 +18,8 @@ def _enter_environment():
     # TensorFlow's own messages bury those of the commands.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # Whatever the user's shell or keras.json says.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         import absl  # noqa: F401
     except ImportError:

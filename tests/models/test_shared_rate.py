@@ -45,12 +45,12 @@ def test_callbacks_reach_all_groups(make_model):
 
 def test_what_cannot_reach_all_groups_is_refused(make_model):
     model = compiled(make_model(), prior=CosineDecay(1e-3, 10))
-    with pytest.raises(UserError, match="schedule in the group 'prior'"):
+    with pytest.raises(UserError, match="group 'prior' follows a schedule"):
         model.optimizer.learning_rate = 1e-4
-    with pytest.raises(UserError, match="first group, received 0"):
+    with pytest.raises(UserError, match="received 0 for 'autoencoder'"):
         compiled(make_model(), autoencoder=0.0).optimizer.learning_rate = 1e-4
     average = keras.callbacks.SwapEMAWeights()
-    with pytest.raises(UserError, match="leave SwapEMAWeights out"):
+    with pytest.raises(ValueError, match="use_ema"):
         compiled(make_model()).evaluate(IMAGES, verbose=0, callbacks=[average])
     with pytest.raises(UserError, match="leave use_ema out"):
         make_model().compile(keras.optimizers.Adam(use_ema=True))

@@ -15,7 +15,8 @@ from tfp_priors.models.batches import check_images
 from tfp_priors.models.batches import evenly_shared
 from tfp_priors.models.batches import first_batch
 from tfp_priors.models.batches import scaled
-from tfp_priors.models.shared_rate import SharedRate
+from tfp_priors.models.shared_rate import serialized
+from tfp_priors.models.shared_rate import share_rate
 
 #: What networks may compute in; see `GroupedModel.compile`.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -182,7 +183,7 @@ class GroupedModel(Configured, keras.Model):
             **kwargs,
         )
         if first is not None:
-            self.optimizer = SharedRate(self._optimizers)
+            share_rate(self._optimizers)
         self.clip_norm = clip_norm
         self.accumulation = accumulation
         self._compiled_with = {
@@ -196,10 +197,7 @@ class GroupedModel(Configured, keras.Model):
         if not self.compiled:
             return {}
         optimizers = {
-            name: keras.saving.serialize_keras_object(
-                getattr(optimizer, "inner_optimizer", optimizer)
-            )
-            for name, optimizer in self._optimizers.items()
+            name: serialized(optimizer) for name, optimizer in self._optimizers.items()
         }
         return {"optimizer": optimizers, **self._compiled_with}
 

@@ -4,65 +4,61 @@ import keras
 
 from tfp_priors.errors import UserError
 
+_SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
 
-class SharedRate:
-    """What callbacks meet as `model.optimizer`: the first group's optimizer.
 
-    Setting its `learning_rate`, as `LearningRateScheduler` and `ReduceLROnPlateau` do,
-    multiplies those of the other groups by the same factor.
+def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
+    """Makes the rates follow that of the first optimizer when it is set.
+
+    Callbacks such as `LearningRateScheduler` and `ReduceLROnPlateau` set that of
+    `model.optimizer` alone, which is the first one: the others are multiplied by the
+    same factor.
 
     Args:
-      optimizers: by group.
+      optimizers: by group. The first one gets a subclass of its class.
     """
+    (first, *others) = optimizers.values()
+    kind = type(first)
+    # Relative to the first one's, which may come back from 0.
+    ratios = []
 
-    def __init__(self, optimizers: dict[str, keras.optimizers.Optimizer]):
-        self._groups = dict(optimizers)
-        self._first = next(iter(self._groups.values()))
-        # Relative to the first one's, which may come back from 0.
-        self._ratios = None
+    def set_rate(self, rate):
+        if isinstance(rate, (int, float)) or not callable(rate):
+            if not ratios:
+                rates = [_constant(name, one) for name, one in optimizers.items()]
+                ratios.extend(own / rates[0] for own in rates[1:])
+            for other, ratio in zip(others, ratios, strict=True):
+                other.learning_rate = ratio * float(rate)
+        kind.learning_rate.fset(self, rate)
 
-    @property
-    def learning_rate(self):
-        """The rate of the first group."""
-        return self._first.learning_rate
+    # A property is the class's: a callback meets it as any optimizer's.
+    leading = type(kind.__name__, (kind,), {"__module__": kind.__module__})
+    leading.learning_rate = property(kind.learning_rate.fget, set_rate)
+    leading.own_class = kind
+    first.__class__ = leading
 
-    @learning_rate.setter
-    def learning_rate(self, rate):
-        if self._ratios is None:
-            rates = {n: self._constant(n, o) for n, o in self._groups.items()}
-            first = next(iter(rates.values()))
-            if not first > 0:
-                raise UserError(
-                    "A callback changes the learning rate of all groups by one factor: "
-                    "expected one > 0 for the first group, received 0."
-                )
-            self._ratios = {name: own / first for name, own in rates.items()}
-        for name, optimizer in self._groups.items():
-            optimizer.learning_rate = self._ratios[name] * rate
 
-    def _constant(self, name, optimizer):
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        schedule = keras.optimizers.schedules.LearningRateSchedule
-        if isinstance(optimizer._learning_rate, schedule):
-            raise UserError(
-                f"A callback wants to set the learning rate, which follows a schedule "
-                f"in the group {name!r}: compile with numbers, or leave the callback "
-                "out."
-            )
-        return float(optimizer.learning_rate)
-
-    @property
-    def use_ema(self):
+def _constant(name, optimizer):
+    """The rate of a group, which may be multiplied."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(inner._learning_rate, _SCHEDULE):
         raise UserError(
-            "There is no moving average of the weights: leave SwapEMAWeights out."
+            f"The learning rate is set while that of the group {name!r} follows a "
+            "schedule: compile with numbers, or leave the callback out."
         )
+    rate = float(inner.learning_rate)
+    if not rate > 0:
+        raise UserError(
+            f"The learning rate is set, and multiplies that of all groups: expected "
+            f"rates > 0, received {rate:g} for {name!r}."
+        )
+    return rate
 
-    @property
-    def iterations(self):
-        """Steps that the first group has taken."""
-        return self._first.iterations
 
-    @property
-    def variables(self):
-        """Those of all optimizers."""
-        return [v for optimizer in self._groups.values() for v in optimizer.variables]
+def serialized(optimizer: keras.optimizers.Optimizer) -> dict:
+    """An optimizer as Keras serializes it, without what `compile` has put on it."""
+    own = optimizer.get_config()
+    kind = getattr(optimizer, "own_class", type(optimizer))
+    if issubclass(kind, keras.optimizers.LossScaleOptimizer):
+        return serialized(optimizer.inner_optimizer)
+    return keras.saving.serialize_keras_object(kind.from_config(own))

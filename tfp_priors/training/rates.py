@@ -46,4 +46,6 @@ def scale_learning_rate(
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         optimizer.learning_rate = ScaledSchedule(rate, factor)
     else:
-        optimizer.learning_rate = factor * float(rate.numpy())
+        # Not by its property, which moves those of other groups too.
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner._learning_rate.assign(factor * float(rate.numpy()))
