@@ -61,9 +61,22 @@ def _parse(argv, doc):
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(f"{str(error).strip()} See --help.")
+    for flag in flags.FLAGS.flag_values_dict():
+        _expand_home(flags.FLAGS[flag])
     if len(rest) > 1:
         _fail(f"unexpected argument {rest[1]!r}; flags look like --name=value.")
     return rest
+
+
+def _expand_home(flag):
+    """Does what a shell does not after "=": a path may begin with ~."""
+    if isinstance(flag.value, str) and flag.value.startswith("~"):
+        flag.value = os.path.expanduser(flag.value)
+    elif isinstance(flag.value, list):
+        flag.value = [
+            os.path.expanduser(v) if isinstance(v, str) and v.startswith("~") else v
+            for v in flag.value
+        ]
 
 
 def run(main, doc):

@@ -151,5 +151,5 @@ def test_a_code_that_cannot_be_split_gets_one_line(tmp_path):
 
 def test_a_folder_of_one_picture_gets_one_line(tmp_path):
     Image.new("L", SHAPE[:2]).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match="has 1 images, too few for a training and a t"):
+    with pytest.raises(UserError, match="has 1 image: expected at least 2"):
         prepare("image_folder/one", tmp_path, str(tmp_path / "data"))

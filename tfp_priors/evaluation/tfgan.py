@@ -22,12 +22,24 @@ def inception_metrics() -> types.ModuleType:
     return _evaluation_module("inception_metrics")
 
 
-def _evaluation_module(name):
-    _register_parents()
-    return importlib.import_module(f"tensorflow_gan.python.eval.{name}")
-
-
 @functools.cache
+def _evaluation_module(name):
+    """Imports it, and leaves `sys.modules` as it was: others may want all of TF-GAN."""
+    before = _taken_out()
+    try:
+        _register_parents()
+        return importlib.import_module(f"tensorflow_gan.python.eval.{name}")
+    finally:
+        _taken_out()
+        sys.modules.update(before)
+
+
+def _taken_out():
+    """What of TF-GAN is imported, which is not from then on."""
+    names = [n for n in sys.modules if n.split(".")[0] == "tensorflow_gan"]
+    return {name: sys.modules.pop(name) for name in names}
+
+
 def _register_parents():
     """Makes the parents empty packages with the right paths.
 
