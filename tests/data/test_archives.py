@@ -275,8 +275,8 @@ def test_a_large_picture_of_celeb_a_is_not_decoded(tmp_path, size, message):
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((50_000, 50_000), "not a readable picture: .*exceeds limit of"),
-        ((10_000, 10_000), "not a readable picture: .*exceeds limit of"),
+        ((50_000, 50_000), "more than 256 million pixels"),
+        ((10_000, 10_000), "has 10000x10000 pixels, the data set 4x4"),
         ((5_000, 5_000), "has 5000x5000 pixels, the data set 4x4"),
     ],
 )

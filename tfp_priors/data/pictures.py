@@ -132,16 +132,19 @@ def read_image(
     Raises:
       UserError: if the file cannot be decoded, or has another size; it is named.
     """
-    if not scale:
-        own, _ = size_and_channels(path)
-        if own != tuple(size):
-            raise UserError(
-                f"{path} has {own[1]}x{own[0]} pixels, the data set "
-                f"{size[1]}x{size[0]}: scale the pictures to that size."
-            )
-    with _opened(path) as opened:
-        picture = _seen(opened, channels)
     height, width = size
+    with _opened(path) as opened:
+        own = opened.size
+        # Which sides are which is known once it is decoded.
+        picture = None
+        if scale or sorted(own) == sorted((width, height)):
+            picture = _seen(opened, channels)
+            own = picture.size
+    if not scale and own != (width, height):
+        raise UserError(
+            f"{path} has {own[0]}x{own[1]} pixels, the data set {width}x{height}: scale "
+            "the pictures to that size."
+        )
     if picture.size != (width, height):
         factor = min(picture.width / width, picture.height / height)
         left = (picture.width - factor * width) / 2
