@@ -142,8 +142,8 @@ def read_image(
             own = picture.size
     if not scale and own != (width, height):
         raise UserError(
-            f"{path} has {own[0]}x{own[1]} pixels, the data set {width}x{height}: scale "
-            "the pictures to that size."
+            f"{path} has {own[0]}x{own[1]} pixels, the data set {width}x{height}: "
+            "scale the pictures to that size."
         )
     if picture.size != (width, height):
         factor = min(picture.width / width, picture.height / height)
