@@ -11,8 +11,11 @@ from PIL import Image
 from tests import commands
 from tfp_priors import config
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import from_folder
+from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.export import export
 
+SHAPE = (28, 28, 1)
 GIN = "gin/embedded_digits_beta0.gin"
 
 
@@ -242,3 +245,34 @@ def test_mistakes_get_one_line_and_leave_nothing(tmp_path, name, flags, message)
     line = commands.refused(name, **flags)
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+def test_single_samples_are_those_that_are_measured(trained, tmp_path):
+    """Over the end of a chunk; ~ is the user's home."""
+    home = tmp_path / "it's a höme"
+    home.mkdir()
+    environment = commands.ENVIRONMENT | {"HOME": str(home)}
+    flags = {"run_dir": trained[0] / "run", "n": 1003, "out": "~/drawn/"}
+    commands.run("sample", environment=environment, **flags)
+    files = sorted((home / "drawn").iterdir())
+    assert [path.name for path in files[::1002]] == ["0000.png", "1002.png"]
+    run = config.load_run(trained[0] / "run")
+    expected = subject_of_model(run.model, run.identity).samples(1003, 0)
+    drawn = from_folder(home / "drawn", SHAPE)
+    for mine, theirs in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    refused = commands.refused("sample", environment=environment, **flags)
+    assert "is not empty: expected a new or an empty folder" in refused
+    flags = {"run_dir": trained[0] / "run", "n": 10_001, "out": tmp_path / "a.png"}
+    assert "end --out with a slash" in commands.refused("sample", **flags)
+
+
+def test_an_export_scales_bytes_and_refuses_other_floats(trained):
+    model = tf.saved_model.load(str(trained[0] / "saved_model"))
+    pixels = np.random.RandomState(0).randint(0, 256, (3, *SHAPE)).astype("uint8")
+    floats = (pixels / 255).astype("float32")
+    np.testing.assert_allclose(
+        model.encode(pixels), model.encode(floats), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="floats in \\[0, 1\\]"):
+        model.encode(255 * floats)
