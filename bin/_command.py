@@ -18,6 +18,8 @@ def _enter_environment():
     # TensorFlow's own messages bury those of the commands.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # So that commands share a GPU: an evaluation beside a training.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     # Whatever the user's shell or keras.json says.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:

@@ -13,6 +13,7 @@ from tfp_priors import models
 from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
+from tfp_priors import regularizers
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.evaluator import Evaluator
@@ -242,3 +243,18 @@ def test_data_without_poses():
 def test_post_hoc_is_refused():
     with pytest.raises(UserError, match="remove train.post_hoc"):
         make().with_prior(priors.RealNVPPrior(LATENT), divergences.KLDivergence())
+
+
+@pytest.mark.parametrize(
+    "regularizer", [regularizers.LatentReconstruction, regularizers.DecoderGradient]
+)
+def test_regularizers_see_the_condition(regularizer):
+    model = make(regularizers=[regularizer(1.0)])
+    randomize(model.decoder)
+    images = batch()["image"]
+    seed = tf.constant([1, 2])
+    terms = [
+        model.objective(images, 0.0, seed, condition=poses(other)).metrics
+        for other in (1, 2)
+    ]
+    assert terms[0][regularizer.name] != terms[1][regularizer.name]

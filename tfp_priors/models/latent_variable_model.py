@@ -340,7 +340,8 @@ class LatentVariableModel(GenerativeModel):
         loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
         for i, regularizer in enumerate(self.regularizers):
-            term = regularizer.term(self, z, fold_in(seed, _REGULARIZERS + i))
+            own = fold_in(seed, _REGULARIZERS + i)
+            term = regularizer.term(self, z, own, condition)
             loss += regularizer.weight * tf.reduce_mean(term)
             metrics[regularizer.name] = term
         return Objective(loss, _means(metrics), z)

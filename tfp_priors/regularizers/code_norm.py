@@ -10,5 +10,5 @@ class CodeNorm(Regularizer):
 
     name = "code_norm"
 
-    def term(self, model, z, seed):
+    def term(self, model, z, seed, condition=None):
         return 0.5 * tf.reduce_sum(tf.square(z), axis=-1)

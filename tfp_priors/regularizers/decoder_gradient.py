@@ -16,10 +16,10 @@ class DecoderGradient(Regularizer):
 
     name = "decoder_gradient"
 
-    def term(self, model, z, seed):
+    def term(self, model, z, seed, condition=None):
         with tf.GradientTape() as tape:
             tape.watch(z)
-            images = model.decode(z, training=False)
+            images = model.decode(z, training=False, condition=condition)
         bits = replicas.rows(
             lambda n: tf.random.stateless_uniform(
                 [n, *images.shape[1:]], seed, 0, 2, tf.int32

@@ -10,6 +10,6 @@ class DecoderWeights(Regularizer):
 
     name = "decoder_weights"
 
-    def term(self, model, z, seed):
+    def term(self, model, z, seed, condition=None):
         weights = model.decoder.trainable_variables
         return tf.add_n([tf.reduce_sum(tf.square(weight)) for weight in weights])

@@ -16,10 +16,12 @@ class LatentReconstruction(Regularizer):
 
     name = "latent_reconstruction"
 
-    def term(self, model, z, seed):
-        draws = tf.stop_gradient(model.prior.sample(replicas.size(z), seed))
+    def term(self, model, z, seed, condition=None):
+        context = model.context(condition)
+        draws = model.prior.sample(replicas.size(z), seed, context=context)
+        draws = tf.stop_gradient(draws)
         draws = tf.ensure_shape(draws, z.shape)
-        images = model.decode(draws, training=False)
+        images = model.decode(draws, training=False, condition=condition)
         with scaled_weights([model.encoder, model.posterior], 0.0):
-            codes = model.encode(images)
+            codes = model.encode(images, condition)
         return tf.reduce_sum(tf.abs(codes - draws), axis=-1)

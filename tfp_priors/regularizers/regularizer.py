@@ -22,13 +22,14 @@ class Regularizer(Configured):
             )
         self.weight = weight
 
-    def term(self, model, z, seed):
+    def term(self, model, z, seed, condition=None):
         """The term without its weight.
 
         Args:
           model: the `LatentVariableModel`.
           z: codes of the batch, `[batch, latent_size]`.
           seed: int tensor `[2]`.
+          condition: of a conditional model, `[batch, ...]`, or None.
 
         Returns:
           Float tensor `[batch]`, or a scalar.
