@@ -66,10 +66,10 @@ def _of_images(function, signature):
     def checked(images, *args, **kwargs):
         if images.dtype == tf.float32:
             low, high = tf.reduce_min(images), tf.reduce_max(images)
-            message = "Expected uint8 images, or floats in [0, 1]; received up to"
+            message = "Expected uint8 images, or floats in [0, 1]; received"
             inside = (low >= -1e-2) & (high <= 1 + 1e-2) | (tf.size(images) == 0)
             with tf.control_dependencies(
-                [tf.debugging.Assert(inside, [message, high])]
+                [tf.debugging.Assert(inside, [message, low, high])]
             ):
                 images = tf.identity(images)
         return function(images, *args, **kwargs)

@@ -43,13 +43,14 @@ def test_what_is_left_out_is_counted(tmp_path):
     folder = fill(tmp_path / "in", train__cats=4, val__cats=2, more=5)
     fill(folder / "train", **{".ipynb_checkpoints": 1})
     fill(folder / "train", **{".": 3})
+    fill(folder, **{".cache": 2})
     (folder / "train" / "cats" / "list.csv").touch()
     assert table(folder) == [
         "class train test",
         "cats 4 2",
         "left out, beside the folders of the classes: 3",
         "left out, beside the folders of the splits: 5",
-        "left out, hidden: 1",
+        "left out, hidden: 3",
         "left out, no picture (.csv): 1",
     ]
 

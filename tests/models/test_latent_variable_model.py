@@ -142,25 +142,21 @@ def test_posterior_noise_is_a_function_of_seed_and_step(make_model):
 def test_annealed_beta_is_used(make_model):
     model = make_model(posterior=NormalPosterior(4), beta=LinearAnnealing(0.5, 10))
     assert model.beta_at(5) == 0.25
-    compiled(model)
-    before = [v.numpy() for v in model.variable_groups()["autoencoder"]]
 
-    def push(step):
-        """The autoencoder's move by D alone, which beta scales."""
-        model.optimizer.iterations.assign(step)
+    def gradient(step):
+        """Of the autoencoder's loss at a step, with the same noise."""
         with tf.GradientTape() as tape:
             seed = tf.constant([1, 2])
             loss = model.objective_on({"image": images()}, step, seed).loss
         group = model.variable_groups()["autoencoder"]
         return np.concatenate([np.ravel(g) for g in tape.gradient(loss, group)])
 
-    at = [push(step) for step in (0, 5, 10)]
-    # Linear in beta: 0, a half of it, and the whole.
-    np.testing.assert_allclose(at[1] - at[0], (at[2] - at[0]) / 2, rtol=1e-2, atol=1e-5)
-    assert np.abs(at[2] - at[0]).max() > 1e-3
-    model.fit(dataset(), verbose=0, shuffle=False)
-    after = model.variable_groups()["autoencoder"]
-    assert any(np.abs(v - w).max() > 0 for v, w in zip(after, before, strict=True))
+    start, half, whole = map(gradient, (0, 5, 10))
+    # Linear in beta, which is 0 at the start.
+    np.testing.assert_allclose(half - start, (whole - start) / 2, rtol=1e-2, atol=1e-5)
+    assert np.abs(whole - start).max() > 1e-3
+    compiled(model).fit(dataset(), verbose=0, shuffle=False)
+    assert model.optimizer.iterations == 3
 
 
 def test_round_trip_of_every_variable(make_model, tmp_path):

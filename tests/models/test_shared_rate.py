@@ -47,7 +47,7 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
     model = compiled(make_model(), prior=CosineDecay(1e-3, 10))
     with pytest.raises(UserError, match="group 'prior' follows a schedule"):
         model.optimizer.learning_rate = 1e-4
-    with pytest.raises(UserError, match="received 0 for 'autoencoder'"):
+    with pytest.raises(UserError, match="first group, received 0"):
         compiled(make_model(), autoencoder=0.0).optimizer.learning_rate = 1e-4
     average = keras.callbacks.SwapEMAWeights()
     with pytest.raises(ValueError, match="use_ema"):
@@ -62,3 +62,25 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
 def test_losses_and_metrics_of_others_are_refused(make_model, name):
     with pytest.raises(UserError, match=f"takes no {name}"):
         make_model().compile("adam", **{name: ["mse"]})
+
+
+def test_models_that_share_an_optimizer_do_not_share_rates(make_model):
+    first = compiled(make_model())
+    second = make_model()
+    second.compile(first.optimizer, jit_compile=False)
+    second.optimizer.learning_rate = 1e-5
+    np.testing.assert_allclose(rates(first), [1e-3, 4e-3], rtol=1e-6)
+    np.testing.assert_allclose(rates(second), [1e-5, 1e-5], rtol=1e-6)
+
+
+def test_a_group_that_does_not_learn_stays_so(make_model):
+    model = compiled(make_model(), prior=0.0)
+    model.optimizer.learning_rate = 1e-4
+    np.testing.assert_allclose(rates(model), [1e-4, 0.0], rtol=1e-6)
+
+
+def test_groups_may_be_given_the_same_optimizer(make_model):
+    model, one = make_model(), keras.optimizers.Adam(1e-3)
+    model.compile({"autoencoder": one, "prior": one}, jit_compile=False)
+    model.fit(IMAGES, verbose=0)
+    assert [int(o.iterations) for o in model.optimizers.values()] == [1, 1]

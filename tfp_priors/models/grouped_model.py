@@ -15,6 +15,7 @@ from tfp_priors.models.batches import check_images
 from tfp_priors.models.batches import evenly_shared
 from tfp_priors.models.batches import first_batch
 from tfp_priors.models.batches import scaled
+from tfp_priors.models.shared_rate import copied
 from tfp_priors.models.shared_rate import serialized
 from tfp_priors.models.shared_rate import share_rate
 
@@ -136,8 +137,8 @@ class GroupedModel(Configured, keras.Model):
         """Prepares training.
 
         Args:
-          optimizer: a Keras optimizer, of which each group gets a copy, or a dict of
-            optimizers by group.
+          optimizer: a Keras optimizer, or a dict of them by group. Each group gets a
+            copy.
           clip_norm: largest global norm of each group's gradient; None: no limit.
           jit_compile: compile the step with XLA; "auto" does so on a single GPU or
             TPU. On a CPU TensorFlow's own convolutions are the faster ones.
@@ -212,9 +213,7 @@ class GroupedModel(Configured, keras.Model):
         """The optimizer of each group that has variables; see `compile`."""
         groups = self.variable_groups()
         if not isinstance(optimizer, dict):
-            config = keras.optimizers.get(optimizer).get_config()
-            kind = type(keras.optimizers.get(optimizer))
-            optimizer = {name: kind.from_config(config) for name in groups}
+            optimizer = dict.fromkeys(groups, optimizer)
         learning = [name for name, group in groups.items() if group]
         unknown = sorted(set(optimizer) - set(groups))
         missing = sorted(set(learning) - set(optimizer))
@@ -223,7 +222,7 @@ class GroupedModel(Configured, keras.Model):
                 f"Expected an optimizer for each of {', '.join(learning)}, received "
                 f"them for {', '.join(optimizer) or 'nothing'}."
             )
-        optimizers = {name: keras.optimizers.get(optimizer[name]) for name in learning}
+        optimizers = {name: copied(optimizer[name]) for name in learning}
         for group_optimizer in optimizers.values():
             if getattr(group_optimizer, "use_ema", False):
                 raise UserError(

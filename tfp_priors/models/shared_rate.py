@@ -23,9 +23,14 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     ratios = []
 
     def set_rate(self, rate):
-        if isinstance(rate, (int, float)) or not callable(rate):
+        if not callable(rate):  # Those are schedules.
             if not ratios:
                 rates = [_constant(name, one) for name, one in optimizers.items()]
+                if not rates[0] > 0:
+                    raise UserError(
+                        "The learning rate is set, and multiplies that of all groups: "
+                        "expected one > 0 for the first group, received 0."
+                    )
                 ratios.extend(own / rates[0] for own in rates[1:])
             for other, ratio in zip(others, ratios, strict=True):
                 other.learning_rate = ratio * float(rate)
@@ -34,7 +39,7 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     # A property is the class's: a callback meets it as any optimizer's.
     leading = type(kind.__name__, (kind,), {"__module__": kind.__module__})
     leading.learning_rate = property(kind.learning_rate.fget, set_rate)
-    leading.own_class = kind
+    leading.led_class = kind
     first.__class__ = leading
 
 
@@ -46,19 +51,25 @@ def _constant(name, optimizer):
             f"The learning rate is set while that of the group {name!r} follows a "
             "schedule: compile with numbers, or leave the callback out."
         )
-    rate = float(inner.learning_rate)
-    if not rate > 0:
-        raise UserError(
-            f"The learning rate is set, and multiplies that of all groups: expected "
-            f"rates > 0, received {rate:g} for {name!r}."
-        )
-    return rate
+    return float(inner.learning_rate)
+
+
+def copied(optimizer: str | dict | keras.optimizers.Optimizer):
+    """A new optimizer with the same settings, as it was before `share_rate`."""
+    optimizer = keras.optimizers.get(optimizer)
+    return _own_class(optimizer).from_config(optimizer.get_config())
+
+
+def _own_class(optimizer):
+    return getattr(optimizer, "led_class", type(optimizer))
 
 
 def serialized(optimizer: keras.optimizers.Optimizer) -> dict:
     """An optimizer as Keras serializes it, without what `compile` has put on it."""
-    own = optimizer.get_config()
-    kind = getattr(optimizer, "own_class", type(optimizer))
-    if issubclass(kind, keras.optimizers.LossScaleOptimizer):
-        return serialized(optimizer.inner_optimizer)
-    return keras.saving.serialize_keras_object(kind.from_config(own))
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    # Not a copy: Keras takes two objects for one if they had the same address.
+    leading, optimizer.__class__ = type(optimizer), _own_class(optimizer)
+    try:
+        return keras.saving.serialize_keras_object(optimizer)
+    finally:
+        optimizer.__class__ = leading

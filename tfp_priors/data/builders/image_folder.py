@@ -14,6 +14,9 @@ from tfp_priors.errors import UserError
 
 _TEST_SHARE = 0.1
 
+# Classes in the table.
+_SHOWN = 20
+
 #: What folders of splits are called, in any case, by the split that they are.
 _SPLITS = {
     "train": ("train", "training"),
@@ -33,10 +36,10 @@ class _Found:
     def __init__(self, source: Path):
         if not source.is_dir():
             raise UserError(f"Expected a folder of images, but {source} is none.")
-        self.left_out = collections.Counter()
+        paths, self.left_out = find_pictures(source)
         folders = _split_folders(source)
         if "train" in folders and len(folders) > 1:
-            self._count_beside(source, folders.values())
+            self._count_beside(paths, folders)
             self.splits = {name: self._classes(f) for name, f in folders.items()}
             if "test" not in self.splits:
                 self.splits["test"] = self.splits.pop("validation")
@@ -48,20 +51,19 @@ class _Found:
         else:
             root = folders.get("train", source)
             if folders:
-                self._count_beside(source, [root])
+                self._count_beside(paths, folders)
             self.splits = _hashed(root, self._classes(root))
 
-    def _count_beside(self, source, folders):
+    def _count_beside(self, paths, folders):
         """Counts pictures that are in none of the folders."""
-        paths, _ = find_pictures(source)
-        beside = [p for p in paths if not any(f in p.parents for f in folders)]
+        folders = set(folders.values())
+        beside = [path for path in paths if not folders & set(path.parents)]
         if beside:
             self.left_out["beside the folders of the splits"] += len(beside)
 
     def _classes(self, folder):
         """The pictures by class: subfolders, or else one class, "all"."""
-        paths, left_out = find_pictures(folder)
-        self.left_out += left_out
+        paths, _ = find_pictures(folder)
         found, beside = collections.defaultdict(list), []
         for path in paths:
             inside = path.relative_to(folder).parts
@@ -105,10 +107,6 @@ class _Found:
         for reason, number in sorted(self.left_out.items()):
             lines.append(f"left out, {reason}: {number}")
         return lines
-
-
-# Classes in the table.
-_SHOWN = 20
 
 
 def _split_folders(source):
