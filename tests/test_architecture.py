@@ -61,6 +61,7 @@ ALLOWED = {
         "files",
         "data",
         "rows",
+        "posteriors",
         "latent_space",
         "run_dir",
     ),

@@ -230,8 +230,8 @@ def neighbours(evaluator: Evaluator, out: Path, choice: Choice) -> None:
             evaluator.dataset(split).size
         )[:n]
         images = evaluator.dataset(split).gather(chosen)["image"]
-        distances, nearest = latent_space.nearest_neighbours(draws, images, k=3)
-        for rank in range(3):
+        distances, nearest = latent_space.nearest_neighbours(draws, images, k=min(3, n))
+        for rank in range(min(3, n)):
             rows[f"{split}, {rank + 1}"] = images[nearest[:, rank]]
             numbers["draw"] += range(len(draws))
             numbers["split"] += [split] * len(draws)

@@ -316,3 +316,66 @@ def test_every_example_is_a_name_of_its_metric(metric):
     request = protocols.find(metric.example)
     assert request.metric is metric and request.name == metric.example
     assert metric.description.endswith(".") and metric.needs and metric.cost
+
+
+def few(n, **parts):
+    """An evaluator whose splits have n images."""
+    return Evaluator(
+        subject(**parts),
+        lambda split: ImageDataset(
+            SPLITS[split][:n], {"label": np.arange(n) % 2}, SHAPE
+        ),
+        {"classifier": lambda: EXTRACTOR},
+    )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 12])
+@pytest.mark.parametrize("metric", protocols.METRICS, ids=lambda m: m.template)
+@pytest.mark.filterwarnings("ignore:.*singular covariance")
+def test_few_images_give_a_number_or_one_line(metric, n):
+    values = {"extractor": "classifier", "features": "pixels", "space": "z", "k": 3}
+    values |= {"classifier": "mlp", "split": "test", "net": "alex", "version": "0.1"}
+    name = metric.template.format(n=n, m=n, **values)
+    try:
+        results = few(n).evaluate(name)
+    except UserError:
+        return
+    for result in results:
+        numbers = [value for value in result.values() if isinstance(value, float)]
+        assert np.isfinite(result["value"]) and np.all(np.isfinite(numbers))
+
+
+@pytest.mark.parametrize(
+    "n, name, message",
+    [
+        (1, "kcd12_test", "at least 2 real images and 2 samples, received 1 and 12"),
+        (11, "two_sample_accuracy_mlp_test", "at least 12 codes, .* received 11"),
+        (1, "two_sample_accuracy_quadratic_test", "at least 2 codes, .* received 1"),
+        (1, "fcd12_test", "at least 2 images, received 1"),
+    ],
+)
+def test_too_few_images_are_refused_with_the_number(n, name, message):
+    with pytest.raises(UserError, match=message):
+        few(n).evaluate(name)
+
+
+def test_a_single_image_has_a_mean_and_no_spread():
+    (result,) = few(1).evaluate("reconstruction_error10_test")
+    (image,) = SPLITS["test"][:1].astype(float)
+    square = np.square(image - np.rint(image * 0.9)).mean() / 255**2
+    np.testing.assert_allclose(result["value"], square, rtol=1e-5)
+    assert result["images"] == 1 and "standard_error" not in result
+
+
+def test_blocks_of_a_kernel_distance_have_two_of_each_kind():
+    (result,) = few(3).evaluate("kcd12_test")
+    x, y = (flat(a) for a in (SPLITS["test"][:3], drawn(few(3), 12)))
+
+    def kernel(a, b):
+        return (a @ b.T / 4 + 1) ** 3
+
+    # Three images are one block; of equal ones the diagonal is left out.
+    within = [(kernel(a, a).sum() - np.trace(kernel(a, a))) for a in (x, y)]
+    unbiased = within[0] / 6 + within[1] / 132 - 2 * kernel(x, y).mean()
+    np.testing.assert_allclose(result["value"], unbiased, rtol=1e-6)
+    assert "standard_error" not in result

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -101,6 +102,22 @@ def test_resumed_run_takes_the_same_steps(run, tmp_path):
     whole = run(steps=7)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_tensorboard_shows_a_step_once_after_a_kill(run, tmp_path):
+    run(steps=6, scalars_every=1)
+    # Killed after step 6 and before its checkpoint, it goes on from that of step 4.
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_00000006")
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    with open(events, "ab") as file:
+        file.write(b"part of a record")
+    assert run(steps=8, scalars_every=1, images_every=1).start_step == 4
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    steps = {
+        tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]
+    }
+    assert steps["train/loss"] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert steps["samples"] == [4, 5, 6, 7, 8]
 
 
 def test_finished_run_does_nothing(run):

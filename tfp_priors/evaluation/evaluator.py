@@ -75,7 +75,7 @@ class Evaluator:
         request = protocols.find(name)
         results = []
         for result in request.metric.compute(self, **request.values):
-            known = {key: value for key, value in result.items() if value is not None}
+            known = {k: value for k, value in result.items() if not _unknown(value)}
             if "extractor" in known:
                 identity = self._activator(known["extractor"]).extractor.identity
                 known["extractor_identity"] = identity
@@ -323,6 +323,11 @@ class Evaluator:
             outputs.append(activations(batch["image"])[1])
             targets.append(batch[self.subject.target])
         return np.concatenate(outputs), np.concatenate(targets)
+
+
+def _unknown(value):
+    """Whether it is None, or NaN, as the spread of a single value is."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _mapped(function, images, seed):

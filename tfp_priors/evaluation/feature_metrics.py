@@ -4,6 +4,7 @@ With the features and logits of the Inception network they are FID, KID and Ince
 score; with those of any other classifier they must not be called so.
 """
 
+import math
 import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -119,8 +120,23 @@ def kernel_distance(
     Args:
       real: features `[n, size]`.
       samples: features `[m, size]`.
-      block_size: largest block.
+      block_size: largest block; larger where the smaller set would have blocks of
+        less than 2.
+
+    Returns:
+      The squared MMD, and its standard error over blocks, NaN for a single one.
+
+    Raises:
+      UserError: if there are fewer than 2 of a kind.
     """
+    least, most = sorted((len(real), len(samples)))
+    if least < 2:
+        raise UserError(
+            "A kernel distance needs at least 2 real images and 2 samples, received "
+            f"{len(real)} and {len(samples)}: give more."
+        )
+    blocks = min(math.ceil(most / block_size), least // 2)
+    block_size = math.ceil(most / blocks)
     distance = classifier_metrics().kernel_classifier_distance_and_std_from_activations
     value, error = distance(_float64(real), _float64(samples), block_size)
     return Estimate(float(value), float(error))

@@ -19,6 +19,10 @@ from tfp_priors.rows import comparable_rows
 
 _BLOCK_MIB = 16  # of distances at once
 
+#: Codes that a classifier needs: two halves, and one that stops early sets a tenth of
+#: its half aside, with both kinds in it.
+_LEAST = {"quadratic": 2, "mlp": 12}
+
 
 def two_sample_accuracy(
     codes: np.ndarray, prior_codes: np.ndarray, classifier: str = "mlp", seed: int = 0
@@ -39,6 +43,9 @@ def two_sample_accuracy(
     Returns:
       Test accuracy: 0.5 for samples of one distribution, 1 for disjoint ones. Its
       standard error is at most 0.5 / sqrt(min(n, m)).
+
+    Raises:
+      UserError: if there are too few of one kind.
     """
     if classifier == "quadratic":
         model = make_pipeline(
@@ -58,6 +65,11 @@ def two_sample_accuracy(
         )
     random = np.random.RandomState(seed)
     n = min(len(codes), len(prior_codes))
+    if n < _LEAST[classifier]:
+        raise UserError(
+            f"The {classifier} classifier needs at least {_LEAST[classifier]} codes, "
+            f"and as many draws of the prior, received {n}: give more images."
+        )
     first = random.permutation(codes)[:n]
     second = random.permutation(prior_codes)[:n]
     half = n // 2

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.rows import finite_rows
 
 
@@ -87,7 +88,9 @@ def rate_and_distortion(
     return RateDistortion(rate, distortion)
 
 
-def active_units(posterior_means: np.ndarray, threshold: float = 1e-2) -> int:
+def active_units(
+    posterior_means: np.ndarray, threshold: float = ACTIVE_VARIANCE
+) -> int:
     """The latent dimensions that depend on the image (Burda et al. 2016).
 
     Args:

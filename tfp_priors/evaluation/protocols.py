@@ -397,7 +397,8 @@ def _sliced_wasserstein(evaluator, split):
         codes, evaluator.prior_codes(len(codes))["z"], seed=evaluator.seed
     )
     scale = float(codes.std(axis=0).mean())
-    yield {"value": distance, "relative": distance / scale, "codes": len(codes)}
+    relative = distance / scale if scale > 0 else None
+    yield {"value": distance, "relative": relative, "codes": len(codes)}
 
 
 @_metric(
@@ -512,8 +513,14 @@ def _attribute_unevenness(evaluator, n, space, split):
     ]
     values = [paths.median_unevenness(curve) for curve in curves]
     gains = [float(np.mean(curve[:, -1] - curve[:, 0])) for curve in curves]
+    if np.all(np.isnan(values)):
+        raise UserError(
+            f"The classifier sees no change along {n} paths of any attribute: ask for "
+            "more, such as attribute_unevenness100."
+        )
     yield {
-        "value": float(np.mean(values)),
+        # Without attributes of which nothing changes; their own value is null.
+        "value": float(np.nanmean(values)),
         "per_attribute": values,
         "gains": gains,
         "images": n,
@@ -566,7 +573,9 @@ def _feature_diversity(evaluator, extractor, n, m):
     result = _mean(independent)
     del result["images"]
     yield result | {
-        "real": float(diversity.pair_distances(of_real[None, : 2 * pairs]).mean()),
+        "real": float(diversity.pair_distances(of_real[None, : 2 * pairs]).mean())
+        if pairs
+        else None,
         "conditions": n,
         "pairs": m,
         "extractor": extractor,
@@ -703,10 +712,10 @@ def _text(n):
 
 
 def _mean(values):
-    """Mean of a value per image, and its standard error."""
-    values = np.asarray(values, np.float64)
+    """Mean of a value per image, and its standard error if there are several."""
+    values, n = np.asarray(values, np.float64), len(values)
     return {
         "value": float(values.mean()),
-        "standard_error": float(values.std(ddof=1) / np.sqrt(len(values))),
+        "standard_error": float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
         "images": len(values),
     }

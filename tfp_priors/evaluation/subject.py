@@ -105,7 +105,7 @@ class Subject:
             )
         if function is None:
             raise UserError(
-                f"The metric cannot be computed: {self.name} has no {_PARTS[part]}."
+                f"{self.name} has no {_PARTS[part]}, which this metric or figure needs."
             )
         return function
 
@@ -212,13 +212,22 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
     """A SavedModel of `bin/export` as a subject.
 
     Raises:
-      UserError: if the folder holds none.
+      UserError: if the folder holds none, or that of a conditional model.
     """
     if not tf.saved_model.contains_saved_model(str(folder)):
         raise UserError(
             f"{folder} is not a SavedModel: expected a folder of bin/export."
         )
     model = tf.saved_model.load(str(folder))
+    if not hasattr(model, "sample"):
+        raise UserError(
+            f"{folder} has no function sample: expected a SavedModel of bin/export."
+        )
+    if hasattr(model, "transfer"):
+        raise UserError(
+            f"{folder} is of a conditional model, whose export does not name the "
+            "feature that it needs: pass its run, --run_dir=RUN."
+        )
     digest = hashlib.sha256()
     for path in sorted((Path(folder) / "variables").iterdir()):
         digest.update(path.read_bytes())

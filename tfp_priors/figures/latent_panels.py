@@ -39,7 +39,8 @@ def save_latent_panels(
     codes, prior_codes = np.asarray(codes), np.asarray(prior_codes)
     _check(base_codes, codes, prior_codes, labels)
     low, high = codes.min(0), codes.max(0)
-    margin = 0.05 * (high - low)
+    # A single code has no extent.
+    margin = 0.05 * np.where(high > low, high - low, 1.0)
     low, high = low - margin, high + margin
     outside = np.mean(np.any((prior_codes < low) | (prior_codes > high), axis=1))
     # Points, not outlines: as vectors the SVG would have megabytes.

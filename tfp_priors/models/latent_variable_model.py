@@ -16,17 +16,13 @@ from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
 from tfp_priors.models.grouped_model import describe
 from tfp_priors.models.grouped_model import fold_in
+from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
 
 #: Key of the data that holds the parameters of q(z|x) in place of images.
 POSTERIOR = "posterior"
-
-
-# Burda et al. 2016: a latent unit is active if the variance of its posterior mean
-# over the data exceeds this.
-_ACTIVE_VARIANCE = 1e-2
 
 # What is folded into a step's seed for uses other than the posterior's noise.
 _DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
@@ -415,7 +411,7 @@ class LatentVariableModel(GenerativeModel):
         images, condition = batch["image"], self.condition_of(batch)
         z = self.encode(images, condition)
         scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
-        active = tf.cast(tf.square(scale) > _ACTIVE_VARIANCE, tf.float32)
+        active = tf.cast(tf.square(scale) > ACTIVE_VARIANCE, tf.float32)
         scalars = {
             "latent/scale_min": tf.reduce_min(scale),
             "latent/scale_mean": tf.reduce_mean(scale),

@@ -6,6 +6,10 @@ from tfp_priors.checks import check_latent_size
 from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
+#: A latent unit is active if the variance of its posterior mean over the data exceeds
+#: this (Burda et al. 2016), for a prior of unit scale.
+ACTIVE_VARIANCE = 1e-2
+
 
 class Posterior(Configured, keras.layers.Layer):
     """A head on the encoder: features to a distribution q(z|x) of codes.

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -155,12 +156,13 @@ class Summaries(StepCallback):
 
     def on_train_begin(self, logs=None):
         with disk_errors_named(self._events):
+            _forget_later_steps(self._events, self.step)
             self._writer = tf.summary.create_file_writer(str(self._events))
         # Autograph would rewrite TFP as well: seconds, for nothing.
         self._summary = tf.function(
             lambda: self.model.summary_of(self._batch), autograph=False
         )
-        with self._writing(self.step):
+        with self._writing(self.step + 1):
             for name, text in self._texts.items():
                 # Indented, it is code to TensorBoard's Markdown.
                 tf.summary.text(name, "    " + text.replace("\n", "\n    "))
@@ -203,6 +205,23 @@ class Summaries(StepCallback):
     def _close(self):
         with disk_errors_named(self._events):
             self._writer.close()
+
+
+def _forget_later_steps(folder, step):
+    """Cuts off what a killed run wrote after its last checkpoint, at `step`.
+
+    TensorBoard would show these steps beside the same ones of this run.
+    """
+    for path in folder.glob("events.out.tfevents.*"):
+        size = 0
+        # Part of a record at the end, of a writer that was killed.
+        with contextlib.suppress(tf.errors.DataLossError):
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if tf.compat.v1.Event.FromString(record).step > step:
+                    break
+                # Length and two checksums.
+                size += 16 + len(record)
+        os.truncate(path, size)
 
 
 class MetricWindows(StepCallback):
