@@ -153,9 +153,10 @@ def test_figures_and_report_of_a_run(trained, tmp_path):
         f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "csv")
     }
     assert {p.name for p in tmp_path.iterdir()} == {*expected, "report.html"}
-    # What cannot be drawn is told, and what to do about it.
-    assert "No latent_panels: The panels of figure 2 need 2 latent" in process.stderr
-    assert "No attribute: the metric needs another network" in process.stderr
+    left_out = "poses, transfers, appearances, latent_panels, attribute"
+    assert f"Not for this run: {left_out}; --figures=NAME says" in process.stdout
+    line = commands.refused("figures", out=tmp_path, figures="attribute", **flags)
+    assert "the metric needs another network of the data set" in line
     line = commands.refused("figures", out=tmp_path, figures="latent_panels", **flags)
     assert "train one with LATENT_SIZE = 2" in line
     line = commands.refused("figures", out=tmp_path, figures="panels", **flags)

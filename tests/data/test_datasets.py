@@ -1,4 +1,5 @@
 import errno
+import tempfile
 
 import numpy as np
 import pytest
@@ -130,6 +131,14 @@ def test_embedded_digits_are_mlxtends(data_dir):
     # A split of 1,000 from ten equal classes: each within 4 standard deviations.
     counts = np.bincount(received[1]["label"])
     assert np.abs(counts - 100).max() < 4 * np.sqrt(1000 * 0.1 * 0.9)
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    load_dataset("embedded_digits", "test", str(tmp_path / "data"))
+    assert not list(temporary.iterdir())
 
 
 def test_crop_and_scale(data_dir):

@@ -4,6 +4,7 @@ import functools
 import math
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -452,7 +453,7 @@ def _prepared_builder(name, data_dir):
             ) from error
     try:
         make = BUILT_IN.get(name) or functools.partial(tfds.builder, name)
-        builder = make(data_dir=data_dir)
+        builder = made(lambda: make(data_dir=data_dir))
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
             f"Unknown data set {name!r}: expected {', '.join(BUILT_IN)}, "
@@ -486,15 +487,25 @@ def download_and_prepare(
     Returns:
       The builder of the prepared data.
     """
-    folder = Path(make_builder().data_dir)
+    folder = Path(made(make_builder).data_dir)
     with exclusive(folder.parent.parent / f".{folder.parent.name}.lock"):
         for left in folder.parent.glob(f"incomplete.*_{folder.name}"):
             remove(left)  # By a process that was killed.
-        builder = make_builder()
+        builder = made(make_builder)
         if not builder.is_prepared():
             with disk_errors_named(folder):
                 _download_and_prepare(builder)
     return builder
+
+
+def made(make_builder):
+    """The builder, without the empty temporary folder that TFDS leaves for each."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            return make_builder()
+        finally:
+            tempfile.tempdir = before
 
 
 def _download_and_prepare(builder):

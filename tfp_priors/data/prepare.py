@@ -18,6 +18,7 @@ from tfp_priors.data.builders.deepfashion import check_pictures
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
+from tfp_priors.data.datasets import made
 from tfp_priors.errors import UserError
 
 # The files that each TFDS builder asks for, in the form in which they are handed
@@ -105,7 +106,7 @@ def prepare(
     else:
         known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES, DeepFashion.name))
         raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
-    builder = make()
+    builder = made(make)
     if builder.is_prepared():
         return Prepared(Path(builder.data_dir), False, [])
     notes = []
