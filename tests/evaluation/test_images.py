@@ -4,6 +4,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfp_priors.data import ImageDataset
+from tfp_priors.data import load_dataset
+from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import images
 
@@ -99,6 +101,25 @@ def test_pictures_of_a_folder(tmp_path):
     # Rec. 601 luma.
     expected = array @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(gray[..., 0], expected, atol=1)
+
+
+def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path):
+    for split, size in (("train", (9, 7)), ("test", (12, 20))):
+        (tmp_path / "in" / split).mkdir(parents=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for i, image in enumerate(random_images(3, shape=(*size, 3))):
+            path = tmp_path / "in" / split / f"{i}.webp"
+            Image.fromarray(image).save(path, lossless=True, exif=exif)
+    prepare("image_folder/a", str(tmp_path / "in"), str(tmp_path / "data"), 6)
+    for split in ("train", "test"):
+        found = images.from_folder(tmp_path / "in" / split, (6, 6, 3), scale=True)
+        dataset = load_dataset("image_folder/a", split, str(tmp_path / "data"))
+        received, expected = (
+            sorted(image.tobytes() for image in np.concatenate(list(chunks)))
+            for chunks in (found, images.from_dataset(dataset, 3))
+        )
+        assert received == expected
 
 
 def test_bad_folders(tmp_path):

@@ -180,7 +180,7 @@ def chunk_seed(seed: int, start: int) -> int:
     return int(state >> 1)
 
 
-def from_folder(folder: str | Path, image_shape) -> Images:
+def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
     """The pictures in a folder and its subfolders, in the order of their names.
 
     They are read as `bin/prepare_data` reads them.
@@ -189,6 +189,7 @@ def from_folder(folder: str | Path, image_shape) -> Images:
       folder: with image files; see `tfp_priors.data.pictures`.
       image_shape: `(height, width, channels)` that they must have; pictures are
         turned into gray or RGB ones as `channels` says.
+      scale: whether those of another size are cropped and scaled, or refused.
 
     Raises:
       UserError: if there are none; on reading, if a picture is damaged or has another
@@ -204,6 +205,6 @@ def from_folder(folder: str | Path, image_shape) -> Images:
 
     def read(start, stop):
         pictures = paths[start:stop]
-        return np.stack([read_image(p, tuple(size), channels, False) for p in pictures])
+        return np.stack([read_image(p, tuple(size), channels, scale) for p in pictures])
 
     return Images(len(paths), read)

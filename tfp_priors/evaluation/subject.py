@@ -249,9 +249,9 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
     )
 
 
-def subject_of_folder(folder: str | Path, image_shape) -> Subject:
+def subject_of_folder(folder: str | Path, image_shape, scale: bool = False) -> Subject:
     """A folder of pictures as a subject; see `from_folder`."""
-    images = from_folder(folder, image_shape)
+    images = from_folder(folder, image_shape, scale)
 
     def samples(n, seed):
         del seed
