@@ -52,6 +52,7 @@ setup(
             "nbformat",
             "prdc",
             "pytest",
+            "pytest-xdist",
             "ruff",
         ],
     },

@@ -20,7 +20,13 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data [TFDS'
 CACHE_DIR = flags.DEFINE_string(
     "cache_dir", None, "For activations of real images [~/.cache/tfp_priors]."
 )
-SEED = flags.DEFINE_integer("seed", 0, "Seed of samples, codes and classifiers.")
+SEED = flags.DEFINE_integer(
+    "seed",
+    0,
+    "Seed of samples, codes and classifiers.",
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+)
 STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train; one machine.")
 flags.adopt_module_key_flags(_gin)
 
@@ -33,9 +39,19 @@ def strategy():
 
 
 def networks():
-    """The paths of the networks that the flags name, by flag."""
+    """The paths of the networks that the flags name, by flag.
+
+    Raises:
+      UserError: if one is not there.
+    """
+    from tfp_priors.errors import UserError
+
     given = (CLASSIFIER, KEYPOINT_REGRESSOR, INCEPTION_DIR, LPIPS_WEIGHTS)
-    return {flag.name: flag.value for flag in given if flag.value}
+    paths = {flag.name: flag.value for flag in given if flag.value}
+    for name, path in paths.items():
+        if not Path(path).exists():
+            raise UserError(f"--{name}={path} is not there.")
+    return paths
 
 
 def subject_of_run(run_dir, strategy):

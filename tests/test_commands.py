@@ -236,6 +236,37 @@ def test_help_needs_no_tensorflow(name):
             "aaa/config.gin: File name too",
         ),
         ("train", {"gin_file": GIN, "run_dir": "/dev/null/a"}, "Not a directory"),
+        ("train", {"gin_file": GIN, "data_dir": "setup.py"}, "setup.py is a file"),
+        ("train", {"gin_file": GIN, "seed": -1}, "must be in [0, 2^31), received -1"),
+        (
+            "train",
+            {"gin_file": GIN, "gin_param": "train.clip_norm = -1"},
+            "clip_norm >",
+        ),
+        (
+            "evaluate",
+            {"run_dir": ".", "gin_param": "A = 1"},
+            "measured as it was train",
+        ),
+        (
+            "evaluate",
+            {"run_dir": ".", "classifier": "none"},
+            "--classifier=none is not",
+        ),
+        ("evaluate", {"run_dir": ".", "seed": -1}, "--seed=-1"),
+        ("sample", {"run_dir": ".", "out": "g.jpg"}, "expected --out=FILE.png"),
+        ("sample", {"run_dir": ".", "out": "g.png", "seed": 2**31}, "seed=2147483648"),
+        ("sample", {"run_dir": ".", "out": "a.png", "picture": "b"}, "--keypoints=TAB"),
+        (
+            "sample",
+            {"run_dir": ".", "out": "a.png", "temperature": "nan"},
+            "not finite",
+        ),
+        (
+            "prepare_data",
+            {"dataset": "image_folder/x", "source": ".", "skip_damaged": True},
+            "skip_damaged is for celeb_a alone",
+        ),
     ],
 )
 def test_mistakes_get_one_line_and_leave_nothing(tmp_path, name, flags, message):

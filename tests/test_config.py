@@ -282,7 +282,7 @@ def test_load_run_of_nothing(tmp_path):
 def test_adam_is_kerass():
     config.parse([BETA0], [*TINY, "prior/Adam.learning_rate = 3e-4"])
     optimizers = config.trainer().compiled_model().optimizers
-    for name, rate in (("autoencoder", 5e-4), ("prior", 3e-4)):
+    for name, rate in (("autoencoder", 1e-3), ("prior", 3e-4)):
         assert isinstance(optimizers[name], keras.optimizers.Adam)
         np.testing.assert_allclose(optimizers[name].learning_rate, rate, rtol=1e-6)
 

@@ -224,6 +224,8 @@ def test_a_part_is_made_in_the_scope_of_what_holds_it():
     params = [
         "autoencoder/Adam.learning_rate = @CosineDecay()",
         "autoencoder/CosineDecay.initial_learning_rate = 0.25",
+        "prior/Adam.learning_rate = 1e-3",
+        "discriminator/Adam.learning_rate = 1e-3",
         "CosineDecay.decay_steps = 100.0",
     ]
     parse([GIN], params)
@@ -231,6 +233,37 @@ def test_a_part_is_made_in_the_scope_of_what_holds_it():
     assert float(optimizer.learning_rate) == 0.25
     with pytest.raises(UserError, match="effect: it is overridden by autoencoder/Cos"):
         parse([GIN], [*params, "CosineDecay.initial_learning_rate = 1.0"])
+
+
+@pytest.mark.parametrize(
+    "name, part, lengths",
+    [
+        ("mnist_beta0", "prior/CosineDecay", {"decay_steps": 400}),
+        ("mnist_classifier", "classifier/CosineDecay", {"decay_steps": 400}),
+        ("mnist_vae", "LinearAnnealing", {"steps": 200}),
+        ("mnist_vae_cyclical", "CyclicalAnnealing", {"period": 100}),
+        ("mnist_ae_flow", "PostHoc", {"steps": 80}),
+        ("mnist_ae_flow", "prior/CosineDecay", {"decay_steps": 80}),
+        ("deepfashion_vunet_vae", "LinearAnnealing", {"start": 200, "steps": 100}),
+        ("deepfashion_vunet_beta0", "prior/PolynomialDecay", {"decay_steps": 400}),
+    ],
+)
+def test_schedules_follow_the_length_of_the_run(name, part, lengths):
+    parse([str(ROOT / "gin" / f"{name}.gin")], ["train.steps = 400"])
+    made = gin.get_configurable(part)()
+    assert {key: getattr(made, key) for key in lengths} == lengths
+
+
+def test_a_macro_of_steps_may_be_the_users():
+    rate = ["prior/Adam.learning_rate = @CosineDecay()"]
+    rate += ["CosineDecay.initial_learning_rate = 1.0"]
+    rate += ["CosineDecay.decay_steps = %STEPS"]
+    own = ["STEPS = 70", "train.steps = %STEPS"]
+    for params, steps in (([*rate, *own], 70), ([*rate, *own, "train.steps = 9"], 9)):
+        parse([GIN], params)
+        assert gin.get_configurable("CosineDecay")().decay_steps == steps
+    with pytest.raises(UserError, match="STEPS has no effect: it stands for train.st"):
+        parse([GIN], [*rate, "train.steps = 9", "STEPS = 70"])
 
 
 THREE_EMAS = "\n".join(

@@ -17,6 +17,7 @@ from tfp_priors import regularizers
 from tfp_priors import training
 from tfp_priors.configurables import CONFIGURABLES
 from tfp_priors.configured import Configured
+from tfp_priors.errors import UserError
 
 SHAPE = (8, 8, 1)
 SMALL = {"hidden_sizes": (8,)}
@@ -113,6 +114,12 @@ def test_frozen_parts_stay_frozen(tmp_path):
     third = keras.saving.load_model(tmp_path / "a.keras")
     assert not third.variable_groups()["autoencoder"]
     assert_same(second, third)
+
+
+def test_a_file_that_could_not_be_read_is_not_written(tmp_path):
+    with pytest.raises(UserError, match="ends in .keras"):
+        model(PRIORS["normal"]()).save(tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())
 
 
 def test_clones_have_new_weights():

@@ -31,9 +31,10 @@ keras.config.set_floatx("float32")
 _CONFIG_FILE = "config.gin"
 _OPERATIVE_CONFIG_FILE = "operative_config.gin"
 
-# May differ between a run and its resumption: they do not change the steps taken.
+# May differ between a run and its resumption.
 _RESUMABLE = (
     "train.steps",
+    "STEPS",
     "load_dataset.memory_limit",
     "train.strategy",
     "train.scalars_every",

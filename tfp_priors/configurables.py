@@ -109,6 +109,7 @@ CONFIGURABLES = {
         training.CyclicalAnnealing,
         training.LinearAnnealing,
         training.PostHoc,
+        training.share,
     )
 }
 for _part in CONFIGURABLES.values():
@@ -137,7 +138,8 @@ def parse(
 ) -> str:
     """Replaces the current configuration.
 
-    A whole float, such as 1e5, is the int that a parameter wants.
+    A whole float, such as 1e5, is the int that a parameter wants. The macro STEPS is
+    the value of train.steps, so that schedules can follow the length of a run.
 
     Args:
       gin_files: paths; an `include` is looked up beside the including file.
@@ -157,6 +159,7 @@ def parse(
         that it may not; see `allow_imports`.
     """
     statements = _read(gin_files, gin_params)
+    _bind_run_steps(statements)
     parts = _used_parts()
     if strict:
         _check_effects(statements, parts)
@@ -191,6 +194,9 @@ class _Statement(NamedTuple):
     is_checked: bool = True
 
 
+# The macro that follows train.steps.
+_STEPS = "STEPS"
+
 # What gin writes above the bindings of a configurable.
 _WRITTEN = re.compile(r"^# (Macros|Parameters for [\w./]+):\n# =+$", re.MULTILINE)
 
@@ -217,6 +223,26 @@ def _read(gin_files, gin_params) -> list[_Statement]:
                 includes, _ = gin.parse_config(text)
             statements += (_Statement(*b, repr(text), bool(includes)) for b in bound)
     return statements
+
+
+def _bind_run_steps(statements):
+    """Gives STEPS the value of train.steps, unless this is made of the user's STEPS.
+
+    Raises:
+      UserError: if STEPS is bound over it.
+    """
+    steps = gin.get_bindings("train", resolve_references=False).get("steps")
+    last = {_key_name(statement.key): i for i, statement in enumerate(statements)}
+    if steps is None or (_STEPS in last and list(_references(steps))):
+        return
+    if last.get(_STEPS, -1) > last["train.steps"]:
+        raise UserError(
+            f"In {statements[last[_STEPS]].source}: {_STEPS} has no effect: it stands "
+            f"for train.steps, which is {steps}. Set that, or --steps."
+        )
+    references = [r for s in statements for r in _references(s.value)]
+    if any(list(reference.scopes) == [_STEPS] for reference in references):
+        gin.bind_parameter(f"{_STEPS}/gin.macro.value", steps)
 
 
 def _parse_file(path, *args):
@@ -499,7 +525,8 @@ def _is_of_type(value, annotation) -> bool:
             return not bindings or _is_of_type(bindings["value"], annotation)
         if kind is Callable or made not in CONFIGURABLES.values():
             return True
-        return value.evaluate and inspect.isclass(made) and issubclass(made, kind)
+        result = made if inspect.isclass(made) else made.__annotations__["return"]
+        return value.evaluate and inspect.isclass(result) and issubclass(result, kind)
     if kind is Sequence:
         return isinstance(value, (list, tuple)) and all(
             _is_of_type(item, *inner) for item in value

@@ -56,6 +56,22 @@ def test_sixteen_bits_keep_their_range(tmp_path, suffix):
     both(path, np.repeat(GREY[..., None], 3, axis=-1))
 
 
+def test_fractions_are_refused(tmp_path):
+    Image.fromarray(GREY.astype("float32") / 255).save(tmp_path / "a.tiff")
+    with pytest.raises(UserError, match="grey values are fractions"):
+        read_image(tmp_path / "a.tiff", (6, 4), 1)
+
+
+def test_links_that_are_not_followed_are_counted(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "folder").symlink_to(tmp_path)
+    (tmp_path / "in" / "a.png").symlink_to(tmp_path / "nothing.png")
+    assert find_pictures(tmp_path / "in") == (
+        [],
+        {"a link to a folder, or to nothing": 2},
+    )
+
+
 def test_other_numbers_are_refused(tmp_path):
     Image.fromarray(-1.0 - GREY.astype("float32")).save(tmp_path / "a.tiff")
     with pytest.raises(UserError, match="not those of 16 bits"):

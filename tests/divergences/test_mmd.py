@@ -11,6 +11,7 @@ from tfp_priors.divergences import InverseMultiquadricKernel
 from tfp_priors.divergences import MMDDivergence
 from tfp_priors.divergences.mmd import squared_mmd
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import GeneratorPrior
@@ -109,3 +110,19 @@ def test_bad_input():
     with pytest.raises(UserError, match="at least 2 codes, received 1"):
         squared_mmd(tf.zeros([1, 3]), tf.zeros([1, 3]), GaussianKernel())
     MMDDivergence().check(DeterministicPosterior(3), StandardNormalPrior(3), 1.0)
+
+
+def test_a_last_batch_of_one_image_is_refused():
+    """Whose size is known in the step alone."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2))] * 2)
+    def mmd(x, y):
+        return squared_mmd(x, y, GaussianKernel())
+
+    x = tf.random.stateless_normal([3, 2], [0, 0])
+    expected = squared_mmd(x, -x, GaussianKernel())
+    np.testing.assert_allclose(mmd(x, -x), expected, rtol=1e-5)
+    for pair in ((x[:1], x), (x, x[:1])):
+        with pytest.raises(UserError, match="no batch of a single image"):
+            with raised_in_graph():
+                mmd(*pair)

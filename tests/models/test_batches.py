@@ -83,7 +83,7 @@ def test_a_look_at_the_first_batch_loses_nothing():
 
     first, rest = first_batch(batches())
     np.testing.assert_array_equal(first, IMAGES[:2])
-    np.testing.assert_array_equal(np.concatenate(list(rest)), IMAGES)
+    np.testing.assert_array_equal(np.concatenate([x for (x,) in rest]), IMAGES)
     assert first_batch(iter(()))[0] is None
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     np.testing.assert_array_equal(first_batch(dataset)[0], IMAGES[:4])
@@ -187,4 +187,52 @@ def test_pairs_teach_a_classifier():
     model.compile("adam", jit_compile=False)
     model.fit(IMAGES, LABELS, verbose=0)
     with pytest.raises(UserError, match="needs the feature 'label'"):
+        model.fit(IMAGES, verbose=0)
+
+
+def test_steps_on_single_batches_check_them(make_model):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    for step in (model.train_on_batch, model.test_on_batch, model.predict_on_batch):
+        with pytest.raises(UserError, match=r"floats? .*in \[0, 1\]"):
+            step(PIXELS.astype("float32"))
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
+def test_weights_are_refused_without_labels_too(make_model, name):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(UserError, match=f"leave {name} out"):
+        model.fit(IMAGES, verbose=0, **{name: np.zeros(len(IMAGES))})
+
+
+def test_a_generator_of_images(make_model):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    batches = (PIXELS[i : i + 2] for i in (0, 2))
+    model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
+    assert model.optimizer.iterations == 2
+
+
+def test_what_is_no_batch_is_named(make_model):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(UserError, match="numpy.stack"):
+        model.fit(list(IMAGES), verbose=0)
+    unknown = tf.data.Dataset.from_generator(lambda: iter(PIXELS), tf.uint8).batch(2)
+    with pytest.raises(UserError, match="known rank: give tf.data an output_signature"):
+        model.fit(unknown, verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("clip_norm", [-1.0, 0, float("nan"), "mse"])
+def test_a_norm_is_a_number_above_0(make_model, clip_norm):
+    with pytest.raises(UserError, match="finite clip_norm > 0, or None"):
+        make_model().compile("adam", clip_norm)
+
+
+def test_nothing_to_learn_is_told(make_model):
+    model = make_model()
+    model.trainable = False
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(UserError, match="nothing to learn"):
         model.fit(IMAGES, verbose=0)

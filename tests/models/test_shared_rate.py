@@ -47,6 +47,8 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
     model = compiled(make_model(), prior=CosineDecay(1e-3, 10))
     with pytest.raises(UserError, match="group 'prior' follows a schedule"):
         model.optimizer.learning_rate = 1e-4
+    with pytest.raises(UserError, match="is set by a number"):
+        compiled(make_model()).optimizer.learning_rate = CosineDecay(1e-3, 10)
     with pytest.raises(UserError, match="first group, received 0"):
         compiled(make_model(), autoencoder=0.0).optimizer.learning_rate = 1e-4
     average = keras.callbacks.SwapEMAWeights()

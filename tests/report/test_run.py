@@ -89,10 +89,7 @@ def test_learning_rates_are_those_of_the_configuration(tmp_path):
     for rate in ("1e-3", "2e-3"):
         decay = f"decay_steps=5000, initial_learning_rate={float(rate)}"
         assert f"learning_rate=CosineDecay({decay})" in told["optimizers"]
-    assert (
-        "'discriminator': Adam(beta_1=0.5, learning_rate=0.0005)"
-        in (told["optimizers"])
-    )
+    assert "'discriminator': Adam(beta_1=0.5, learning_rate=Cos" in told["optimizers"]
 
 
 def test_a_macro_of_itself_is_left_alone(tmp_path):

@@ -4,6 +4,7 @@ import tensorflow as tf
 from tfp_priors.errors import UserError
 from tfp_priors.training import CyclicalAnnealing
 from tfp_priors.training import LinearAnnealing
+from tfp_priors.training import share
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,16 @@ def test_cyclical_annealing(step, expected):
 def test_bad_cycles(kwargs):
     with pytest.raises(UserError, match="CyclicalAnnealing expects"):
         CyclicalAnnealing(**kwargs)
+
+
+@pytest.mark.parametrize(
+    "part, of, steps", [(0.5, 100, 50), (1.0, 7, 7), (0.25, 10, 2), (1e-3, 10, 1)]
+)
+def test_share(part, of, steps):
+    assert share(part, of) == steps
+
+
+@pytest.mark.parametrize("part", [0.0, -0.5, 1.1, float("nan")])
+def test_a_share_is_above_0_and_at_most_1(part):
+    with pytest.raises(UserError, match=r"share.part in \(0, 1\]"):
+        share(part, 10)

@@ -348,6 +348,10 @@ def load_dataset(
       UserError: if the data is unknown, unprepared and unreachable, damaged, smaller
         than the crop, or has keypoints, which a crop would move.
     """
+    if data_dir is not None and Path(data_dir).is_file():
+        raise UserError(f"Expected a folder of data sets, but {data_dir} is a file.")
+    if memory_limit < 0:
+        raise UserError(f"Expected a memory_limit >= 0, received {memory_limit}.")
     builder = _prepared_builder(name, data_dir)
     if "image" not in builder.info.features:
         raise UserError(f"Data set {name} has no feature 'image'.")

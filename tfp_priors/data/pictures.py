@@ -41,6 +41,8 @@ def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:
     paths, left_out = [], collections.Counter()
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
+            if path.is_symlink():
+                left_out["a link to a folder, or to nothing"] += 1
             continue
         inside = path.relative_to(folder).parts
         if any(part.startswith(".") or part == "__MACOSX" for part in inside):
@@ -103,6 +105,8 @@ def _seen(opened: Image.Image, channels: int) -> Image.Image:
     elif picture.mode.startswith("I") or picture.mode == "F":
         # Pillow clips 16 bits to 8 bits; keep the range instead.
         values = np.asarray(picture, np.float64)
+        if picture.mode == "F" and (values != np.round(values)).any():
+            raise ValueError("its grey values are fractions, not those of 8 or 16 bits")
         # A NaN compares as false.
         if not (values.min() >= 0 and values.max() < 2**16):
             raise ValueError("its grey values are not those of 16 bits, 0 to 65535")

@@ -89,6 +89,12 @@ def prepare(
     Raises:
       UserError: if files are missing or damaged; nothing is written then.
     """
+    for flag, given, set_name in (
+        ("skip_damaged", skip_damaged, "celeb_a"),
+        ("skip_incomplete", skip_incomplete, DeepFashion.name),
+    ):
+        if given and name != set_name:
+            raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
     label = name.removeprefix("image_folder/")
     if name in BUILT_IN:
         make = functools.partial(BUILT_IN[name], data_dir=data_dir)

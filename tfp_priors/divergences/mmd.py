@@ -56,11 +56,17 @@ def squared_mmd(x, y, kernel):
     Returns:
       A scalar.
     """
+    error = UserError(
+        "The unbiased MMD needs at least 2 codes, received 1: choose a larger "
+        "train.batch_size, or one that leaves no batch of a single image."
+    )
     if x.shape[0] == 1 or y.shape[0] == 1:
-        raise UserError(
-            "The unbiased MMD needs at least 2 codes, received 1: choose a larger "
-            "train.batch_size."
-        )
+        raise error
+    if x.shape[0] is None or y.shape[0] is None:
+        least = tf.minimum(tf.shape(x)[0], tf.shape(y)[0])
+        message = f"{UserError.__name__}: {error}"
+        with tf.control_dependencies([tf.debugging.Assert(least > 1, [message])]):
+            x, y = tf.identity(x), tf.identity(y)
     size = x.shape[-1]
 
     def k(a, b):

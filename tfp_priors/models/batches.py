@@ -1,5 +1,6 @@
 """Batches in the forms in which Keras models are given them, as tensors by name."""
 
+import itertools
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +55,11 @@ def check_images(images, image_shape) -> None:
       UserError: if the type or the shape is wrong; and if the values can be seen, as
         outside of a graph, unless they are finite and in [0, 1].
     """
+    if getattr(images.shape, "rank", 0) is None:
+        raise UserError(
+            "Expected images of a known rank: give tf.data an output_signature such as "
+            f"tf.TensorSpec({(None, *image_shape)}, tf.uint8)."
+        )
     shape = tuple(images.shape)
     if len(shape) != 4 or any(
         n not in (None, m) for n, m in zip(shape[1:], image_shape, strict=True)
@@ -101,6 +107,11 @@ def first_batch(x) -> tuple[Any, Any]:
     The batch is None if it cannot be looked at, or need not be, as the images of
     `ImageDataset.training_batches`, which are uint8.
     """
+    if isinstance(x, list):
+        raise UserError(
+            "Expected an array, a dict of arrays or a tf.data.Dataset, received a "
+            "list: make it an array with numpy.stack."
+        )
     if isinstance(x, types.GeneratorType):
         first = next(x, None)
         return first, x if first is None else _again(first, x)
@@ -116,8 +127,9 @@ def first_batch(x) -> tuple[Any, Any]:
 
 
 def _again(first, rest):
-    yield first
-    yield from rest
+    for batch in itertools.chain([first], rest):
+        # Keras takes tuples alone.
+        yield batch if isinstance(batch, tuple) else (batch,)
 
 
 def evenly_shared(x, replicas: int, batch_size: int | None):

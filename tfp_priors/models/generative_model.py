@@ -1,5 +1,7 @@
 """A model that draws images: codes of a prior, decoded."""
 
+import math
+
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
@@ -62,6 +64,9 @@ class GenerativeModel(GroupedModel):
         Returns:
           Float tensor `[n, height, width, channels]` in [0, 1].
         """
+        is_known = isinstance(temperature, (int, float))
+        if is_known and not 0 <= temperature < math.inf:
+            raise UserError(f"Expected a temperature >= 0, received {temperature}.")
         z = self.sample_prior(n, seed, temperature, condition)
         if condition is None:
             return self.decode(z)

@@ -1,5 +1,6 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -166,8 +167,18 @@ class GroupedModel(Configured, keras.Model):
                 f"Expected a precision of {', '.join(PRECISIONS)}, received "
                 f"{precision!r}."
             )
-        if accumulation < 1:
-            raise UserError(f"Expected accumulation >= 1, received {accumulation}.")
+        if not (isinstance(accumulation, int) and accumulation >= 1):
+            raise UserError(
+                f"Expected a whole accumulation >= 1, received {accumulation!r}."
+            )
+        is_number = isinstance(clip_norm, (int, float))
+        if clip_norm is not None and not (is_number and 0 < clip_norm < math.inf):
+            raise UserError(
+                f"Expected a finite clip_norm > 0, or None, received {clip_norm!r}; "
+                "the loss is the model's own."
+            )
+        if optimizer is None:
+            raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
             accelerators = [d for d in tf.config.list_logical_devices() if _is_fast(d)]
             jit_compile = self.replicas == 1 and bool(accelerators)
@@ -254,6 +265,9 @@ class GroupedModel(Configured, keras.Model):
     # What Keras' own methods take ------------------------------------------------
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        if self.compiled and not self._optimizers:
+            raise UserError("There is nothing to learn: all variables are frozen.")
         x = self._looked_at(x, y)
         if self.replicas > 1:
             x = evenly_shared(x, self.replicas, batch_size)
@@ -261,10 +275,30 @@ class GroupedModel(Configured, keras.Model):
             return super().fit(x, y, batch_size, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
         return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         return super().predict(self._looked_at(x), *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        return super().train_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        return super().test_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(self._looked_at(x))
+
+    def save(self, filepath, *args, **kwargs):
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise UserError(
+                f"{filepath} could not be read again: expected a name that ends in "
+                ".keras, or save_weights with one that ends in .weights.h5."
+            )
+        super().save(filepath, *args, **kwargs)
 
     def _looked_at(self, x, y=None):
         """The data, after a look at its first batch."""
@@ -607,3 +641,10 @@ def _norm_name(group):
 
 def _is_fast(device):
     return device.device_type in ("GPU", "TPU")
+
+
+def _refuse_weights(kwargs):
+    """Raises: UserError: if what Keras is given weighs images."""
+    for name in ("sample_weight", "class_weight"):
+        if kwargs.get(name) is not None:
+            raise UserError(f"The objective has no weights: leave {name} out.")

@@ -23,7 +23,12 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     ratios = []
 
     def set_rate(self, rate):
-        if not callable(rate):  # Those are schedules.
+        if others and callable(rate):
+            raise UserError(
+                "The learning rate of all groups is set by a number: compile with a "
+                "dict of optimizers that have schedules."
+            )
+        if others:
             if not ratios:
                 rates = [_constant(name, one) for name, one in optimizers.items()]
                 if not rates[0] > 0:

@@ -5,6 +5,7 @@ from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.schedules import CyclicalAnnealing
 from tfp_priors.training.schedules import LinearAnnealing
+from tfp_priors.training.schedules import share
 from tfp_priors.training.strategy import create_strategy
 from tfp_priors.training.trainer import Trainer
 from tfp_priors.training.trainer import TrainingResult
@@ -18,4 +19,5 @@ __all__ = [
     "Trainer",
     "TrainingResult",
     "create_strategy",
+    "share",
 ]

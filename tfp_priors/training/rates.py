@@ -43,9 +43,9 @@ def scale_learning_rate(
       factor: of the rate, or of all values of its schedule.
     """
     rate = configured._learning_rate
+    # Not by its property, which moves those of other groups too.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        optimizer.learning_rate = ScaledSchedule(rate, factor)
+        inner._learning_rate = ScaledSchedule(rate, factor)
     else:
-        # Not by its property, which moves those of other groups too.
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner._learning_rate.assign(factor * float(rate.numpy()))

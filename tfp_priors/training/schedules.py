@@ -6,6 +6,21 @@ from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
+def share(part: float, of: int) -> int:
+    """A number of steps, as a share of those of a run; at least 1.
+
+    Args:
+      part: the share, above 0 and at most 1.
+      of: the steps of the run; STEPS in gin files.
+
+    Raises:
+      UserError: if the share is none.
+    """
+    if not 0 < part <= 1:
+        raise UserError(f"Expected a share.part in (0, 1], received {part}.")
+    return max(1, round(part * of))
+
+
 class LinearAnnealing(Configured):
     """Rises linearly from `initial` to `value` within `steps` steps, then stays.
 

@@ -105,6 +105,8 @@ class Trainer:
         }.items():
             if value < 1:
                 raise UserError(f"train.{name} must be at least 1, received {value}.")
+        if not 0 <= seed < 2**31:
+            raise UserError(f"train.seed must be in [0, 2^31), received {seed}.")
         if on_nonfinite not in ("stop", "rollback"):
             raise UserError(
                 "Expected train.on_nonfinite to be stop or rollback, received "
