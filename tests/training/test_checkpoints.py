@@ -10,7 +10,7 @@ from tfp_priors.training import Checkpoints
 @pytest.fixture
 def model(make_model):
     built = make_model(prior=StandardNormalPrior(4))
-    built.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), jit_compile=False)
+    built.compile("adam", jit_compile=False)
     return built
 
 
@@ -79,7 +79,7 @@ def test_the_state_of_another_optimizer(model, make_model, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(model, 1)
     other = make_model(prior=StandardNormalPrior(4))
-    other.compile(keras.optimizers.SGD(), keras.optimizers.SGD(), jit_compile=False)
+    other.compile("sgd", jit_compile=False)
     with pytest.raises(UserError, match="another model: .* optimizer"):
         checkpoints.restore(other)
 
