@@ -50,7 +50,9 @@ def networks():
     paths = {flag.name: flag.value for flag in given if flag.value}
     for name, path in paths.items():
         if not Path(path).exists():
-            raise UserError(f"--{name}={path} is not there.")
+            raise UserError(
+                f"--{name}={path} is not there: expected a folder or file, see --help."
+            )
     return paths
 
 

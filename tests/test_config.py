@@ -218,6 +218,14 @@ def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_flow_that_came_post_hoc_may_learn_longer(tmp_path, fake_data):
+    gin_file = str(ROOT / "gin" / "mnist_ae_flow.gin")
+    for start, steps in ((0, 2), (2, 3)):
+        params = [*RUN, f"PRIOR_STEPS = {steps}"]
+        result = config.train(tmp_path / "run", [gin_file], params)
+        assert (result.start_step, result.step) == (start, steps)
+
+
 def test_post_hoc_that_cannot_start_leaves_nothing(tmp_path, fake_data):
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     with pytest.raises(UserError, match="latent size of at least"):

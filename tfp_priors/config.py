@@ -42,6 +42,7 @@ _RESUMABLE = (
     "train.checkpoint_every",
     "train.on_nonfinite",
     "PostHoc.steps",
+    "PRIOR_STEPS",
     "VGG19Features.weights",
 )
 

@@ -23,6 +23,11 @@ class UserError(ValueError):
     def __init__(self, message: str):
         super().__init__(printable(message))
 
+    @property
+    def in_graph(self) -> str:
+        """The message of a TensorFlow assertion that `raised_in_graph` turns back."""
+        return f"{UserError.__name__}: {self}"
+
 
 class NonFiniteError(ArithmeticError):
     """Training met a NaN or an infinity; the message names the term and the step.

@@ -64,8 +64,8 @@ def squared_mmd(x, y, kernel):
         raise error
     if x.shape[0] is None or y.shape[0] is None:
         least = tf.minimum(tf.shape(x)[0], tf.shape(y)[0])
-        message = f"{UserError.__name__}: {error}"
-        with tf.control_dependencies([tf.debugging.Assert(least > 1, [message])]):
+        check = tf.debugging.Assert(least > 1, [error.in_graph])
+        with tf.control_dependencies([check]):
             x, y = tf.identity(x), tf.identity(y)
     size = x.shape[-1]
 

@@ -516,7 +516,7 @@ def _attribute_unevenness(evaluator, n, space, split):
     if np.all(np.isnan(values)):
         raise UserError(
             f"The classifier sees no change along {n} paths of any attribute: ask for "
-            "more, such as attribute_unevenness100."
+            "more paths, or train the decoder or the classifier longer."
         )
     yield {
         # Without attributes of which nothing changes; their own value is null.

@@ -152,8 +152,7 @@ def evenly_shared(x, replicas: int, batch_size: int | None):
 
         def checked(*batch):
             size = tf.shape(tf.nest.flatten(batch)[0])[0]
-            message = f"{UserError.__name__}: {error}"
-            check = tf.debugging.Assert(size % replicas == 0, [message])
+            check = tf.debugging.Assert(size % replicas == 0, [error.in_graph])
             with tf.control_dependencies([check]):
                 batch = tf.nest.map_structure(tf.identity, batch)
             return batch if isinstance(x.element_spec, tuple) else batch[0]
