@@ -231,7 +231,8 @@ def test_a_part_is_made_in_the_scope_of_what_holds_it():
     parse([GIN], params)
     optimizer = gin.get_configurable("autoencoder/Adam")()
     assert float(optimizer.learning_rate) == 0.25
-    with pytest.raises(UserError, match="effect: it is overridden by autoencoder/Cos"):
+    params += ["at_rest/CosineDecay.initial_learning_rate = 1.0"]
+    with pytest.raises(UserError, match="effect: it is overridden by a"):
         parse([GIN], [*params, "CosineDecay.initial_learning_rate = 1.0"])
 
 
@@ -242,8 +243,8 @@ def test_a_part_is_made_in_the_scope_of_what_holds_it():
         ("mnist_classifier", "classifier/CosineDecay", {"decay_steps": 400}),
         ("mnist_vae", "LinearAnnealing", {"steps": 200}),
         ("mnist_vae_cyclical", "CyclicalAnnealing", {"period": 100}),
-        ("mnist_ae_flow", "PostHoc", {"steps": 80}),
-        ("mnist_ae_flow", "prior/CosineDecay", {"decay_steps": 80}),
+        ("mnist_ae_flow", "PostHoc", {"steps": 160}),
+        ("mnist_ae_flow", "at_rest/CosineDecay", {"decay_steps": 160}),
         ("deepfashion_vunet_vae", "LinearAnnealing", {"start": 200, "steps": 100}),
         ("deepfashion_vunet_beta0", "prior/PolynomialDecay", {"decay_steps": 400}),
     ],

@@ -109,7 +109,7 @@ def test_other_parts_come_back(tmp_path):
 
 def test_frozen_parts_stay_frozen(tmp_path):
     first = model(PRIORS["normal"]())
-    second = first.with_prior(PRIORS["real_nvp"](), divergences.KLDivergence())
+    second = first.at_rest(PRIORS["real_nvp"](), divergences.KLDivergence())
     second.save(tmp_path / "a.keras")
     third = keras.saving.load_model(tmp_path / "a.keras")
     assert not third.variable_groups()["autoencoder"]

@@ -132,7 +132,7 @@ def test_a_run_on_one_black_image(tmp_path, monkeypatch, name, latent):
 def test_a_mixture_of_few_codes_gets_one_line(size):
     config.parse([str(ROOT / "gin" / "mnist_ae_gmm.gin")], params(4, 4))
     trainer = config.trainer()
-    model = trainer.compiled_model()
+    model = trainer.compiled_model(at_rest=True)
     parameters = trainer.post_hoc.encode(model, dataset(size=size))
     with pytest.raises(UserError, match=f"Mixture.* cannot be fitted to {size} codes"):
         trainer.post_hoc.fit(model, parameters, seed=0)

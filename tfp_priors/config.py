@@ -3,9 +3,7 @@
 Only `bin/` and the tests import this module; the library works without gin.
 """
 
-import contextlib
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -60,16 +58,14 @@ def train(
 ) -> training.TrainingResult:
     """Trains what a configuration describes, in run_dir; resumes a run of its own.
 
-    If the configuration has a `train.post_hoc`, its autoencoder is trained first, in
-    run_dir/autoencoder, unless another run's is given.
-
     Args:
       run_dir: folder of the run.
       gin_files: see `parse`.
       gin_params: see `parse`.
       data_dir: folder of prepared data, or None.
       autoencoder: folder of a run whose encoder, posterior, decoder and likelihood
-        this one starts from, or None.
+        this one starts from, or None. If the configuration has a `train.post_hoc`,
+        they are at rest from the start.
       perceptual_classifier: folder of a classifier's run, whose body the perceptual
         loss's `ConvActivations` take over, or None.
 
@@ -80,33 +76,13 @@ def train(
         missing.
     """
     parse(gin_files, gin_params)
-    return _train(
-        Path(run_dir),
-        gin_files,
-        gin_params,
-        data_dir,
-        autoencoder,
-        perceptual_classifier,
-    )
-
-
-def _train(
-    run_dir, gin_files, gin_params, data_dir, autoencoder, perceptual_classifier
-):
-    """`train`, of what may be a part of the user's configuration."""
+    run_dir = Path(run_dir)
     config = parse(gin_files, gin_params, strict=False)
     check_format(run_dir)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
     training.create_strategy(_Trainer().strategy)
-    begun = bool(training.Checkpoints(run_dir / "checkpoints").steps())
-    if _is_post_hoc() and autoencoder is None and not begun:
-        first = _train_first(
-            run_dir, gin_files, gin_params, data_dir, perceptual_classifier
-        )
-        if not first.finished:
-            return first
-        autoencoder = run_dir / "autoencoder"
+    begun = any(kept.steps() for kept in training.checkpoints_of(run_dir))
     initialize = None
     if not begun:
         initialize = _initializer(autoencoder, perceptual_classifier)
@@ -117,44 +93,19 @@ def _train(
         return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
 
     with configurables.refused_values():
-        return _Trainer().train(
+        trained = _Trainer()
+        return trained.train(
             run_dir=run_dir,
             load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
             records=records,
             initialize=initialize,
+            is_trained=trained.post_hoc is not None and autoencoder is not None,
         )
-
-
-def _train_first(run_dir, gin_files, gin_params, data_dir, perceptual_classifier):
-    """Trains the autoencoder whose prior comes post hoc, in run_dir/autoencoder."""
-    folder = run_dir / "autoencoder"
-    print(f"The autoencoder first, in {folder}:", file=sys.stderr)
-    try:
-        first = _train(
-            folder,
-            gin_files,
-            [*gin_params, "train.post_hoc = None"],
-            data_dir,
-            None,
-            perceptual_classifier,
-        )
-    except UserError:
-        with contextlib.suppress(OSError):
-            run_dir.rmdir()
-        raise
-    if first.finished:
-        print(f"Its prior, in {run_dir}:", file=sys.stderr)
-    return first
 
 
 def trainer() -> training.Trainer:
     """The trainer that the current configuration describes; see `parse`."""
     return _Trainer()
-
-
-def _is_post_hoc():
-    bindings = gin.get_bindings("train", resolve_references=False)
-    return bindings.get("post_hoc") is not None
 
 
 def _initializer(autoencoder, perceptual_classifier):
@@ -251,15 +202,18 @@ def load_run(
     check_format(run_dir)
     # They are in the checkpoint.
     parse([str(path)], ["VGG19Features.weights = None"], strict=False)
+    joint, rest = training.checkpoints_of(run_dir)
     with configurables.refused_values():
-        model = _Trainer().make_model()
+        trained = _Trainer()
+        at_rest = trained.post_hoc is not None and bool(rest.steps())
+        model = trained.make_model(at_rest)
     if not isinstance(model, kind):
         raise UserError(
             f"{run_dir} is a run of a {type(model).__name__}: expected one of a "
             f"{kind.__name__}."
         )
-    checkpoints = training.Checkpoints(Path(run_dir) / "checkpoints")
-    step = checkpoints.restore(model)
+    checkpoints = rest if at_rest else joint
+    step = checkpoints.restore_best(model)
     if not step:
         raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
     dataset, load = _dataset_of_config(data_dir)

@@ -65,6 +65,7 @@ CONFIGURABLES = {
         divergences.MMDDivergence,
         divergences.NonSaturatingLoss,
         divergences.WassersteinLoss,
+        data.Views,
         training.Adam,
         keras.optimizers.schedules.CosineDecay,
         keras.optimizers.schedules.PolynomialDecay,
@@ -96,6 +97,7 @@ CONFIGURABLES = {
         priors.GeneratorPrior,
         priors.InverseAutoregressivePrior,
         priors.MaskedAutoregressivePrior,
+        priors.MixtureStandardization,
         priors.RealNVPPrior,
         priors.SecondStageVAEPrior,
         priors.SplinePrior,
@@ -449,7 +451,9 @@ def _key_name(key) -> str:
 
 def _check_complete(parts):
     """Raises: UserError: if a part lacks a value, or has one of a wrong type."""
-    missing = [name for part in parts for name in _missing_values(part)]
+    # The outermost first: what it passes on to others is named as its own.
+    by_part = [list(_missing_values(part)) for part in reversed(parts)]
+    missing = [name for names in reversed(by_part) for name in names]
     if missing:
         macros = [scope for scope, owner in gin.config._CONFIG if owner == "gin.macro"]
         raise UserError(

@@ -126,7 +126,7 @@ def test_steps_repeat_after_a_checkpoint(tmp_path):
 def test_summary_and_diagnosis():
     model, batch = make(), data()
     scalars, pictures = model.summary_of(batch)
-    assert set(scalars) == {"test/loss", "test/accuracy"} and not pictures
+    assert set(scalars) == {"held_out/loss", "held_out/accuracy"} and not pictures
     assert "outputs: mean" in model.diagnosis(batch)
 
 

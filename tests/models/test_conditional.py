@@ -242,7 +242,7 @@ def test_data_without_poses():
 
 def test_post_hoc_is_refused():
     with pytest.raises(UserError, match="remove train.post_hoc"):
-        make().with_prior(priors.RealNVPPrior(LATENT), divergences.KLDivergence())
+        make().at_rest(priors.RealNVPPrior(LATENT), divergences.KLDivergence())
 
 
 @pytest.mark.parametrize(

@@ -303,10 +303,10 @@ def test_fixed_codes_move_the_prior_alone(make_model):
         np.testing.assert_array_equal(old, new)
 
 
-def test_with_prior_holds_the_autoencoder_fixed(make_model):
+def test_at_rest_holds_the_autoencoder_fixed(make_model):
     first = make_model(prior=StandardNormalPrior(4))
     prior = RealNVPPrior(4, couplings=2, hidden_sizes=(8,))
-    second = first.with_prior(prior, KLDivergence())
+    second = first.at_rest(prior, KLDivergence())
     assert not second.variable_groups()["autoencoder"]
     np.testing.assert_array_equal(second.encode(images()), first.encode(images()))
     assert second.beta == 0.0

@@ -127,8 +127,8 @@ def trained(make_model, name):
     prior, divergence, steps, rate = CASES[name]
     model, codes = autoencoder(make_model, noisy=name == "vamp")
     codes = tf.constant(codes, tf.float32)
-    post_hoc = PostHoc(prior, steps, divergence=divergence)
-    model = model.with_prior(prior(), divergence())
+    post_hoc = PostHoc(steps, prior, divergence)
+    model = post_hoc.model(model)
     if post_hoc.fit(model, codes, seed=0):
         return model.prior
     critic_steps = model.divergence.critic_steps
@@ -142,7 +142,7 @@ def trained(make_model, name):
         if length
     }
     model.compile(optimizers, clip_norm=5.0, jit_compile=False)
-    batches = post_hoc.training_batches(codes, 0, 0)
+    batches = post_hoc.training_batches(model, codes, 0, 0)
     model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
     return model.prior
 

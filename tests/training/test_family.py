@@ -15,7 +15,8 @@ MODELS = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
     # The first three are no autoencoders, the last two parts of others.
-    if path.stem not in ("classifier", "keypoints", "pggan", "post_hoc_gmm", "vunet")
+    if path.stem
+    not in ("classifier", "keypoints", "pggan", "post_hoc", "post_hoc_gmm", "vunet")
 )
 KEYPOINTS = standing()[[0, 1, 2, 0]]
 
@@ -34,7 +35,7 @@ def compiled(name, seed, params=()):
     gin_file = ROOT / "gin" / f"{data}_{name}.gin"
     config.parse([str(gin_file)], [*TINY, f"LATENT_SIZE = {latent_size}", *params])
     trainer = config.trainer()
-    model = trainer.compiled_model()
+    model = trainer.compiled_model(at_rest=trainer.post_hoc is not None)
     keras.utils.set_random_seed(seed)
     for variable in model.trainable_variables:
         noise = keras.random.normal(variable.shape, stddev=0.01)

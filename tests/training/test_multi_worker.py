@@ -186,9 +186,10 @@ def test_a_prior_is_fitted_afterwards_by_two_workers(tmp_path, data_dir):
     )
     with job([tmp_path / "run"] * 2, data_dir, 4, settings) as workers:
         chief, _ = finished(workers)
-    assert "step 6/6" in chief
-    assert (tmp_path / "run" / "autoencoder" / "checkpoints").is_dir()
-    assert (tmp_path / "run" / "checkpoints" / "step_00000006").is_dir()
+    assert "step 10/10" in chief
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert (checkpoints / "step_00000004").is_dir()
+    assert (checkpoints / "at_rest" / "step_00000010").is_dir()
 
 
 def test_a_second_run_in_one_run_dir_is_refused_by_the_chief_alone(tmp_path, data_dir):

@@ -80,7 +80,7 @@ def test_run_dir_and_tensorboard(run, tmp_path, make_model):
         assert tags[f"train/{name}"] == [2, 4]
     scales = [f"latent/scale_{which}" for which in ("min", "mean", "max")]
     log_scales = [f"prior/flow_log_scale_{which}" for which in ("min", "max")]
-    for tag in (*scales, *log_scales, "latent/active_units", "test/prior_nll"):
+    for tag in (*scales, *log_scales, "latent/active_units", "held_out/prior_nll"):
         assert tags[tag] == [4]
     assert tags["samples"] == tags["reconstructions"] == [4]
     text = tf.make_ndarray(events.Tensors("config.gin")[0].tensor_proto)
@@ -164,18 +164,18 @@ def test_post_hoc_flow_learns_from_fixed_codes_and_resumes(run, tmp_path):
         return RealNVPPrior(4, couplings=2, hidden_sizes=(8,), standardize=True)
 
     def start(steps):
-        return run(post_hoc=PostHoc(prior, steps, batch_size=8))
+        return run(steps=2, post_hoc=PostHoc(steps, prior, batch_size=8))
 
     first = start(3)
     model = first.model
-    assert first.finished and first.step == 3
+    assert first.finished and (first.start_step, first.step) == (0, 5)
     codes = load_dataset("train").map(model.encode)
     statistics = model.prior._standardization
     # Codes are drawn once for the moments: 50 draws of scale 0.7.
     np.testing.assert_allclose(statistics.mean, codes.mean(0), atol=0.5)
     assert np.abs(statistics.variance - 1.0).max() > 1e-3
     resumed = start(6)
-    assert resumed.start_step == 3
+    assert (resumed.start_step, resumed.step) == (5, 8)
     (tmp_path / "run").rename(tmp_path / "first")
     whole = start(6)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
@@ -187,19 +187,19 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
         return GaussianMixturePrior(4, components=2, standardize=True)
 
     def start():
-        return run(post_hoc=PostHoc(prior, steps=20))
+        return run(steps=2, post_hoc=PostHoc(20, prior))
 
     result = start()
-    assert (result.start_step, result.step, result.finished) == (0, 20, True)
+    assert (result.start_step, result.step, result.finished) == (0, 22, True)
     assert result.model.optimizers["prior"].iterations == 0
     means = result.model.prior.trainable_variables[1]
     assert np.abs(means).max() > 0
-    assert (tmp_path / "run" / "samples" / "samples_00000020.png").is_file()
+    assert (tmp_path / "run" / "samples" / "samples_00000022.png").is_file()
     again = start()
-    assert again.start_step == 20
+    assert again.start_step == 22
     np.testing.assert_array_equal(again.model.prior.trainable_variables[1], means)
 
 
 def test_post_hoc_bad_steps():
     with pytest.raises(UserError, match="PostHoc.steps must be at least 1"):
-        PostHoc(prior=GaussianMixturePrior, steps=0)
+        PostHoc(0)

@@ -9,10 +9,12 @@ from tfp_priors.data.datasets import StreamedDataset
 from tfp_priors.data.datasets import load_dataset
 from tfp_priors.data.datasets import shuffled_indices
 from tfp_priors.data.deepfashion import read_keypoints
+from tfp_priors.data.views import Views
 
 __all__ = [
     "ImageDataset",
     "StreamedDataset",
+    "Views",
     "load_dataset",
     "read_keypoints",
     "shuffled_indices",

@@ -213,6 +213,25 @@ class ImageDataset:
         """
         return self.gather(np.arange(min(n, self.size)))
 
+    def split(self, share: float, seed: int) -> tuple["ImageDataset", "ImageDataset"]:
+        """All images but a share, and this share; nothing is copied.
+
+        Args:
+          share: part of the images in (0, 1) that is held out, rounded; at least one
+            image is in each. A single image is in both.
+          seed: of the choice.
+
+        Raises:
+          UserError: if it is no share.
+        """
+        if not 0 < share < 1:
+            raise UserError(f"Expected a share of images in (0, 1), received {share}.")
+        order = np.random.RandomState(seed).permutation(self.size)
+        if self.size == 1:
+            return _Part(self, order), _Part(self, order)
+        held = min(self.size - 1, max(1, round(share * self.size)))
+        return _Part(self, np.sort(order[held:])), _Part(self, np.sort(order[:held]))
+
     def _gather(self, indices, scaled=False):
         """The examples of each batch of indices; float32 images if `scaled`."""
 
@@ -287,6 +306,42 @@ class StreamedDataset(ImageDataset):
         )
         columns = self._parse(tf.ensure_shape(records, index.shape))
         return columns | {"image": self._decode(columns["image"])}
+
+
+class _Part(ImageDataset):
+    """Some of the images of a data set, in its order."""
+
+    def __init__(self, whole, rows):
+        self._whole = whole
+        with tf.device("CPU"):
+            self._rows = tf.constant(rows, tf.int64)
+        self.features = _FeaturesOfPart(whole.features, rows)
+        self.factors = whole.factors
+        self.image_shape = whole.image_shape
+
+    @property
+    def size(self) -> int:
+        return self._rows.shape[0]
+
+    def _read(self, index):
+        return self._whole._read(tf.gather(self._rows, index))
+
+
+class _FeaturesOfPart(Mapping):
+    """Rows of features, taken once one of them is asked for."""
+
+    def __init__(self, features, rows):
+        self._features = features
+        self._rows = rows
+
+    def __getitem__(self, name):
+        return self._features[name][self._rows]
+
+    def __iter__(self):
+        return iter(self._features)
+
+    def __len__(self):
+        return len(self._features)
 
 
 class _Features(Mapping):

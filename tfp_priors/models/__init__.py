@@ -5,12 +5,14 @@ from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import GroupedModel
 from tfp_priors.models.keypoint_regressor import KeypointRegressor
 from tfp_priors.models.latent_variable_model import POSTERIOR
+from tfp_priors.models.latent_variable_model import STANDARD
 from tfp_priors.models.latent_variable_model import LatentVariableModel
 from tfp_priors.models.predictor import Predictor
 from tfp_priors.models.progressive_gan import ProgressiveGAN
 
 __all__ = [
     "POSTERIOR",
+    "STANDARD",
     "Classifier",
     "GenerativeModel",
     "GroupedModel",

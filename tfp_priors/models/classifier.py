@@ -163,7 +163,7 @@ class Classifier(Predictor):
     def summary_of(self, batch):
         logits, targets = self(batch["image"]), batch[self.target]
         scalars = {
-            "test/loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
-            "test/accuracy": self._accuracy(logits, targets),
+            "held_out/loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
+            "held_out/accuracy": self._accuracy(logits, targets),
         }
         return Summary(scalars, {})

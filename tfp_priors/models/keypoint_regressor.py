@@ -57,7 +57,7 @@ class KeypointRegressor(Predictor):
 
     def summary_of(self, batch):
         scalars = self._scalars(self(batch["image"]), batch[self.target])
-        return Summary({f"test/{name}": v for name, v in scalars.items()}, {})
+        return Summary({f"held_out/{name}": v for name, v in scalars.items()}, {})
 
 
 def _distances(outputs, keypoints):

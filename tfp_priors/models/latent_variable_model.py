@@ -24,8 +24,12 @@ from tfp_priors.regularizers import Regularizer
 #: Key of the data that holds the parameters of q(z|x) in place of images.
 POSTERIOR = "posterior"
 
+#: Key of the data beside it that holds the prior's standard codes and, last, their
+#: log-determinants, if q(z|x) has one code only.
+STANDARD = "standard"
+
 # What is folded into a step's seed for uses other than the posterior's noise.
-_DRAWS, _REGULARIZERS, _CRITIC = 1, 100, 200
+_DRAWS, _DROPOUT, _REGULARIZERS, _CRITIC = 1, 2, 100, 200
 
 
 class LatentVariableModel(GenerativeModel):
@@ -171,10 +175,16 @@ class LatentVariableModel(GenerativeModel):
             "discriminator": self.divergence.trainable_variables,
         }
 
-    def with_prior(self, prior: Prior, divergence: Divergence) -> "LatentVariableModel":
-        """A model of the same autoencoder, held fixed from now on, and another prior.
+    def at_rest(
+        self, prior: Prior | None = None, divergence: Divergence | None = None
+    ) -> "LatentVariableModel":
+        """A model of the same autoencoder, held fixed from now on, whose prior learns.
 
         Its beta is 0: the prior comes to the code.
+
+        Args:
+          prior: None: this model's own goes on.
+          divergence: None: this model's own.
 
         Raises:
           UserError: if the model is conditional.
@@ -188,8 +198,8 @@ class LatentVariableModel(GenerativeModel):
             part.trainable = False
         return LatentVariableModel(
             **self.autoencoder,
-            prior=prior,
-            divergence=divergence,
+            prior=prior or self.prior,
+            divergence=divergence or self.divergence,
             beta=0.0,
             seed=self.seed,
         )
@@ -362,15 +372,18 @@ class LatentVariableModel(GenerativeModel):
         return [name for name in names if name in self._optimizers]
 
     def objective_on(self, batch, step, seed):
-        if POSTERIOR in batch:
-            return self.prior_objective(batch[POSTERIOR], seed)
-        return self.objective(
-            batch["image"],
-            self.beta_at(step),
-            seed,
-            training=True,
-            condition=self.condition_of(batch),
-        )
+        known = batch.get(STANDARD)
+        standard = None if known is None else (known[:, :-1], known[:, -1])
+        with self.prior.learning(fold_in(seed, _DROPOUT), standard):
+            if POSTERIOR in batch:
+                return self.prior_objective(batch[POSTERIOR], seed)
+            return self.objective(
+                batch["image"],
+                self.beta_at(step),
+                seed,
+                training=True,
+                condition=self.condition_of(batch),
+            )
 
     def finish_step(self, batch, codes, seed):
         scalars = {}
@@ -419,7 +432,7 @@ class LatentVariableModel(GenerativeModel):
             "latent/active_units": tf.reduce_sum(active),
         }
         if self.prior.has_density:
-            scalars["test/prior_nll"] = -tf.reduce_mean(self.log_prob(z, condition))
+            scalars["held_out/prior_nll"] = -tf.reduce_mean(self.log_prob(z, condition))
         context = self.context(condition)
         for name, value in self.prior.diagnostics(z, context).items():
             scalars[f"prior/{name}"] = value

@@ -22,6 +22,7 @@ class MADE(Configured, keras.layers.Layer):
     Call arguments:
       inputs: float tensor of shape `[..., size]`.
       context: float tensor of shape `[..., context_size]`, or None.
+      dropout: see `MLP`; a layer's two halves have numbers of their own.
 
     Returns:
       `parameters` float tensors of shape `[..., size]`.
@@ -90,7 +91,7 @@ class MADE(Configured, keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs, context=None):
+    def call(self, inputs, context=None, dropout=None):
         halves = _split(inputs, self._first[0])
         last = len(self._masks) - 1
         for i in range(last + 1):
@@ -100,6 +101,8 @@ class MADE(Configured, keras.layers.Layer):
             halves = self._layer(i, halves, _split(added, self._first[i + 1]))
             if i < last:
                 halves = [tf.nn.relu(half) for half in halves]
+                if dropout is not None:
+                    halves = [dropout(half, 2 * i + j) for j, half in enumerate(halves)]
         by_half = [tf.split(half, self.parameters, axis=-1) for half in halves]
         return [tf.concat(pair, axis=-1) for pair in zip(*by_half, strict=True)]
 

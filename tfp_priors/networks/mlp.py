@@ -21,6 +21,7 @@ class MLP(Configured, keras.layers.Layer):
 
     Call arguments:
       inputs: float tensor of shape `[..., input_size]`.
+      dropout: None, or a function of the units of a hidden layer and its number.
 
     Returns:
       Float tensor of shape `[..., output_size]`.
@@ -63,11 +64,14 @@ class MLP(Configured, keras.layers.Layer):
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, dropout=None):
         del training  # Keras passes it on to the layers that know it.
-        for layer in self._layers_in_order:
+        *hidden, output = self._layers_in_order
+        for i, layer in enumerate(hidden):
             inputs = layer(inputs)
-        return inputs
+            if dropout is not None:
+                inputs = dropout(inputs, i)
+        return output(inputs)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_size)

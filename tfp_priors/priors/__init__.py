@@ -5,6 +5,7 @@ from tfp_priors.priors.gaussian_mixture import GaussianMixturePrior
 from tfp_priors.priors.generator import GeneratorPrior
 from tfp_priors.priors.inverse_autoregressive import InverseAutoregressivePrior
 from tfp_priors.priors.masked_autoregressive import MaskedAutoregressivePrior
+from tfp_priors.priors.mixture_standardization import MixtureStandardization
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.real_nvp import RealNVPPrior
 from tfp_priors.priors.second_stage import SecondStageVAEPrior
@@ -19,6 +20,7 @@ __all__ = [
     "GeneratorPrior",
     "InverseAutoregressivePrior",
     "MaskedAutoregressivePrior",
+    "MixtureStandardization",
     "Prior",
     "RealNVPPrior",
     "SecondStageVAEPrior",

@@ -10,6 +10,7 @@ from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded_log_scale
 from tfp_priors.priors.affine import check_log_scale_bound
 from tfp_priors.priors.flow import FlowPrior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
@@ -27,6 +28,7 @@ class AutoregressivePrior(FlowPrior):
       log_scale_bound: c in log_scale = c tanh(s / c).
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
+      dropout: see `FlowPrior`.
     """
 
     def __init__(
@@ -35,11 +37,12 @@ class AutoregressivePrior(FlowPrior):
         flows: int = 4,
         hidden_sizes: Sequence[int] = (256, 256),
         log_scale_bound: float = 2.0,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        dropout: float = 0.0,
         **kwargs,
     ):
-        super().__init__(latent_size, standardize, context_size, **kwargs)
+        super().__init__(latent_size, standardize, context_size, dropout, **kwargs)
         name = type(self).__name__
         if flows < 1:
             raise UserError(f"{name} expects flows >= 1, received {flows}.")
@@ -73,7 +76,9 @@ class AutoregressivePrior(FlowPrior):
     def _affine(self, index, context):
         def bijector_fn(before, **kwargs):
             del kwargs
-            shift, s = self._conditioners[index](before, context)
+            shift, s = self._conditioners[index](
+                before, context, dropout=self._dropout(index)
+            )
             return affine_bijector(shift, bounded_log_scale(s, self.log_scale_bound))
 
         return bijector_fn

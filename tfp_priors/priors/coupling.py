@@ -11,6 +11,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.networks import MLP
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
@@ -72,6 +73,7 @@ class CouplingPrior(FlowPrior):
       permutation_seed: fixes the permutations between the pairs.
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
+      dropout: see `FlowPrior`.
     """
 
     def __init__(
@@ -80,13 +82,14 @@ class CouplingPrior(FlowPrior):
         couplings: int = 8,
         hidden_sizes: Sequence[int] = (256, 256),
         permutation_seed: int = 0,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        dropout: float = 0.0,
         **kwargs,
     ):
         name = type(self).__name__
         check_latent_size(latent_size, name, minimum=2)
-        super().__init__(latent_size, standardize, context_size, **kwargs)
+        super().__init__(latent_size, standardize, context_size, dropout, **kwargs)
         if couplings < 1:
             raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
         self.couplings = couplings
@@ -135,7 +138,8 @@ class CouplingPrior(FlowPrior):
     def _coupling(self, index, context):
         def bijector_fn(kept, moved_size, **kwargs):
             del kwargs
-            outputs = self._conditioners[index](with_context(kept, context))
+            inputs = with_context(kept, context)
+            outputs = self._conditioners[index](inputs, dropout=self._dropout(index))
             return self._elementwise(outputs, moved_size)
 
         return _Coupling(num_masked=self._num_masked(index), bijector_fn=bijector_fn)

@@ -1,11 +1,16 @@
 """The base class of flow priors: a normal z0 under a bijector."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors import replicas
+from tfp_priors.priors.dropout import check_dropout
+from tfp_priors.priors.dropout import dropping
 from tfp_priors.priors.prior import Prior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -21,6 +26,8 @@ class FlowPrior(Prior):
       latent_size: dimensions of z and z0.
       standardize: see `Prior`.
       context_size: see `Prior`; the mean of z0 is a linear function of the context.
+      dropout: share of the hidden units of each conditioner that a step of training
+        goes without.
     """
 
     has_base = True
@@ -31,16 +38,25 @@ class FlowPrior(Prior):
     def __init__(
         self,
         latent_size: int,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        dropout: float = 0.0,
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
+        self.dropout = check_dropout(dropout, type(self).__name__)
         self._base_mean = (
             keras.layers.Dense(latent_size, kernel_initializer="zeros")
             if context_size and self.context_moves_base
             else None
         )
+
+    def _dropout(self, index: int) -> Callable | None:
+        """The `dropout` of a conditioner; None outside of a step of training."""
+        if self._step_seed is None or not self.dropout:
+            return None
+        seed = tf.random.experimental.stateless_fold_in(self._step_seed, index)
+        return dropping(self.dropout, seed)
 
     def build(self, input_shape=None):
         if self._base_mean is not None:

@@ -8,7 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.errors import UserError
+from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -39,7 +41,7 @@ class GaussianMixturePrior(Prior):
         components: int = 10,
         covariance: str = "full",
         scale_floor: float = 1e-3,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
@@ -117,7 +119,8 @@ class GaussianMixturePrior(Prior):
         # TFP solves a triangular system per code and component. One inverse per
         # component turns all of them into a single matrix product.
         logits, shift = self._weights_and_shift(self.checked(context))
-        standard = self.standardized(z) - shift  # [B, D]
+        standard, log_det = self.standardization(z)
+        standard -= shift  # [B, D]
         scales = self._scales()
         if self.covariance == "full":
             eye = tf.eye(self.latent_size, batch_shape=[self.components])
@@ -134,29 +137,22 @@ class GaussianMixturePrior(Prior):
             tf.square(white) + math.log(2.0 * math.pi), axis=-1
         ) - tf.reduce_sum(tf.math.log(diagonals), axis=-1)
         log_joint = tf.nn.log_softmax(logits) + log_normals  # [B, K]
-        return tf.reduce_logsumexp(log_joint, axis=-1) + self.standardization_log_det()
+        return tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
     def fit(self, codes, iterations, seed):
-        """Fits the mixture by scikit-learn's expectation maximisation."""
+        """Fits the mixture by expectation maximisation."""
         if self.context_size:
             return False
-        from sklearn.mixture import GaussianMixture
-
-        floor = self.scale_floor
-        mixture = GaussianMixture(
+        mixture = fit_mixture(
+            np.asarray(self.standardized(codes.astype(np.float32))),
             self.components,
-            covariance_type=self.covariance,
-            max_iter=iterations,
-            random_state=seed,
-            reg_covar=1e-6 + 4 * floor**2,
+            iterations,
+            seed,
+            floor=1e-6 + 4 * self.scale_floor**2,
+            diagonal=self.covariance == "diag",
         )
-        mixture.fit(np.asarray(self.standardized(codes.astype(np.float32))))
-        covariances = mixture.covariances_
-        if self.covariance == "diag":
-            covariances = np.stack([np.diag(c) for c in covariances])
-        self._logits.assign(np.log(mixture.weights_))
-        self._means.assign(mixture.means_)
-        self._raw_scales.assign(
-            self._raw(np.linalg.cholesky(covariances).astype(np.float32))
-        )
+        factors = np.linalg.cholesky(mixture.covariances).astype(np.float32)
+        self._logits.assign(np.log(mixture.weights))
+        self._means.assign(mixture.means)
+        self._raw_scales.assign(self._raw(factors))
         return True

@@ -9,6 +9,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context
+from tfp_priors.priors.standardization import LatentStandardization
 
 _NOISES = ("normal", "uniform")
 
@@ -38,7 +39,7 @@ class GeneratorPrior(Prior):
         base_size: int | None = None,
         hidden_sizes: Sequence[int] = (256, 256, 256),
         noise: str = "normal",
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):

@@ -20,12 +20,11 @@ class MaskedAutoregressivePrior(AutoregressivePrior):
         # TFP asks each conditioner twice, for the inverse and for its determinant;
         # XLA alone merges the two.
         context = self.checked(context)
-        z = self.standardized(z)
-        log_det = self.standardization_log_det()
+        z, log_det = self.standardization(z)
         for i, conditioner in enumerate(self._conditioners):
             if i:
                 z = tf.reverse(z, [-1])
-            shift, s = conditioner(z, context)
+            shift, s = conditioner(z, context, dropout=self._dropout(i))
             log_scale = bounded_log_scale(s, self.log_scale_bound)
             z = (z - shift) * tf.exp(-log_scale)
             log_det -= tf.reduce_sum(log_scale, axis=-1)

@@ -1,5 +1,7 @@
 """The base class of priors."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -22,12 +24,13 @@ class Prior(Configured, keras.layers.Layer):
 
     A subclass with a density defines `standard_distribution`; one without defines
     `standard_sample` and says so with `has_density = False`. Those with a base space
-    define `to_base` or `from_base` too. "Standard" codes are codes before the affine
+    define `to_base` or `from_base` too. "Standard" codes are codes before the
     map of `standardize`, and codes themselves without it.
 
     Args:
       latent_size: dimensions of z.
-      standardize: put a `LatentStandardization` between the prior and z.
+      standardize: put a `LatentStandardization`, or the one that is given, such as a
+        `MixtureStandardization`, between the prior and z.
       context_size: width of the context vector that conditions the prior; 0 for none.
     """
 
@@ -43,7 +46,7 @@ class Prior(Configured, keras.layers.Layer):
     def __init__(
         self,
         latent_size: int,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
@@ -51,12 +54,31 @@ class Prior(Configured, keras.layers.Layer):
         self.latent_size = check_latent_size(latent_size, type(self).__name__)
         self.standardize = standardize
         self.context_size = context_size
-        self._standardization = LatentStandardization() if standardize else None
+        self._standardization = (
+            standardize
+            if isinstance(standardize, LatentStandardization)
+            else (LatentStandardization() if standardize else None)
+        )
+        self._step_seed = self._known = None
 
     @property
     def has_nll(self) -> bool:
         """Whether `nll` is there: with a density, or with a bound on it."""
         return self.has_density
+
+    @contextlib.contextmanager
+    def learning(self, seed, standard=None) -> Iterator[None]:
+        """Within it, densities are those of a step of training: with dropout, if any.
+
+        Args:
+          seed: int tensor `[2]`, of the dropout.
+          standard: what `standardization` returned for the codes of the step, or None.
+        """
+        self._step_seed, self._known = seed, standard
+        try:
+            yield
+        finally:
+            self._step_seed = self._known = None
 
     def connect(self, encoder, posterior) -> None:
         """Gives a prior that is made of posteriors the model's q(z|x)."""
@@ -101,7 +123,9 @@ class Prior(Configured, keras.layers.Layer):
 
     def log_prob(self, z, context=None):
         """log p(z) in nats: `[batch, latent_size]` to `[batch]`."""
-        return self.distribution(context).log_prob(z)
+        standard, log_det = self.standardization(z)
+        distribution = self.standard_distribution(self.checked(context))
+        return distribution.log_prob(standard) + log_det
 
     def nll(self, z, beta, seed=None, context=None):
         """-log p(z), or an upper bound of it, with the gradients of equations 6 and 7.
@@ -195,23 +219,24 @@ class Prior(Configured, keras.layers.Layer):
             return tf.identity(z)
         return self._standardization.bijector().forward(z)
 
-    def standardization_log_det(self):
-        """log |d standard code / d code|, a scalar; 0 without standardisation."""
+    def standardization(self, z):
+        """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
+        if self._known is not None:
+            return self._known
         if self._standardization is None:
-            return tf.zeros([])
-        zero = tf.zeros([self.latent_size])
-        return self._standardization.bijector().inverse_log_det_jacobian(zero, 1)
+            return z, tf.zeros([])
+        bijector = self._standardization.bijector()
+        return bijector.inverse(z), bijector.inverse_log_det_jacobian(z, 1)
 
     def update_statistics(self, z) -> None:
         """Tells the prior of a batch of codes `[batch, latent_size]` in training."""
         if self._standardization is not None:
             self._standardization.update(z)
 
-    def set_statistics(self, codes: np.ndarray) -> None:
+    def set_statistics(self, codes: np.ndarray, seed: int = 0) -> None:
         """Tells the prior of all codes `[n, latent_size]` that it will be fitted to."""
         if self._standardization is not None:
-            self._standardization.mean.assign(codes.mean(0))
-            self._standardization.variance.assign(codes.var(0))
+            self._standardization.fit(codes, seed)
 
     def fit(self, codes: np.ndarray, iterations: int, seed: int) -> bool:
         """Fits the prior to codes `[n, latent_size]` if it knows how without gradients.

@@ -8,6 +8,7 @@ from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded_log_scale
 from tfp_priors.priors.affine import check_log_scale_bound
 from tfp_priors.priors.coupling import CouplingPrior
+from tfp_priors.priors.standardization import LatentStandardization
 
 
 class RealNVPPrior(CouplingPrior):
@@ -24,6 +25,7 @@ class RealNVPPrior(CouplingPrior):
       permutation_seed: see `CouplingPrior`.
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
+      dropout: see `FlowPrior`.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class RealNVPPrior(CouplingPrior):
         hidden_sizes: Sequence[int] = (256, 256),
         log_scale_bound: float = 2.0,
         permutation_seed: int = 0,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        dropout: float = 0.0,
         **kwargs,
     ):
         super().__init__(
@@ -44,6 +47,7 @@ class RealNVPPrior(CouplingPrior):
             permutation_seed,
             standardize,
             context_size,
+            dropout,
             **kwargs,
         )
         self.log_scale_bound = check_log_scale_bound(log_scale_bound, "RealNVPPrior")

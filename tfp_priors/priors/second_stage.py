@@ -11,6 +11,7 @@ from tfp_priors.gradients import scale_gradient
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions
 
@@ -36,7 +37,7 @@ class SecondStageVAEPrior(Prior):
         latent_size: int,
         hidden_sizes: Sequence[int] = (1024, 1024, 1024),
         gamma_floor: float = 1e-6,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
@@ -65,7 +66,8 @@ class SecondStageVAEPrior(Prior):
     def nll(self, z, beta, seed=None, context=None):
         """-E_q[log p(z|z0)] + KL[q(z0|z) || N(0, I)], at one draw of z0."""
         context = self.checked(context)
-        standard = self.standardized(scale_gradient(z, beta))
+        z = scale_gradient(z, beta)
+        standard, log_det = self.standardization(z)
         outputs = self._encoder(with_context(standard, context))
         mean, raw_scale = tf.split(outputs, 2, axis=-1)
         q = tfd.MultivariateNormalDiag(mean, 1e-3 + tf.nn.softplus(raw_scale))
@@ -77,7 +79,7 @@ class SecondStageVAEPrior(Prior):
         per_dimension = error / gamma + tf.math.log(2.0 * math.pi * gamma)
         base = tfd.MultivariateNormalDiag(tf.zeros_like(mean), tf.ones_like(mean))
         bound = 0.5 * tf.reduce_sum(per_dimension, axis=-1) + tfd.kl_divergence(q, base)
-        return bound - self.standardization_log_det()
+        return bound - log_det
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         seeds = tf.random.experimental.stateless_split(seed, 2)

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.errors import UserError
 from tfp_priors.priors.coupling import CouplingPrior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
@@ -30,6 +31,7 @@ class SplinePrior(CouplingPrior):
       permutation_seed: see `CouplingPrior`.
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
+      dropout: see `FlowPrior`.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class SplinePrior(CouplingPrior):
         bins: int = 8,
         bound: float = 5.0,
         permutation_seed: int = 0,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        dropout: float = 0.0,
         **kwargs,
     ):
         if bins < 2 or not bound > 0:
@@ -58,6 +61,7 @@ class SplinePrior(CouplingPrior):
             permutation_seed,
             standardize,
             context_size,
+            dropout,
             **kwargs,
         )
 

@@ -1,6 +1,7 @@
 """A running affine map that gives codes zero mean and unit variance."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -40,8 +41,17 @@ class LatentStandardization(Configured, keras.layers.Layer):
 
     def bijector(self) -> tfb.Bijector:
         """Maps standardised codes to codes (TFP's forward direction)."""
-        scale = tf.sqrt(self.variance + _VARIANCE_FLOOR)
-        return tfb.Chain([tfb.Shift(tf.convert_to_tensor(self.mean)), tfb.Scale(scale)])
+        mean = tf.convert_to_tensor(self.mean)
+        return tfb.Chain([tfb.Shift(mean), tfb.Scale(self._scale())])
+
+    def _scale(self):
+        return tf.sqrt(self.variance + _VARIANCE_FLOOR)
+
+    def fit(self, codes: np.ndarray, seed: int) -> None:
+        """Sets the statistics to those of codes `[n, latent_size]`."""
+        del seed
+        self.mean.assign(codes.mean(0))
+        self.variance.assign(codes.var(0))
 
     def update(self, z):
         """Moves the statistics towards those of a batch of codes.

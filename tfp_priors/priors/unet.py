@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_priors.gradients import scale_gradient
 from tfp_priors.networks import unet
 from tfp_priors.priors.flow import FlowPrior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -69,7 +70,7 @@ class UNetPrior(FlowPrior):
         latent_size: int,
         sides: Sequence[int] = unet.SIDES,
         width: int = 64,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):

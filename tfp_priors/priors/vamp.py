@@ -11,6 +11,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.gradients import scale_gradient
 from tfp_priors.gradients import scaled_weights
 from tfp_priors.priors.prior import Prior
+from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -43,7 +44,7 @@ class VampPrior(Prior):
         latent_size: int,
         image_shape: Sequence[int],
         pseudo_inputs: int = 500,
-        standardize: bool = False,
+        standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
@@ -88,8 +89,8 @@ class VampPrior(Prior):
     def nll(self, z, beta, seed=None, context=None):
         del seed
         mixture = self._mixture(self.checked(context), 1.0, beta)
-        standard = self.standardized(scale_gradient(z, beta))
-        return -mixture.log_prob(standard) - self.standardization_log_det()
+        standard, log_det = self.standardization(scale_gradient(z, beta))
+        return -mixture.log_prob(standard) - log_det
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         # TFP would draw from every component and keep one.

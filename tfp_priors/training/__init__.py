@@ -2,6 +2,7 @@
 
 from tfp_priors.training.adam import Adam
 from tfp_priors.training.checkpoints import Checkpoints
+from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.schedules import CyclicalAnnealing
 from tfp_priors.training.schedules import LinearAnnealing
@@ -18,6 +19,7 @@ __all__ = [
     "PostHoc",
     "Trainer",
     "TrainingResult",
+    "checkpoints_of",
     "create_strategy",
     "share",
 ]

@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -70,8 +71,16 @@ class Progress(StepCallback):
     Rewrites the line on a terminal; elsewhere prints one every `print_every` steps.
     """
 
-    def __init__(self, steps: int, batch_size: int, start_step=0, print_every=100):
+    def __init__(
+        self,
+        steps: int,
+        batch_size: int,
+        start_step: int = 0,
+        print_every: int = 100,
+        unit: str = "images",
+    ):
         super().__init__(start_step)
+        self._unit = unit
         self._steps = steps
         self._batch_size = batch_size
         self._print_every = print_every
@@ -109,7 +118,7 @@ class Progress(StepCallback):
         if step > self._first_step:
             rate = (step - self._first_step) / (now - self._start)
             left = int((self._steps - step) / rate)
-            parts.append(f"{rate * self._batch_size:.0f} images/s")
+            parts.append(f"{rate * self._batch_size:.0f} {self._unit}/s")
             parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
         for name, value in logs.items():
             if not name.endswith("gradient_norm"):
@@ -258,37 +267,99 @@ class CheckpointWriter(StepCallback):
         self._is_chief = is_chief
 
     def on_step(self, step, logs):
-        if step % self._every == 0:
-            self._save()
+        if step % self._every == 0 and step > self._saved_step:
+            self._save(step)
 
     def save_once(self, model, step: int) -> None:
         """Saves a model that was fitted without steps."""
         self.set_model(model)
-        self.step = step
-        self._save()
+        self._save(step)
 
     def on_train_end(self, logs=None):
         if self.step > self._saved_step:
-            self._save()
+            self._save(self.step)
 
-    def _save(self):
-        self._check_finite()
+    def save_at(self, step: int, held_out: float) -> None:
+        """Saves the model after this step, with what it is chosen by."""
+        self._save(step, held_out)
+
+    def _save(self, step, held_out=None):
+        self._check_finite(step)
         if self._is_chief:
-            self._checkpoints.save(self.model, self.step)
+            self._checkpoints.save(self.model, step, held_out)
         else:
             self._checkpoints.help_to_save(self.model)
-        self._saved_step = self.step
+        self._saved_step = step
 
-    def _check_finite(self):
+    def _check_finite(self, step):
         for weight in self.model.weights:
             if not tf.reduce_all(tf.math.is_finite(tf.cast(weight, tf.float32))):
                 raise NonFiniteError(
-                    f"{weight.path} is not finite after step {self.step}, which is not "
+                    f"{weight.path} is not finite after step {step}, which is not "
                     "saved. The last checkpoint is still good: try "
                     f"{', or '.join(self.model.remedies)}.",
                     weight.path,
-                    self.step,
+                    step,
                 )
+
+
+class BestOnHeldOut(StepCallback):
+    """Saves the model whenever it is the best one so far on held-out data.
+
+    The first look is before the first step. Ends the training after `patience` steps
+    without a better model. Stands before the writer.
+
+    Args:
+      measure: a function of no arguments: what the model is chosen by, the lower the
+        better.
+      writer: saves it.
+      checkpoints: those of the writer.
+      every: steps between two looks.
+      patience: steps.
+      first_step: from which on steps are counted here.
+      start_step: steps done before this run.
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[], float],
+        writer: CheckpointWriter,
+        checkpoints: Checkpoints,
+        every: int,
+        patience: int,
+        first_step: int = 0,
+        start_step: int = 0,
+    ):
+        super().__init__(start_step)
+        self._measure = measure
+        self.writer = writer
+        self._every = every
+        self._patience = patience
+        self._first_step = first_step
+        self._best_step, self._best = checkpoints.best()
+        self.is_over = self._is_over(start_step)
+
+    def on_train_begin(self, logs=None):
+        if self.step == self._first_step:
+            self._look(self.step)
+
+    def on_step(self, step, logs):
+        if (step - self._first_step) % self._every == 0:
+            logs["held_out"] = self._look(step)
+
+    def _look(self, step):
+        """The measure after a step, which is saved if it is the best one."""
+        value = self._measure()
+        if value < self._best:
+            self._best_step, self._best = step, value
+            self.writer.save_at(step, value)
+        self.is_over = self._is_over(step)
+        if self.is_over:
+            self.model.stop_training = True
+        return value
+
+    def _is_over(self, step):
+        return step - max(self._best_step, self._first_step) >= self._patience
 
 
 class SignalStop(StepCallback):

@@ -1,7 +1,9 @@
 """Checkpoints that can be trusted: complete, checked, the newest good one wins."""
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -21,6 +23,12 @@ _RECORD = "checkpoint.json"
 _FORMAT = 1
 
 
+def checkpoints_of(run_dir: str | Path) -> tuple["Checkpoints", "Checkpoints"]:
+    """The checkpoints of a run: before its autoencoder rests, and from then on."""
+    folder = Path(run_dir) / "checkpoints"
+    return Checkpoints(folder), Checkpoints(folder / "at_rest")
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -30,7 +38,7 @@ class Checkpoints:
 
     Args:
       directory: where they are kept.
-      keep: how many; the oldest go once a newer one is safe.
+      keep: how many; the oldest go once a newer one is safe, except for the best.
     """
 
     def __init__(self, directory: str | Path, keep: int = 2):
@@ -47,15 +55,23 @@ class Checkpoints:
         """The SHA-256 of the weights file of a checkpoint that was found good."""
         return self._checksums[self._path(step)]
 
-    def save(self, model: GroupedModel, step: int) -> None:
-        """Writes the state of a model that is finite at this step."""
+    def save(
+        self, model: GroupedModel, step: int, held_out: float | None = None
+    ) -> None:
+        """Writes the state of a model that is finite at this step.
+
+        Args:
+          model: the model.
+          step: done so far.
+          held_out: what the model is chosen by, the lower the better, if it is known.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         target = self._path(step)
         temporary = self.directory / f".{target.name}.tmp"
         self._clean()
         try:
             with disk_errors_named(target):
-                self._write(model, step, temporary)
+                self._write(model, step, held_out, temporary)
             if target.exists():
                 # Only a damaged one: a run goes on from the newest good one.
                 self._remove(step)
@@ -64,10 +80,10 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        for old in self.steps()[: -self.keep]:
+        for old in set(self.steps()[: -self.keep]) - {self.best()[0]}:
             self._remove(old)
 
-    def _write(self, model, step, folder):
+    def _write(self, model, step, held_out, folder):
         folder.mkdir()
         _claim_room(folder / "room", _state_bytes(model))
         model.save_weights(folder / _WEIGHTS)
@@ -75,6 +91,7 @@ class Checkpoints:
             "format": _FORMAT,
             "step": step,
             "sha256": _sha256(folder / _WEIGHTS),
+            "held_out": held_out,
         }
         (folder / _RECORD).write_text(json.dumps(record))
         for path in (folder / _WEIGHTS, folder / _RECORD, folder):
@@ -109,6 +126,28 @@ class Checkpoints:
                 "they share."
             )
         self._load(model, step)
+
+    def best(self) -> tuple[int, float]:
+        """The step with the lowest `held_out` and this value; (0, inf) if none has one.
+
+        Of equal ones the first.
+        """
+        values = {}
+        for step in self.steps():
+            with contextlib.suppress(OSError, ValueError):
+                record = json.loads((self._path(step) / _RECORD).read_text())
+                if record.get("held_out") is not None:
+                    values[step] = record["held_out"]
+        step = min(values, key=values.get, default=0)
+        return step, values.get(step, math.inf)
+
+    def restore_best(self, model: GroupedModel) -> int:
+        """As `restore`, of the `best` checkpoint if there is a good one."""
+        step, _ = self.best()
+        if step and not self._problem(self._path(step)):
+            self._load(model, step)
+            return step
+        return self.restore(model)
 
     def restore(self, model: GroupedModel) -> int:
         """Loads the newest good checkpoint, and says so if a newer one is damaged.

@@ -1,60 +1,106 @@
-"""Fits a prior to the codes of a trained autoencoder."""
+"""The last phase of a run: its prior learns from codes that do not move any more."""
 
+import functools
 from collections.abc import Callable
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
+from tfp_priors.data import Views
 from tfp_priors.data import shuffled_indices
 from tfp_priors.divergences import Divergence
-from tfp_priors.divergences import KLDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.models import POSTERIOR
+from tfp_priors.models import STANDARD
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.priors import Prior
+from tfp_priors.training.batch_statistics import recompute_batch_statistics
 from tfp_priors.training.workers import spread
 
 _ENCODED_PER_REPLICA = 500
+_EVALUATED_AT_ONCE = 2_000
 
 
 class PostHoc:
-    """Learning of the prior after that of the autoencoder.
+    """The prior learns after the autoencoder, from codes that do not move any more.
 
-    The set is encoded once; the prior's standardisation, if any, takes the moments of
-    all codes. A prior that has a way of its own to be fitted, such as EM for the
-    Gaussian mixture, uses it; others take gradient steps on the divergence.
+    Batch normalisation takes its statistics anew, the set is encoded once, and the
+    prior's standardisation, if any, takes the moments of all codes. A prior that has a
+    way of its own to be fitted, such as EM for the Gaussian mixture, uses it; others
+    take gradient steps on the divergence. Of these the weights are kept that have the
+    lowest divergence from the codes of images that were held out.
 
     Args:
-      prior: makes the prior.
       steps: gradient steps, or iterations of the prior's own way at most.
+      prior: makes the prior; None: the model's own goes on.
+      divergence: makes the divergence of the gradient steps; None: the model's.
+      optimizer: makes the optimizer of the prior; None: as before.
       batch_size: codes per gradient step, over all replicas.
-      divergence: makes the divergence of the gradient steps.
+      views: see `data.Views`: the prior learns from their codes too.
+      evaluations: how often the held-out codes are looked at.
+      patience: the phase ends once this share of its steps has brought nothing better.
     """
 
     def __init__(
         self,
-        prior: Callable[[], Prior],
         steps: int,
-        batch_size: int = 256,
-        divergence: Callable[[], Divergence] = KLDivergence,
+        prior: Callable[[], Prior] | None = None,
+        divergence: Callable[[], Divergence] | None = None,
+        optimizer: Callable[[], keras.optimizers.Optimizer] | None = None,
+        batch_size: int = 512,
+        views: Views | None = None,
+        evaluations: int = 20,
+        patience: float = 0.5,
     ):
-        if steps < 1:
-            raise UserError(f"PostHoc.steps must be at least 1, received {steps}.")
-        self.prior = prior
+        for name, value in {"steps": steps, "evaluations": evaluations}.items():
+            if value < 1:
+                raise UserError(f"PostHoc.{name} must be at least 1, received {value}.")
+        if not 0 < patience <= 1:
+            raise UserError(
+                f"Expected a PostHoc.patience in (0, 1], received {patience}."
+            )
         self.steps = steps
-        self.batch_size = batch_size
+        self.prior = prior
         self.divergence = divergence
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.views = views
+        self.every = max(1, steps // evaluations)
+        self.patience = max(1, round(patience * steps))
 
     def model(self, autoencoder: LatentVariableModel) -> LatentVariableModel:
-        """The model that will be trained: the same autoencoder with another prior."""
-        return autoencoder.with_prior(self.prior(), self.divergence())
+        """The model that learns: the same autoencoder, held fixed, and the prior."""
+        return autoencoder.at_rest(
+            self.prior and self.prior(), self.divergence and self.divergence()
+        )
 
-    def encode(self, model: LatentVariableModel, dataset: ImageDataset) -> tf.Tensor:
-        """The posterior's parameters for all images, `[size, parameters]`."""
+    def settle(
+        self, autoencoder: LatentVariableModel, dataset: ImageDataset, seed: int
+    ) -> None:
+        """Recomputes the statistics of batch normalisation."""
+        recompute_batch_statistics(autoencoder, dataset, seed)
+
+    def encode(
+        self,
+        model: LatentVariableModel,
+        dataset: ImageDataset,
+        views: Views | None = None,
+    ) -> tf.Tensor:
+        """The posterior's parameters for all images, and for all views of them.
+
+        Returns:
+          A float tensor `[(1 + copies) * size, parameters]`.
+        """
         strategy = model.distribute_strategy
-        function = spread(model.posterior_parameters, strategy)
         batch_size = _ENCODED_PER_REPLICA * strategy.num_replicas_in_sync
-        return tf.constant(dataset.map(function, batch_size))
+        parameters = spread(model.posterior_parameters, strategy)
+        parts = [dataset.map(parameters, batch_size)]
+        for copy in range(views.copies if views else 0):
+            view = functools.partial(views, copy=copy)
+            parts.append(dataset.map(lambda x, v=view: parameters(v(x)), batch_size))
+        return tf.constant(np.concatenate(parts))
 
     def fit(self, model: LatentVariableModel, parameters, seed: int) -> bool:
         """Sets the standardisation, and fits the prior if it needs no gradient steps.
@@ -67,7 +113,7 @@ class PostHoc:
         """
         posterior = model.posterior.distribution(parameters)
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
-        model.prior.set_statistics(codes)
+        model.prior.set_statistics(codes, seed)
         try:
             return model.prior.fit(codes, self.steps, seed)
         except ValueError as error:
@@ -79,23 +125,65 @@ class PostHoc:
 
     def training_batches(
         self,
+        model: LatentVariableModel,
         parameters,
         seed: int,
         start_step: int,
         worker: int = 0,
         workers: int = 1,
-    ):
+    ) -> tf.data.Dataset:
         """Endless shuffled batches of parameters, a function of seed and step.
 
         Args:
+          model: as `PostHoc.model` makes it, with the prior's statistics.
           parameters: of the posterior, `[size, parameters]`.
           seed: of the order.
           start_step: batches to leave out.
           worker: see `shuffled_indices`.
           workers: see `shuffled_indices`.
         """
-        size = parameters.shape[0]
+        columns = {POSTERIOR: parameters}
+        if not model.posterior.has_density:
+            columns[STANDARD] = tf.concat(
+                [_standard(model, part) for part in _parts(parameters)], axis=0
+            )
         indices = shuffled_indices(
-            size, self.batch_size, seed, start_step, worker, workers
+            parameters.shape[0], self.batch_size, seed, start_step, worker, workers
         )
-        return indices.map(lambda index: {POSTERIOR: tf.gather(parameters, index)})
+        return indices.map(
+            lambda index: {k: tf.gather(v, index) for k, v in columns.items()}
+        )
+
+    def measure(self, model: LatentVariableModel, parameters) -> Callable[[], float]:
+        """A function of no arguments: the divergence from held-out codes, now.
+
+        Args:
+          model: as `PostHoc.model` makes it.
+          parameters: of the posteriors of held-out images, `[size, parameters]`.
+        """
+        objective = tf.function(
+            lambda rows: model.prior_objective(rows, model.step_seed(model.seed, 0)),
+            autograph=False,
+            reduce_retracing=True,
+        )
+        parts = _parts(parameters)
+
+        def mean():
+            values = [float(objective(part).loss) for part in parts]
+            return float(np.average(values, weights=[part.shape[0] for part in parts]))
+
+        return mean
+
+
+def _parts(parameters):
+    starts = range(0, parameters.shape[0], _EVALUATED_AT_ONCE)
+    return [parameters[i : i + _EVALUATED_AT_ONCE] for i in starts]
+
+
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _standard(model, parameters):
+    """Standard codes of posteriors at a point, and their log-determinants beside."""
+    z = model.posterior.code(parameters)
+    standard, log_det = model.prior.standardization(z)
+    log_det = tf.broadcast_to(log_det, tf.shape(z)[:1])
+    return tf.concat([standard, log_det[:, None]], axis=-1)

@@ -4,15 +4,18 @@ import contextlib
 import functools
 import gc
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
+from tfp_priors.files import remove
 from tfp_priors.files import write_text
 from tfp_priors.models import GroupedModel
 from tfp_priors.run_dir import RunLock
@@ -21,7 +24,7 @@ from tfp_priors.run_dir import record_rollback
 from tfp_priors.run_dir import rollbacks
 from tfp_priors.run_dir import set_finished
 from tfp_priors.training import callbacks
-from tfp_priors.training.checkpoints import Checkpoints
+from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.rates import scale_learning_rate
 from tfp_priors.training.strategy import create_strategy
@@ -67,9 +70,11 @@ class Trainer:
       jit_compile: see `GroupedModel.compile`.
       precision: see `GroupedModel.compile`.
       accumulation: see `GroupedModel.compile`.
-      post_hoc: None: the prior learns with the autoencoder. Otherwise the model's
-        autoencoder is held fixed, and another prior learns from its codes, for
-        `post_hoc.steps` steps.
+      post_hoc: None: the prior learns with the autoencoder. Otherwise the autoencoder
+        is held fixed after `steps`, and the prior learns from its codes for
+        `post_hoc.steps` steps more.
+      validation_share: part of the training images that nothing learns from:
+        TensorBoard shows what the model does on them, and choices are made by them.
       scalars_every: steps between TensorBoard scalars.
       images_every: steps between pictures and latent statistics.
       checkpoint_every: steps between checkpoints.
@@ -92,6 +97,7 @@ class Trainer:
         precision: str = "float32",
         accumulation: int = 1,
         post_hoc: PostHoc | None = None,
+        validation_share: float = 0.0,
         scalars_every: int = 100,
         images_every: int = 1000,
         checkpoint_every: int = 1000,
@@ -107,6 +113,11 @@ class Trainer:
                 raise UserError(f"train.{name} must be at least 1, received {value}.")
         if not 0 <= seed < 2**31:
             raise UserError(f"train.seed must be in [0, 2^31), received {seed}.")
+        if not 0 <= validation_share < 1:
+            raise UserError(
+                "train.validation_share must be in [0, 1), received "
+                f"{validation_share}."
+            )
         if on_nonfinite not in ("stop", "rollback"):
             raise UserError(
                 "Expected train.on_nonfinite to be stop or rollback, received "
@@ -114,8 +125,8 @@ class Trainer:
             )
         self.model = model
         self.optimizers = optimizers
-        self.steps = steps if post_hoc is None else post_hoc.steps
-        self.batch_size = batch_size if post_hoc is None else post_hoc.batch_size
+        self.steps = steps
+        self.batch_size = batch_size
         self.clip_norm = clip_norm
         self.seed = seed
         self.strategy = strategy
@@ -123,15 +134,20 @@ class Trainer:
         self.precision = precision
         self.accumulation = accumulation
         self.post_hoc = post_hoc
+        self.validation_share = validation_share
         self.scalars_every = scalars_every
         self.images_every = images_every
         self.checkpoint_every = checkpoint_every
         self.on_nonfinite = on_nonfinite
 
-    def make_model(self) -> GroupedModel:
-        """The model that `train` trains, with new weights and not compiled."""
+    def make_model(self, at_rest: bool = False) -> GroupedModel:
+        """The model that `train` trains, with new weights and not compiled.
+
+        Args:
+          at_rest: as it is once the autoencoder rests.
+        """
         model = self.model(seed=self.seed)
-        return model if self.post_hoc is None else self.post_hoc.model(model)
+        return self.post_hoc.model(model) if at_rest else model
 
     def train(
         self,
@@ -139,8 +155,9 @@ class Trainer:
         load_dataset: Callable[..., ImageDataset],
         records: Callable[[], dict[str, str]] = dict,
         initialize: Callable[[GroupedModel], None] | None = None,
+        is_trained: bool = False,
     ) -> TrainingResult:
-        """Trains until `steps` steps are done; resumes if run_dir has a checkpoint.
+        """Trains until all steps are done; resumes if run_dir has a checkpoint.
 
         On one device, a resumed run takes the same steps as an uninterrupted one.
         Of several workers, the first writes run_dir and the others read it; they
@@ -149,11 +166,13 @@ class Trainer:
         Args:
           run_dir: receives checkpoints, TensorBoard events, samples and the
             environment.
-          load_dataset: called with split="train" and split="test".
+          load_dataset: called with split="train", and with split="test" if no
+            training images are held out.
           records: called once all parts exist; returns texts by file name, which are
             written to run_dir and shown in TensorBoard.
           initialize: called with the model if there is no checkpoint, for weights
             that come from elsewhere.
+          is_trained: with them, the autoencoder needs no steps.
 
         Raises:
           UserError: if the parts do not fit, or another process uses run_dir.
@@ -164,7 +183,9 @@ class Trainer:
         workers = Workers(create_strategy(self.strategy))
         lock = RunLock(run_dir) if workers.is_chief else contextlib.nullcontext()
         with workers.explained(), lock:
-            result = self._train(workers, run_dir, load_dataset, records, initialize)
+            result = self._train(
+                workers, run_dir, load_dataset, records, initialize, is_trained
+            )
             if result.finished and workers.is_chief:
                 set_finished(run_dir, result.step)
             workers.wait()  # What the chief has written is there.
@@ -189,52 +210,113 @@ class Trainer:
             # two.
             gc.collect()
 
-    def _attempt(self, workers, done, run_dir, load_dataset, records, initialize):
+    def _attempt(
+        self, workers, done, run_dir, load_dataset, records, initialize, is_trained
+    ):
         """Trains from the last checkpoint on, after so many rollbacks."""
         model = self.compiled_model()
         # It may have to be prepared.
         with workers.chief_first():
-            training, held_out = (
-                load_dataset(split=split) for split in ("train", "test")
-            )
+            training, held_out = self._datasets(load_dataset)
         model.check_data(training.image_shape, training.features)
-        checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
-        start = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
-        if start and not workers.is_chief:
-            checkpoints.load(model, start)
-        if done:
-            self._scale_learning_rates(model, ROLLBACK_FACTOR**done)
-        if start >= self.steps:
-            return TrainingResult(model, start, start, finished=True)
+        run = _Run(workers, Path(run_dir), held_out, records, self.seed, done)
+        joint, rest = checkpoints_of(run_dir)
+        start = self._restored(run, model, joint, self.optimizers)
         if start == 0 and initialize is not None:
             initialize(model)
-        batches = self._batches(workers, model, training, start)
-        batch = held_out.take(_HELD_OUT_IMAGES)
-        writer = callbacks.CheckpointWriter(
-            checkpoints, self.checkpoint_every, start, workers.is_chief
+            if is_trained:
+                start = self.steps
+                run.writer(joint, self.checkpoint_every).save_once(model, start)
+        began = time.monotonic()
+        result = TrainingResult(model, start, start, finished=True)
+        if start < self.steps:
+            if workers.is_chief:
+                # Of a run that was shorter.
+                remove(rest.directory)
+            batches = training.training_batches(
+                self.batch_size, self.seed, start, **workers.share
+            )
+            result = self._fit(run, model, batches, joint, start, self.steps)
+        if self.post_hoc is None or not result.finished:
+            return result
+        at_border = time.monotonic()
+        result = self._rest(run, training, result)
+        if workers.is_chief and result.finished and start < self.steps:
+            rested, whole = (time.monotonic() - t for t in (at_border, began))
+            print(
+                f"The prior learned from codes at rest for {rested:.0f} s, "
+                f"{rested / whole:.0%} of this training.",
+                file=sys.stderr,
+            )
+        return result
+
+    def _datasets(self, load_dataset):
+        """What is learned from, and what is held out."""
+        training = load_dataset(split="train")
+        if self.validation_share:
+            return training.split(self.validation_share, self.seed)
+        return training, load_dataset(split="test")
+
+    def _rest(self, run, training, joint):
+        """The last phase, see `PostHoc`, after the one whose result is `joint`."""
+        post_hoc, autoencoder, border = self.post_hoc, joint.model, joint.step
+        end = border + post_hoc.steps
+        checkpoints = checkpoints_of(run.dir)[1]
+        is_new = not run.workers.chiefs(len(checkpoints.steps()))
+        if is_new:
+            post_hoc.settle(autoencoder, training, self.seed)
+        with autoencoder.distribute_strategy.scope():
+            model = post_hoc.model(autoencoder)
+            optimizers = self._compile(model, at_rest=True)
+        start = max(border, self._restored(run, model, checkpoints, optimizers))
+        first = start if joint.start_step == border else joint.start_step
+        if start >= end:
+            checkpoints.restore_best(model)
+            return TrainingResult(model, first, start, finished=True)
+        parameters = post_hoc.encode(model, training, post_hoc.views)
+        if is_new and post_hoc.fit(model, parameters, self.seed):
+            run.writer(checkpoints, self.checkpoint_every).save_once(model, end)
+            if run.workers.is_chief:
+                self._summaries(run, start).write_once(model, end)
+            return TrainingResult(model, first, end, finished=True)
+        best = None
+        if self.validation_share and not model.divergence.critic_steps:
+            held_out = post_hoc.encode(model, run.held_out)
+            best = callbacks.BestOnHeldOut(
+                post_hoc.measure(model, held_out),
+                run.writer(checkpoints, self.checkpoint_every, start),
+                checkpoints,
+                post_hoc.every,
+                post_hoc.patience,
+                border,
+                start,
+            )
+        batches = post_hoc.training_batches(
+            model, parameters, self.seed, start - border, **run.workers.share
         )
-        summaries = None
-        if workers.is_chief:
-            texts = records()
-            for name, text in texts.items():
-                write_text(Path(run_dir) / name, text)
-            set_finished(run_dir, None)
-            record_environment(run_dir, self.seed, visible_devices())
-            summaries = callbacks.Summaries(
-                run_dir, batch, self.scalars_every, self.images_every, texts, start
-            )
-        if batches is None:
-            writer.save_once(model, self.steps)
-            if summaries is not None:
-                summaries.write_once(model, self.steps)
-            return TrainingResult(model, start, self.steps, finished=True)
+        result = self._fit(run, model, batches, checkpoints, start, end, best)
+        if result.finished:
+            checkpoints.restore_best(model)
+        return result._replace(start_step=first)
+
+    def _fit(self, run, model, batches, checkpoints, start, end, best=None):
+        """Steps from `start` to `end`, or to where `best` ends them."""
+        workers = run.workers
+        writer = (
+            best.writer
+            if best
+            else run.writer(checkpoints, self.checkpoint_every, start)
+        )
         stop = callbacks.SignalStop(workers, start)
-        callback_list = [callbacks.NonFiniteGuard(batch, start)]
+        callback_list = [callbacks.NonFiniteGuard(run.batch, start)]
+        if best is not None:
+            callback_list.append(best)
         if workers.is_chief:
+            rows = next(iter(tf.nest.flatten(batches.element_spec))).shape[0]
             progress = callbacks.Progress(
-                self.steps, self.batch_size, start, self.scalars_every
+                end, rows * workers.count, start, self.scalars_every
             )
-            callback_list += [progress, summaries]
+            callback_list += [progress, self._summaries(run, start)]
         callback_list += [
             writer,
             stop,
@@ -243,15 +325,34 @@ class Trainer:
         with stop.listening():
             model.fit(
                 workers.distributed(batches),
-                steps_per_epoch=self.steps - start,
+                steps_per_epoch=end - start,
                 shuffle=False,
                 verbose=0,
                 callbacks=callback_list,
             )
-        return TrainingResult(model, start, writer.step, writer.step >= self.steps)
+        finished = writer.step >= end or (best is not None and best.is_over)
+        return TrainingResult(model, start, writer.step, finished)
 
-    def compiled_model(self) -> GroupedModel:
-        """The model in its strategy's scope, with new weights and optimizers."""
+    def _restored(self, run, model, checkpoints, optimizers):
+        """The step of the newest checkpoint, which the model gets; 0 without one."""
+        workers = run.workers
+        step = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
+        if step and not workers.is_chief:
+            checkpoints.load(model, step)
+        if run.rollbacks:
+            factor = ROLLBACK_FACTOR**run.rollbacks
+            with model.distribute_strategy.scope():
+                for name, optimizer in model.optimizers.items():
+                    scale_learning_rate(optimizer, optimizers[name](), factor)
+        return step
+
+    def _summaries(self, run, start):
+        return callbacks.Summaries(
+            run.dir, run.batch, self.scalars_every, self.images_every, run.texts, start
+        )
+
+    def compiled_model(self, at_rest: bool = False) -> GroupedModel:
+        """As `make_model`, in the strategy's scope, and with optimizers."""
         scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
         if self.batch_size % replicas:
@@ -263,43 +364,73 @@ class Trainer:
             )
         keras.utils.set_random_seed(self.seed)
         with scope.scope():
-            model = self.make_model()
-            optimizers = {
-                name: optimizer()
-                for name, optimizer in self.optimizers.items()
-                if model.variable_groups().get(name)
-            }
-            model.compile(
-                optimizers,
-                self.clip_norm,
-                self.jit_compile,
-                self.precision,
-                self.accumulation,
-            )
+            model = self.make_model(at_rest)
+            self._compile(model, at_rest)
         return model
 
-    def _scale_learning_rates(self, model, factor):
-        with model.distribute_strategy.scope():
-            for name, optimizer in model.optimizers.items():
-                scale_learning_rate(optimizer, self.optimizers[name](), factor)
+    def _compile(self, model, at_rest):
+        """Compiles the model; returns the makers of its optimizers, by group."""
+        makers = dict(self.optimizers)
+        if at_rest and self.post_hoc.optimizer is not None:
+            makers["prior"] = self.post_hoc.optimizer
+        model.compile(
+            {
+                name: optimizer()
+                for name, optimizer in makers.items()
+                if model.variable_groups().get(name)
+            },
+            self.clip_norm,
+            self.jit_compile,
+            self.precision,
+            self.accumulation,
+        )
+        return makers
 
-    def _batches(self, workers, model, training, start):
-        """This worker's rows of the batches from a step on.
 
-        None if there is nothing to step through.
-        """
-        share = {"worker": workers.index, "workers": workers.count}
-        if self.post_hoc is None:
-            return training.training_batches(self.batch_size, self.seed, start, **share)
-        parameters = self.post_hoc.encode(model, training)
-        if start == 0 and self.post_hoc.fit(model, parameters, self.seed):
-            return None
-        return self.post_hoc.training_batches(parameters, self.seed, start, **share)
+class _Run:
+    """What the phases of one training share.
+
+    Args:
+      workers: that train.
+      folder: the run_dir.
+      held_out: data that nothing learns from.
+      records: see `Trainer.train`.
+      seed: of the run.
+      rollbacks: how often it went back.
+    """
+
+    def __init__(self, workers, folder, held_out, records, seed, rollbacks):
+        self.workers = workers
+        self.dir = folder
+        self.held_out = held_out
+        self.rollbacks = rollbacks
+        self._records = records
+        self._seed = seed
+
+    @functools.cached_property
+    def batch(self):
+        """What is looked at now and then."""
+        return self.held_out.take(_HELD_OUT_IMAGES)
+
+    @functools.cached_property
+    def texts(self):
+        """What tells of the run; written to it once they are asked for."""
+        texts = self._records()
+        for name, text in texts.items():
+            write_text(self.dir / name, text)
+        set_finished(self.dir, None)
+        record_environment(self.dir, self._seed, visible_devices())
+        return texts
+
+    def writer(self, checkpoints, every, start=0):
+        return callbacks.CheckpointWriter(
+            checkpoints, every, start, self.workers.is_chief
+        )
 
 
 def _roll_back(run_dir, error, number):
     """Records that the training goes back to its last checkpoint, and says so."""
-    checkpoint = Checkpoints(Path(run_dir) / "checkpoints").newest()
+    checkpoint = max(checkpoints.newest() for checkpoints in checkpoints_of(run_dir))
     factor = ROLLBACK_FACTOR**number
     record_rollback(run_dir, error.what, error.step, checkpoint, factor)
     where = f"the checkpoint of step {checkpoint}" if checkpoint else "the start"

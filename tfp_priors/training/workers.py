@@ -50,6 +50,11 @@ class Workers:
         return self.index == 0
 
     @property
+    def share(self) -> dict[str, int]:
+        """Which rows of each batch are this worker's, see `shuffled_indices`."""
+        return {"worker": self.index, "workers": self.count}
+
+    @property
     def replicas(self) -> int:
         """Replicas of this worker."""
         return self._strategy.num_replicas_in_sync // self.count

@@ -1,0 +1,195 @@
+"""Mixtures of normals fitted to codes by expectation maximisation."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+# Codes whose responsibilities are computed at a time, by components and dimensions.
+_NUMBERS_AT_ONCE = 2**24
+
+# More than these are not seen at once.
+_CODES_PER_ITERATION = 20_000
+
+# The share by which iteration i moves what is known is (i + 1)^-this.
+_FORGETTING = 0.6
+
+# Nats per code by which an iteration must be better, or it is the last one.
+_TOLERANCE = 1e-3
+
+# What a component does not answer for by more than this does not move it.
+_SMALLEST_SHARE = 1e-4
+
+
+class Mixture(NamedTuple):
+    """sum_k weights[k] N(means[k], covariances[k]).
+
+    Attributes:
+      weights: `[components]`.
+      means: `[components, dimensions]`.
+      covariances: `[components, dimensions, dimensions]`.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+def fit_mixture(
+    codes: np.ndarray,
+    components: int,
+    iterations: int = 100,
+    seed: int = 0,
+    floor: float = 1e-6,
+    shrinkage: float = 0.0,
+    diagonal: bool = False,
+) -> Mixture:
+    """The mixture of highest likelihood near one that k-means finds.
+
+    In float32, with one matrix product for all components: scikit-learn, in float64
+    and component by component, takes 6 to 10 times as long.
+
+    Of more than 20,000 codes an iteration sees as many, in random order, and moves the
+    sums of before by a falling share (Cappe & Moulines 2009).
+
+    Args:
+      codes: `[n, dimensions]`, of about unit scale.
+      components: number of normals.
+      iterations: at most; it ends once the likelihood of all codes does not rise any
+        more, if an iteration sees all.
+      seed: of k-means and of the order.
+      floor: added to all variances.
+      shrinkage: codes by which each covariance is drawn to the mean of all.
+      diagonal: let covariances be diagonal.
+
+    Raises:
+      ValueError: if there are fewer codes than components.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    codes = np.ascontiguousarray(codes, np.float32)
+    size, dimensions = codes.shape
+    if size < max(2, components):
+        raise ValueError(f"{size} codes are too few for {components} components.")
+    random = np.random.RandomState(seed)
+    part = min(size, _CODES_PER_ITERATION)
+    order = random.permutation(size)
+    some = codes[order[:part]]
+    clusters = MiniBatchKMeans(
+        components, random_state=seed, n_init=1, batch_size=4096, max_iter=20
+    ).fit(some)
+    moments = _Moments(clusters.cluster_centers_.astype(np.float64), diagonal)
+    moments.add(some, np.eye(components, dtype=np.float32)[clusters.labels_])
+    moments.move(1.0)
+    shrinkage /= size
+    # The first covariances may be of few codes.
+    mixture = moments.mixture(floor, max(shrinkage, dimensions / part))
+    before, position = -math.inf, 0
+    for i in range(iterations):
+        if position + part > size:
+            order, position = random.permutation(size), 0
+        some = codes[order[position : position + part]]
+        position += part
+        likelihood = moments.see(some, mixture)
+        moments.move(1.0 if part == size else (i + 2) ** -_FORGETTING)
+        mixture = moments.mixture(floor, shrinkage)
+        if part == size and likelihood - before < _TOLERANCE:
+            break
+        before = likelihood
+    return mixture
+
+
+def whitening(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse Cholesky factors `[k, d, d]`, and log weights with their log-dets."""
+    inverses = np.linalg.inv(np.linalg.cholesky(mixture.covariances))
+    log_dets = np.log(np.diagonal(inverses, axis1=1, axis2=2)).sum(1)
+    return inverses, np.log(mixture.weights) + log_dets
+
+
+def _log_joint_of(mixture):
+    """A function of codes: log weights[k] N(code; k), `[n, components]`."""
+    inverses, constants = whitening(mixture)
+    components, dimensions = mixture.means.shape
+    stacked = np.ascontiguousarray(
+        inverses.transpose(2, 0, 1).reshape(dimensions, -1), np.float32
+    )
+    shifts = np.einsum("kij,kj->ki", inverses, mixture.means).astype(np.float32)
+    constants = constants - 0.5 * dimensions * math.log(2.0 * math.pi)
+    constants = constants.astype(np.float32)
+
+    def log_joint(codes):
+        white = (codes @ stacked).reshape(-1, components, dimensions) - shifts
+        return constants - 0.5 * np.einsum("nkd,nkd->nk", white, white)
+
+    return log_joint
+
+
+class _Moments:
+    """Shares, means and scatter of components, about the means of before."""
+
+    def __init__(self, means, diagonal):
+        components, dimensions = means.shape
+        self._diagonal = diagonal
+        self._means = means
+        self._weights = np.zeros(components)
+        self._scatter = np.zeros((components, dimensions, dimensions))
+        self._clear()
+
+    def _clear(self):
+        self._size = 0
+        self._counts = np.zeros_like(self._weights)
+        self._first = np.zeros_like(self._means)
+        self._second = np.zeros_like(self._scatter)
+
+    def see(self, codes, mixture):
+        """Adds codes, by their responsibilities; returns the mean log-likelihood."""
+        log_joint, total = _log_joint_of(mixture), 0.0
+        rows = max(1, _NUMBERS_AT_ONCE // self._means.size)
+        for start in range(0, len(codes), rows):
+            some = codes[start : start + rows]
+            joint = log_joint(some)
+            largest = joint.max(axis=1, keepdims=True)
+            np.exp(joint - largest, out=joint)
+            evidence = joint.sum(axis=1, keepdims=True)
+            total += float((largest + np.log(evidence)).sum(dtype=np.float64))
+            self.add(some, joint / evidence)
+        return total / len(codes)
+
+    def add(self, codes, shares):
+        """Args: codes `[n, d]`, and the components' shares of each, `[n, k]`."""
+        self._size += len(codes)
+        self._counts += shares.sum(axis=0, dtype=np.float64)
+        for k, centre in enumerate(self._means):
+            mine = shares[:, k] > _SMALLEST_SHARE
+            share = shares[mine, k]
+            moved = codes[mine] - centre.astype(np.float32)
+            self._first[k] += share @ moved
+            moved *= np.sqrt(share)[:, None]
+            if self._diagonal:
+                self._second[k] += np.diag(np.square(moved).sum(axis=0))
+            else:
+                self._second[k] += moved.T @ moved
+
+    def move(self, rate):
+        """Moves the moments by a share towards those of what was added."""
+        new = rate / self._size
+        # An empty component keeps its place, with next to no weight.
+        weights = (1.0 - rate) * self._weights + new * np.maximum(self._counts, 1e-6)
+        first = new * self._first
+        second = (1.0 - rate) * self._scatter + new * self._second
+        steps = first / weights[:, None]
+        self._scatter = second - first[:, :, None] * steps[:, None, :]
+        if self._diagonal:
+            self._scatter *= np.eye(self._means.shape[1])
+        self._means = self._means + steps
+        self._weights = weights
+        self._clear()
+
+    def mixture(self, floor, shrinkage):
+        """The mixture of these moments; `shrinkage` as a share of all codes."""
+        weights, scatter = self._weights, self._scatter
+        pooled = scatter.sum(axis=0) / weights.sum()
+        covariances = scatter + shrinkage * pooled
+        covariances /= (weights + shrinkage)[:, None, None]
+        covariances += floor * np.eye(scatter.shape[1])
+        return Mixture(weights / weights.sum(), self._means, covariances)

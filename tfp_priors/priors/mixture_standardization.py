@@ -1,0 +1,197 @@
+"""A map of codes to N(0, I) that is exact for a mixture of normals."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.errors import UserError
+from tfp_priors.priors.expectation_maximization import fit_mixture
+from tfp_priors.priors.expectation_maximization import whitening
+from tfp_priors.priors.standardization import LatentStandardization
+
+tfb = tfp.bijectors
+
+# Codes per component and dimension, at least: with fewer the mixture overfits.
+_CODES_PER_DIMENSION = 20
+
+# Codes by which each covariance is drawn to the mean of all.
+_SHRINKAGE = 20.0
+
+_FLOOR = 5e-6
+_ITERATIONS = 40
+
+# The log-weight of a component that is not there.
+_ABSENT = -1e4
+
+
+class MixtureStandardization(LatentStandardization):
+    """Gives codes of a mixture of normals the distribution N(0, I).
+
+    After zero mean and unit variance each dimension goes through its distribution
+    function given those before it, and through the normal quantile (Rosenblatt 1952).
+    The mixture is found by EM in `fit`; until then this is a `LatentStandardization`.
+    A prior on top of it begins at the likelihood of the mixture, and learns the rest.
+
+    Args:
+      components: number of normals at most; fewer if codes are few.
+      decay: see `LatentStandardization`.
+    """
+
+    def __init__(self, components: int = 128, decay: float = 0.99, **kwargs):
+        super().__init__(decay, **kwargs)
+        if components < 1:
+            raise UserError(
+                f"MixtureStandardization expects components >= 1, received {components}."
+            )
+        self.components = components
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        k, d = self.components, input_shape[-1]
+        self.latent_size = d
+        identity = np.tile(np.eye(d, dtype=np.float32), (k, 1, 1))
+        state = {"trainable": False, "initializer": "zeros"}
+        # Log-weights have the log-determinants of the inverse factors in them.
+        self._constants = self.add_weight(name="constants", shape=(k,), **state)
+        self._constants.assign(tf.fill([k], -math.log(k)))
+        self._shifts = self.add_weight(name="shifts", shape=(k, d), **state)
+        self._inverses = self.add_weight(name="inverses", shape=(k, d, d), **state)
+        self._inverses.assign(identity)
+
+    def fit(self, codes, seed):
+        """Sets the moments, and fits the mixture.
+
+        It stays N(0, I) if there are too few codes for a single normal.
+        """
+        super().fit(codes, seed)
+        most = len(codes) // (_CODES_PER_DIMENSION * self.latent_size)
+        present = min(self.components, most)
+        if not present:
+            return
+        codes = (codes - self.mean.numpy()) / self._scale().numpy()
+        mixture = fit_mixture(codes, present, _ITERATIONS, seed, _FLOOR, _SHRINKAGE)
+        inverses, constants = whitening(mixture)
+        shifts = np.einsum("kij,kj->ki", inverses, mixture.means)
+        absent = self.components - present
+        self._constants.assign(np.pad(constants, (0, absent), constant_values=_ABSENT))
+        self._shifts.assign(np.pad(shifts, ((0, absent), (0, 0))))
+        identity = np.tile(np.eye(self.latent_size), (absent, 1, 1))
+        self._inverses.assign(np.concatenate([inverses, identity]))
+
+    def bijector(self):
+        return tfb.Chain([super().bijector(), _Rosenblatt(self)])
+
+    def log_prob(self, u):
+        """log p(u) in nats: `[batch, latent_size]` to `[batch]`."""
+        white = self._white(u)
+        log_joint = self._constants - 0.5 * tf.reduce_sum(
+            tf.square(white) + math.log(2.0 * math.pi), axis=-1
+        )
+        return tf.reduce_logsumexp(log_joint, axis=-1)
+
+    def _white(self, u):
+        """u as standard normal under each component, `[batch, k, d]`."""
+        d = self.latent_size
+        stacked = tf.reshape(tf.identity(self._inverses), [-1, d])
+        white = tf.matmul(u, stacked, transpose_b=True)
+        return tf.reshape(white, [-1, self.components, d]) - self._shifts
+
+    def to_normal(self, u):
+        """u to N(0, I), `[batch, latent_size]` to the same."""
+        white = self._white(u)
+        scales = tf.linalg.diag_part(tf.identity(self._inverses))  # [k, d]
+        log_densities = tf.math.log(scales) - 0.5 * (
+            tf.square(white) + math.log(2.0 * math.pi)
+        )
+        seen = tf.cumsum(log_densities, axis=-1, exclusive=True)
+        # The weights have no determinants in them here: each dimension brings its own.
+        weights = self._log_weights(scales)
+        shares = tf.nn.softmax(weights[:, None] + seen, axis=1)
+        tail = _cdf(-tf.abs(white))
+        below = tf.reduce_sum(shares * tf.where(white < 0, tail, 1.0 - tail), axis=1)
+        above = tf.reduce_sum(shares * tf.where(white < 0, 1.0 - tail, tail), axis=1)
+        return _quantile(below, above)
+
+    def from_normal(self, z0):
+        """z0 to u: `latent_size` equations, one after the other."""
+        inverses = tf.identity(self._inverses)
+        scales = tf.linalg.diag_part(inverses)
+        log_weights = self._log_weights(scales)
+        batch = tf.shape(z0)[0]
+
+        def body(i, u, seen):
+            # Given the dimensions before, component k is N(means, 1 / scale).
+            row, scale = inverses[:, i], scales[:, i]  # [k, d], [k]
+            known = tf.matmul(u, row, transpose_b=True) - self._shifts[:, i]
+            means = -known / scale  # [batch, k]
+            shares = tf.nn.softmax(log_weights + seen, axis=-1)
+            x = _root(shares, means, 1.0 / scale, z0[:, i])
+            white = (x[:, None] - means) * scale
+            log_density = tf.math.log(scale) - 0.5 * tf.square(white)
+            u += x[:, None] * tf.one_hot(i, self.latent_size)
+            return i + 1, u, seen + log_density
+
+        start = (0, tf.zeros_like(z0), tf.zeros([batch, self.components]))
+        shapes = (tf.TensorShape([]), z0.shape, tf.TensorShape([None, self.components]))
+        _, u, _ = tf.while_loop(lambda i, *_: i < self.latent_size, body, start, shapes)
+        return u
+
+    def _log_weights(self, scales):
+        return self._constants - tf.reduce_sum(tf.math.log(scales), axis=-1)
+
+
+class _Rosenblatt(tfb.Bijector):
+    """z0 of N(0, I) to u of the mixture."""
+
+    def __init__(self, mixture):
+        super().__init__(forward_min_event_ndims=1, name="rosenblatt")
+        self._mixture = mixture
+
+    def _forward(self, z0):
+        return self._mixture.from_normal(z0)
+
+    def _inverse(self, u):
+        return self._mixture.to_normal(u)
+
+    def _inverse_log_det_jacobian(self, u):
+        z0 = self._mixture.to_normal(u)
+        log_normal = -0.5 * tf.reduce_sum(
+            tf.square(z0) + math.log(2.0 * math.pi), axis=-1
+        )
+        return self._mixture.log_prob(u) - log_normal
+
+
+def _cdf(x):
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
+
+
+def _quantile(below, above):
+    """The standard normal quantile, from the tail that float32 tells better."""
+    tiny = np.finfo(np.float32).tiny
+    lower = tf.math.ndtri(tf.maximum(below, tiny))
+    upper = -tf.math.ndtri(tf.maximum(above, tiny))
+    return tf.where(below < above, lower, upper)
+
+
+def _root(shares, means, scales, z0):
+    """x of each row with sum_k shares Phi((x - means) / scales) = Phi(z0)."""
+    quantiles = means + scales * z0[:, None]
+    low, high = tf.reduce_min(quantiles, -1), tf.reduce_max(quantiles, -1)
+    sign = tf.where(z0 < 0, 1.0, -1.0)  # The smaller tail.
+    tail = _cdf(-tf.abs(z0))
+
+    def excess(x):
+        white = sign[:, None] * (x[:, None] - means) / scales
+        return sign * (tf.reduce_sum(shares * _cdf(white), axis=-1) - tail)
+
+    # Widened: rounding must not put the root outside.
+    margin = 1e-5 + 1e-5 * tf.maximum(tf.abs(low), tf.abs(high))
+    return tfp.math.find_root_chandrupatla(
+        excess,
+        low - margin,
+        high + margin,
+        position_tolerance=1e-7,
+        value_tolerance=0.0,
+    ).estimated_root

@@ -1,0 +1,72 @@
+"""The statistics of batch normalisation over a training set, once it is trained."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.models import LatentVariableModel
+
+# More images do not change the statistics by what matters, and cost as much again.
+_IMAGES = 10_000
+_BATCH_SIZE = 500
+
+
+def recompute_batch_statistics(
+    model: LatentVariableModel, dataset: ImageDataset, seed: int
+) -> None:
+    """Gives batch normalisation the moments that trained networks have on a set.
+
+    The running ones are of weights that have moved on. The encoder's come first: the
+    decoder then sees the codes that inference produces. Those of 10,000 images are
+    taken, or of all if there are fewer (Wu & Johnson 2021, section 3).
+
+    Args:
+      model: whose `autoencoder` is trained, and not yet held fixed.
+      dataset: the images that it was trained on.
+      seed: of the choice of images and of the codes' noise.
+    """
+    size = min(_BATCH_SIZE, dataset.size)
+    steps = min(_IMAGES // _BATCH_SIZE, dataset.size // size)
+    batches = dataset.training_batches(size, seed).take(steps)
+    noise = tf.constant([seed, 0])
+
+    def features(batch):
+        condition = model.condition_of(batch)
+        model.posterior_parameters(batch["image"], training=True, condition=condition)
+
+    def outputs(batch):
+        condition = model.condition_of(batch)
+        z = model.sample_posterior(batch["image"], noise, condition)
+        model.decode(z, training=True, condition=condition)
+
+    for part, run in ((model.encoder, features), (model.decoder, outputs)):
+        layers = [
+            layer
+            for layer in part._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        if layers:
+            _recompute(layers, run, batches)
+
+
+def _recompute(layers, run, batches):
+    def moments(batch):
+        for layer in layers:
+            layer.moving_mean.assign(tf.zeros_like(layer.moving_mean))
+            layer.moving_variance.assign(tf.zeros_like(layer.moving_variance))
+        run(batch)
+        # After one update from zero they are this share of the batch's own.
+        return [
+            (layer.moving_mean / share, layer.moving_variance / share)
+            for layer in layers
+            for share in [1.0 - layer.momentum]
+        ]
+
+    compiled = tf.function(moments, autograph=False)
+    seen = [compiled(batch) for batch in batches]
+    for layer, *per_batch in zip(layers, *seen, strict=True):
+        means = np.stack([mean for mean, _ in per_batch]).astype("float64")
+        variances = np.stack([variance for _, variance in per_batch]).astype("float64")
+        layer.moving_mean.assign(means.mean(0))
+        layer.moving_variance.assign(variances.mean(0) + means.var(0))
