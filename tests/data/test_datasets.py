@@ -185,3 +185,29 @@ def test_no_connection_names_the_offline_command(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="bin/prepare_data --dataset=cifar10"):
         load_dataset("cifar10", data_dir=str(tmp_path))
     assert not list(tmp_path.glob("cifar10/*/*.tfrecord*"))
+
+
+def test_a_split_is_a_function_of_the_seed_and_nothing_is_in_both():
+    whole = numbered(40)
+    fit, held_out = whole.split(0.1, seed=3)
+    assert (fit.size, held_out.size) == (36, 4)
+    images, features = (
+        np.concatenate([part.take(40)["image"][:, 0, 0, 0] * 255 for part in parts])
+        for parts in ([fit, held_out], [whole])
+    )
+    assert sorted(np.rint(images)) == sorted(np.rint(features))
+    labels_of = [part.take(40)["label"].tolist() for part in (fit, held_out)]
+    assert labels_of == [part.features["label"].tolist() for part in (fit, held_out)]
+    assert not set(labels_of[0]) & set(labels_of[1])
+    again, other = (whole.split(0.1, seed)[1].features["label"] for seed in (3, 4))
+    assert again.tolist() == labels_of[1] != other.tolist()
+    seen = labels(fit, 9, batch_size=4, seed=0)
+    assert sorted(seen) == labels_of[0]
+
+
+def test_a_split_of_few_images_and_of_no_share():
+    assert [part.size for part in numbered(2).split(0.01, 0)] == [1, 1]
+    assert [part.size for part in numbered(1).split(0.5, 0)] == [1, 1]
+    for share in (0.0, 1.0):
+        with pytest.raises(UserError, match="Expected a share of images in"):
+            numbered().split(share, 0)

@@ -17,19 +17,11 @@ from tfp_priors.training.workers import Workers
 
 tfd = tfp.distributions
 
+NO_MODELS = ("keypoints", "pggan", "post_hoc", "post_hoc_gmm", "vunet")
 SLOW = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
-    if path.stem
-    not in (
-        "keypoints",
-        "pggan",
-        "post_hoc",
-        "post_hoc_gmm",
-        "vae_free_bits",
-        "vunet",
-        "wae_mmd",
-    )
+    if path.stem not in (*NO_MODELS, "vae_free_bits", "wae_mmd")
 )
 BATCH, STEPS = 16, 2
 SETTINGS = ("LATENT_SIZE = 4", f"train.batch_size = {BATCH}", "train.clip_norm = 5.0")

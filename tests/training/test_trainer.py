@@ -9,6 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfp_priors.data import ImageDataset
+from tfp_priors.data import Views
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors import NormalPosterior
@@ -18,6 +19,8 @@ from tfp_priors.run_dir import RunLock
 from tfp_priors.training import LinearAnnealing
 from tfp_priors.training import PostHoc
 from tfp_priors.training import Trainer
+from tfp_priors.training import callbacks
+from tfp_priors.training import checkpoints_of
 
 
 def load_dataset(split, shape=(8, 8, 1)):
@@ -203,3 +206,95 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
 def test_post_hoc_bad_steps():
     with pytest.raises(UserError, match="PostHoc.steps must be at least 1"):
         PostHoc(0)
+
+
+def flow(**kwargs):
+    settings = {"couplings": 2, "hidden_sizes": (8,), "standardize": True}
+    return RealNVPPrior(4, **(settings | kwargs))
+
+
+def at_rest(steps, prior=flow, **kwargs):
+    return {
+        "steps": 2,
+        "validation_share": 0.2,
+        "post_hoc": PostHoc(steps, prior, batch_size=8, **kwargs),
+    }
+
+
+def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
+    result = run(**at_rest(40, evaluations=8, patience=1.0), rate=0.3)
+    held_out = load_dataset("train").split(0.2, 0)[1]
+    assert held_out.size == 10
+    joint, rest = checkpoints_of(tmp_path / "run")
+    best, value = rest.best()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    curve = {e.step: e.tensor_proto for e in events.Tensors("train/held_out")}
+    curve = {step: float(tf.make_ndarray(proto)) for step, proto in curve.items()}
+    assert set(curve) <= set(range(2, 43, 5))
+    assert value <= min(curve.values())
+    # At such a rate the last one is not the best.
+    assert best < 42 and result.step == 42
+    measured = PostHoc(1, flow).measure(
+        result.model, PostHoc(1, flow).encode(result.model, held_out)
+    )
+    np.testing.assert_allclose(measured(), value, rtol=1e-5)
+    assert joint.newest() == 2
+
+
+def test_the_phase_ends_early_and_is_not_begun_again(run):
+    settings = at_rest(1000, evaluations=200, patience=0.02)
+    result = run(**settings, rate=1.0)
+    assert result.finished and result.step < 1002
+    again = run(**settings, rate=1.0)
+    assert again.finished and (again.start_step, again.step) == (result.step,) * 2
+
+
+def test_resumes_within_the_phase_exactly(run, tmp_path):
+    settings = at_rest(7, lambda: flow(dropout=0.3), evaluations=7)
+
+    def stop_at(step):
+        def on_step(self, now, logs):
+            if now >= step:
+                self.model.stop_training = True
+
+        return on_step
+
+    whole = run(**settings)
+    (tmp_path / "run").rename(tmp_path / "whole")
+    for step in (1, 4, 6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(callbacks.SignalStop, "on_step", stop_at(step))
+            stopped = run(**settings)
+        assert (stopped.finished, stopped.step) == (False, step)
+    resumed = run(**settings)
+    assert (resumed.start_step, resumed.step) == (6, 9)
+    for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+    best = [checkpoints_of(tmp_path / name)[1].best() for name in ("run", "whole")]
+    assert best[0] == best[1]
+
+
+def test_more_steps_of_the_autoencoder_begin_the_phase_again(run, tmp_path):
+    settings = at_rest(3)
+    run(**settings)
+    longer = run(**(settings | {"steps": 4}))
+    assert (longer.start_step, longer.step) == (2, 7)
+    (tmp_path / "run").rename(tmp_path / "first")
+    whole = run(**(settings | {"steps": 4}))
+    for a, b in zip(longer.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_views_are_learned_from_too(run):
+    post_hoc = PostHoc(2, flow, views=Views(copies=2, mirrored=True), batch_size=8)
+    model = run(steps=2, post_hoc=post_hoc).model
+    data = load_dataset("train")
+    codes = post_hoc.encode(model, data, post_hoc.views).numpy()
+    assert codes.shape[0] == 150
+    images = data.take(50)["image"]
+    for part, x in enumerate((images, images[:, :, ::-1], images)):
+        np.testing.assert_allclose(
+            codes[50 * part : 50 * (part + 1)],
+            model.posterior_parameters(x),
+            atol=1e-5,
+        )

@@ -43,7 +43,8 @@ class MixtureStandardization(LatentStandardization):
         super().__init__(decay, **kwargs)
         if components < 1:
             raise UserError(
-                f"MixtureStandardization expects components >= 1, received {components}."
+                "MixtureStandardization expects components >= 1, received "
+                f"{components}."
             )
         self.components = components
 

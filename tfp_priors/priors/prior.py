@@ -84,7 +84,7 @@ class Prior(Configured, keras.layers.Layer):
         """Gives a prior that is made of posteriors the model's q(z|x)."""
 
     def build(self, input_shape=None):
-        if self._standardization is not None:
+        if self._standardization is not None and not self._standardization.built:
             self._standardization.build((None, self.latent_size))
         self.built = True
 

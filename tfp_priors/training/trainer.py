@@ -291,6 +291,9 @@ class Trainer:
                 border,
                 start,
             )
+            if best.is_over:
+                checkpoints.restore_best(model)
+                return TrainingResult(model, first, start, finished=True)
         batches = post_hoc.training_batches(
             model, parameters, self.seed, start - border, **run.workers.share
         )
