@@ -337,6 +337,7 @@ class BestOnHeldOut(StepCallback):
         self._patience = patience
         self._first_step = first_step
         self._best_step, self._best = checkpoints.best()
+        self._last = None
         self.is_over = self._is_over(start_step)
 
     def on_train_begin(self, logs=None):
@@ -345,7 +346,9 @@ class BestOnHeldOut(StepCallback):
 
     def on_step(self, step, logs):
         if (step - self._first_step) % self._every == 0:
-            logs["held_out"] = self._look(step)
+            self._last = self._look(step)
+        if self._last is not None:
+            logs["held_out"] = self._last
 
     def _look(self, step):
         """The measure after a step, which is saved if it is the best one."""
