@@ -227,7 +227,9 @@ def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
     assert held_out.size == 10
     joint, rest = checkpoints_of(tmp_path / "run")
     best, value = rest.best()
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    events = EventAccumulator(
+        str(tmp_path / "run" / "tensorboard"), size_guidance={"tensors": 0}
+    ).Reload()
     curve = {e.step: e.tensor_proto for e in events.Tensors("train/held_out")}
     curve = {step: float(tf.make_ndarray(proto)) for step, proto in curve.items()}
     # Of the last look, every 5 steps, at each step that is written.

@@ -6,19 +6,23 @@ from tfp_priors.configured import Configured
 from tfp_priors.errors import UserError
 
 
-def share(part: float, of: int) -> int:
+def share(part: float, of: int, most: int | None = None) -> int:
     """A number of steps, as a share of those of a run; at least 1.
 
     Args:
       part: the share, above 0 and at most 1.
       of: the steps of the run; STEPS in gin files.
+      most: the largest number, if there is one.
 
     Raises:
-      UserError: if the share is none.
+      UserError: if the share is none, or `most` is no number of steps.
     """
     if not 0 < part <= 1:
         raise UserError(f"Expected a share.part in (0, 1], received {part}.")
-    return max(1, round(part * of))
+    if most is not None and most < 1:
+        raise UserError(f"Expected a share.most of at least 1, received {most}.")
+    steps = max(1, round(part * of))
+    return steps if most is None else min(steps, most)
 
 
 class LinearAnnealing(Configured):

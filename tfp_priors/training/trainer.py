@@ -269,38 +269,46 @@ class Trainer:
             model = post_hoc.model(autoencoder)
             optimizers = self._compile(model, at_rest=True)
         start = max(border, self._restored(run, model, checkpoints, optimizers))
+        step, finished = start, True
+        if start < end:
+            parameters = post_hoc.encode(model, training, post_hoc.views)
+            if is_new and post_hoc.fit(model, parameters, self.seed):
+                step = end
+                run.writer(checkpoints, self.checkpoint_every).save_once(model, step)
+                if run.workers.is_chief:
+                    self._summaries(run, start).write_once(model, step)
+            else:
+                best = self._best(run, model, checkpoints, border, start)
+                if best is None or not best.is_over:
+                    batches = post_hoc.training_batches(
+                        model,
+                        parameters,
+                        self.seed,
+                        start - border,
+                        **run.workers.share,
+                    )
+                    _, _, step, finished = self._fit(
+                        run, model, batches, checkpoints, start, end, best
+                    )
+        if finished:
+            checkpoints.restore_best(model)
         first = start if joint.start_step == border else joint.start_step
-        if start >= end:
-            checkpoints.restore_best(model)
-            return TrainingResult(model, first, start, finished=True)
-        parameters = post_hoc.encode(model, training, post_hoc.views)
-        if is_new and post_hoc.fit(model, parameters, self.seed):
-            run.writer(checkpoints, self.checkpoint_every).save_once(model, end)
-            if run.workers.is_chief:
-                self._summaries(run, start).write_once(model, end)
-            return TrainingResult(model, first, end, finished=True)
-        best = None
-        if self.validation_share and not model.divergence.critic_steps:
-            held_out = post_hoc.encode(model, run.held_out)
-            best = callbacks.BestOnHeldOut(
-                post_hoc.measure(model, held_out),
-                run.writer(checkpoints, self.checkpoint_every, start),
-                checkpoints,
-                post_hoc.every,
-                post_hoc.patience,
-                border,
-                start,
-            )
-            if best.is_over:
-                checkpoints.restore_best(model)
-                return TrainingResult(model, first, start, finished=True)
-        batches = post_hoc.training_batches(
-            model, parameters, self.seed, start - border, **run.workers.share
+        return TrainingResult(model, first, step, finished)
+
+    def _best(self, run, model, checkpoints, border, start):
+        """Keeps the best prior on held-out images; None if there is no telling."""
+        if not self.validation_share or model.divergence.critic_steps:
+            return None
+        held_out = self.post_hoc.encode(model, run.held_out)
+        return callbacks.BestOnHeldOut(
+            self.post_hoc.measure(model, held_out),
+            run.writer(checkpoints, self.checkpoint_every, start),
+            checkpoints,
+            self.post_hoc.every,
+            self.post_hoc.patience,
+            border,
+            start,
         )
-        result = self._fit(run, model, batches, checkpoints, start, end, best)
-        if result.finished:
-            checkpoints.restore_best(model)
-        return result._replace(start_step=first)
 
     def _fit(self, run, model, batches, checkpoints, start, end, best=None):
         """Steps from `start` to `end`, or to where `best` ends them."""
