@@ -27,12 +27,24 @@ KEPT = [
     if inspect.isclass(kind) and issubclass(kind, Configured)
 ]
 
+
+def fitted():
+    """A standardisation whose mixture has been found."""
+    layer = priors.MixtureStandardization(3)
+    layer.build((None, 2))
+    layer.fit(np.random.RandomState(1).rand(200, 2).astype("float32"), seed=0)
+    return layer
+
+
 PRIORS = {
     "normal": lambda: priors.StandardNormalPrior(2, standardize=True),
     "real_nvp": lambda: priors.RealNVPPrior(2, couplings=2, **SMALL),
     "spline": lambda: priors.SplinePrior(2, couplings=2, **SMALL),
     "maf": lambda: priors.MaskedAutoregressivePrior(2, flows=1, **SMALL),
     "iaf": lambda: priors.InverseAutoregressivePrior(2, flows=1, **SMALL),
+    "on_a_mixture": lambda: priors.RealNVPPrior(
+        2, couplings=2, dropout=0.1, standardize=fitted(), **SMALL
+    ),
     "mixture": lambda: priors.GaussianMixturePrior(2, components=3),
     "vamp": lambda: priors.VampPrior(2, SHAPE, pseudo_inputs=5),
     "second_stage": lambda: priors.SecondStageVAEPrior(2, **SMALL),

@@ -30,6 +30,9 @@ _PLACEHOLDERS = {
 #: What is measured of a run if nothing is asked for: all that needs no other network.
 DEFAULTS = ("two_sample_accuracy_quadratic_test", "two_sample_accuracy_mlp_test")
 
+#: What comes before them for a prior with a density: an overfitted one may pass them.
+DEFAULTS_OF_DENSITIES = ("prior_nll_test", "prior_overfitting")
+
 
 class Metric(NamedTuple):
     """A family of metrics.

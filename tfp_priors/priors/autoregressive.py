@@ -9,6 +9,7 @@ from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded_log_scale
 from tfp_priors.priors.affine import check_log_scale_bound
+from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -28,7 +29,8 @@ class AutoregressivePrior(FlowPrior):
       log_scale_bound: c in log_scale = c tanh(s / c).
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
-      dropout: see `FlowPrior`.
+      dropout: share of the hidden units of each conditioner that a step of training
+        goes without.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class AutoregressivePrior(FlowPrior):
         dropout: float = 0.0,
         **kwargs,
     ):
-        super().__init__(latent_size, standardize, context_size, dropout, **kwargs)
+        super().__init__(latent_size, standardize, context_size, **kwargs)
         name = type(self).__name__
         if flows < 1:
             raise UserError(f"{name} expects flows >= 1, received {flows}.")
         self.flows = flows
         self.hidden_sizes = tuple(hidden_sizes)
+        self.dropout = check_dropout(dropout, type(self).__name__)
         self.log_scale_bound = check_log_scale_bound(log_scale_bound, name)
         self._conditioners = [
             MADE(self.latent_size, 2, self.hidden_sizes, context_size)

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_priors.checks import check_latent_size
 from tfp_priors.errors import UserError
 from tfp_priors.networks import MLP
+from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
@@ -73,7 +74,8 @@ class CouplingPrior(FlowPrior):
       permutation_seed: fixes the permutations between the pairs.
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
-      dropout: see `FlowPrior`.
+      dropout: share of the hidden units of each conditioner that a step of training
+        goes without.
     """
 
     def __init__(
@@ -89,11 +91,12 @@ class CouplingPrior(FlowPrior):
     ):
         name = type(self).__name__
         check_latent_size(latent_size, name, minimum=2)
-        super().__init__(latent_size, standardize, context_size, dropout, **kwargs)
+        super().__init__(latent_size, standardize, context_size, **kwargs)
         if couplings < 1:
             raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
         self.couplings = couplings
         self.hidden_sizes = tuple(hidden_sizes)
+        self.dropout = check_dropout(dropout, type(self).__name__)
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)
         self._permutations = [

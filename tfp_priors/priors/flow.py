@@ -7,7 +7,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors import replicas
-from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.dropout import dropping
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -26,25 +25,23 @@ class FlowPrior(Prior):
       latent_size: dimensions of z and z0.
       standardize: see `Prior`.
       context_size: see `Prior`; the mean of z0 is a linear function of the context.
-      dropout: share of the hidden units of each conditioner that a step of training
-        goes without.
     """
 
     has_base = True
     is_invertible = True
     #: Whether the mean of z0 depends on the context.
     context_moves_base = True
+    #: Share of the hidden units of each conditioner that a step of training goes without.
+    dropout = 0.0
 
     def __init__(
         self,
         latent_size: int,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
-        dropout: float = 0.0,
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        self.dropout = check_dropout(dropout, type(self).__name__)
         self._base_mean = (
             keras.layers.Dense(latent_size, kernel_initializer="zeros")
             if context_size and self.context_moves_base

@@ -25,7 +25,7 @@ class RealNVPPrior(CouplingPrior):
       permutation_seed: see `CouplingPrior`.
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
-      dropout: see `FlowPrior`.
+      dropout: see `CouplingPrior`.
     """
 
     def __init__(

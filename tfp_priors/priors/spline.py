@@ -31,7 +31,7 @@ class SplinePrior(CouplingPrior):
       permutation_seed: see `CouplingPrior`.
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
-      dropout: see `FlowPrior`.
+      dropout: see `CouplingPrior`.
     """
 
     def __init__(
