@@ -29,8 +29,8 @@ class AutoregressivePrior(FlowPrior):
       log_scale_bound: c in log_scale = c tanh(s / c).
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
-      dropout: share of the hidden units of each conditioner that a step of training
-        goes without.
+      dropout: share of the hidden units of each conditioner that a training step
+        leaves out.
     """
 
     def __init__(

@@ -74,8 +74,8 @@ class CouplingPrior(FlowPrior):
       permutation_seed: fixes the permutations between the pairs.
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
-      dropout: share of the hidden units of each conditioner that a step of training
-        goes without.
+      dropout: share of the hidden units of each conditioner that a training step
+        leaves out.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class FlowPrior(Prior):
     is_invertible = True
     #: Whether the mean of z0 depends on the context.
     context_moves_base = True
-    #: Share of the hidden units of each conditioner that a step of training goes without.
+    #: Share of the hidden units of each conditioner that a training step leaves out.
     dropout = 0.0
 
     def __init__(
