@@ -203,6 +203,26 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
     np.testing.assert_array_equal(again.model.prior.trainable_variables[1], means)
 
 
+@pytest.mark.parametrize(
+    ("post_hoc", "strategy", "message"),
+    [
+        (lambda: PostHoc(2, lambda: flow(couplings=0)), "one_device", "couplings >= 1"),
+        (lambda: PostHoc(2, lambda: RealNVPPrior(5)), "one_device", "one latent size"),
+        (
+            lambda: PostHoc(2, batch_size=7),
+            "mirrored",
+            "PostHoc.batch_size = 7 ",
+        ),
+    ],
+)
+def test_what_does_not_fit_at_rest_is_told_at_the_start(
+    run, tmp_path, post_hoc, strategy, message
+):
+    with pytest.raises(UserError, match=message):
+        run(post_hoc=post_hoc(), strategy=strategy)
+    assert not (tmp_path / "run").exists()
+
+
 def test_post_hoc_bad_steps():
     with pytest.raises(UserError, match="PostHoc.steps must be at least 1"):
         PostHoc(0)
@@ -253,7 +273,7 @@ def test_the_phase_ends_early_and_is_not_begun_again(run):
 
 
 def test_resumes_within_the_phase_exactly(run, tmp_path):
-    settings = at_rest(7, lambda: flow(dropout=0.3), evaluations=7)
+    settings = at_rest(7, lambda: flow(dropout=0.3), evaluations=7, patience=1.0)
 
     def stop_at(step):
         def on_step(self, now, logs):

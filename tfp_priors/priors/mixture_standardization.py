@@ -195,4 +195,6 @@ def _root(shares, means, scales, z0):
         high + margin,
         position_tolerance=1e-7,
         value_tolerance=0.0,
+        # 12 do for almost all rows; float32 may never satisfy the tolerance.
+        max_iterations=20,
     ).estimated_root

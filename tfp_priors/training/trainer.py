@@ -214,6 +214,9 @@ class Trainer:
         self, workers, done, run_dir, load_dataset, records, initialize, is_trained
     ):
         """Trains from the last checkpoint on, after so many rollbacks."""
+        if self.post_hoc is not None:
+            # What does not fit is told now rather than after hours.
+            self.compiled_model(at_rest=True)
         model = self.compiled_model()
         # It may have to be prepared.
         with workers.chief_first():
@@ -265,6 +268,8 @@ class Trainer:
         is_new = not run.workers.chiefs(len(checkpoints.steps()))
         if is_new:
             post_hoc.settle(autoencoder, training, self.seed)
+        # Whether this process has trained before or not.
+        keras.utils.set_random_seed(self.seed)
         with autoencoder.distribute_strategy.scope():
             model = post_hoc.model(autoencoder)
             optimizers = self._compile(model, at_rest=True)
@@ -366,12 +371,15 @@ class Trainer:
         """As `make_model`, in the strategy's scope, and with optimizers."""
         scope = create_strategy(self.strategy)
         replicas = scope.num_replicas_in_sync
-        if self.batch_size % replicas:
-            smaller = self.batch_size // replicas * replicas
+        owner, size = "train", self.batch_size
+        if at_rest:
+            owner, size = "PostHoc", self.post_hoc.batch_size
+        if size % replicas:
+            smaller = size // replicas * replicas
             nearest = [n for n in (smaller, smaller + replicas) if n > 0]
             raise UserError(
-                f"train.batch_size = {self.batch_size} does not divide by the "
-                f"{replicas} replicas: choose {' or '.join(map(str, nearest))}."
+                f"{owner}.batch_size = {size} does not divide by the {replicas} "
+                f"replicas: choose {' or '.join(map(str, nearest))}."
             )
         keras.utils.set_random_seed(self.seed)
         with scope.scope():
