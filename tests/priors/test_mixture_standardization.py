@@ -37,7 +37,7 @@ def test_a_normal_prior_under_it_has_the_density_of_the_mixture():
     prior = StandardNormalPrior(3, standardize=layer)
     prior.build()
     mean, scale = codes.mean(0), codes.std(0)
-    mixture = fit_mixture((codes - mean) / scale, 3, 40, 0, 5e-6, 20.0)
+    mixture = fit_mixture((codes - mean) / scale, 3, 40, 0, 5e-6, 5.0)
     z = codes[:200]
     parts = [
         np.log(w) + scipy.stats.multivariate_normal(m, c).logpdf((z - mean) / scale)
@@ -52,7 +52,7 @@ def test_one_dimension_at_a_time_against_scipy():
     """Rosenblatt's map by numerical conditionals of the mixture."""
     layer = layer_on(draws(5_000))
     mean, scale = layer.mean.numpy(), np.sqrt(layer.variance.numpy())
-    mixture = fit_mixture((draws(5_000) - mean) / scale, 3, 40, 0, 5e-6, 20.0)
+    mixture = fit_mixture((draws(5_000) - mean) / scale, 3, 40, 0, 5e-6, 5.0)
     z = draws(5, seed=3)
     u = (z - mean) / scale
     expected = np.zeros_like(u, np.float64)
@@ -101,6 +101,41 @@ def test_the_log_determinant_is_that_of_the_jacobian():
     np.testing.assert_allclose(log_det, expected, atol=1e-3)
 
 
+def test_gradients_there_and_back_are_inverse():
+    layer = layer_on(draws(5_000))
+    z = tf.constant(draws(40, seed=2))
+    far = tf.constant([[0.0, 0.0, 0.0], [12.0, -9.0, 30.0], [-3.0, 20.0, 3.0]])
+    z = tf.concat([z, far], axis=0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z)
+        normal = layer(z)
+    there = tape.batch_jacobian(normal, z)[:40].numpy()
+    z0 = tf.constant(normal[:40])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z0)
+        again = layer.bijector().forward(z0)
+    back = tape.batch_jacobian(again, z0).numpy()
+    np.testing.assert_allclose(
+        there @ back, np.broadcast_to(np.eye(3), there.shape), atol=2e-2
+    )
+    prior = StandardNormalPrior(3, standardize=layer)
+    prior.build()
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        log_prob = prior.log_prob(z)
+    assert np.isfinite(tape.gradient(log_prob, z)).all()
+
+
+def test_far_draws_and_a_far_code_are_finite():
+    layer = layer_on(draws(5_000))
+    normal = tf.constant([[40.0, 0.0, -40.0], [-13.0, 12.5, 12.9]])
+    assert np.isfinite(layer.bijector().forward(normal)).all()
+    for scale in (1e2, 1e3, 1e5):
+        codes = np.concatenate([draws(5_000), np.full([1, 3], scale, np.float32)])
+        layer = layer_on(codes)
+        assert np.isfinite(layer(codes)).all()
+
+
 def test_before_the_fit_and_with_few_codes_it_is_affine():
     layer = MixtureStandardization(8)
     layer.build((None, 3))
@@ -136,6 +171,7 @@ def test_a_new_flow_begins_at_the_mixture():
     np.testing.assert_allclose(flow.to_base(tf.identity(z)), z0, atol=5e-3)
 
 
-def test_bad_components():
-    with pytest.raises(UserError, match="components >= 1, received 0"):
-        MixtureStandardization(0)
+@pytest.mark.parametrize("wrong", [0, 2.5, None])
+def test_bad_components(wrong):
+    with pytest.raises(UserError, match="components >= 1, received"):
+        MixtureStandardization(wrong)

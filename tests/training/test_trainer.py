@@ -39,7 +39,7 @@ def run(make_model, tmp_path):
     def start(steps=4, model=default_model, rate=1e-3, **kwargs):
         where = {
             name: kwargs.pop(name)
-            for name in ("records", "initialize")
+            for name in ("records", "initialize", "is_trained")
             if name in kwargs
         }
         data = kwargs.pop("load_dataset", load_dataset)
@@ -201,6 +201,28 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
     again = start()
     assert again.start_step == 22
     np.testing.assert_array_equal(again.model.prior.trainable_variables[1], means)
+    # More iterations are EM's, too.
+    longer = run(steps=2, post_hoc=PostHoc(30, prior))
+    assert (longer.start_step, longer.step) == (22, 32)
+    assert longer.model.optimizers["prior"].iterations == 0
+
+
+def test_a_signal_at_the_last_step_of_the_autoencoder_ends_the_run(run, tmp_path):
+    settings = at_rest(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.SignalStop, "was_asked", True)
+        stopped = run(**settings)
+    assert (stopped.finished, stopped.step) == (False, 2)
+    resumed = run(**settings)
+    assert (resumed.finished, resumed.start_step, resumed.step) == (True, 2, 5)
+
+
+def test_a_borrowed_autoencoder_never_learns(run, tmp_path):
+    settings = at_rest(3) | {"initialize": lambda model: None, "is_trained": True}
+    first = run(**settings)
+    assert (first.start_step, first.step) == (2, 5)
+    longer = run(**(settings | {"steps": 9}))
+    assert (longer.start_step, longer.step, longer.finished) == (5, 5, True)
 
 
 @pytest.mark.parametrize(

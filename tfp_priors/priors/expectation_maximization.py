@@ -178,7 +178,10 @@ class _Moments:
         first = new * self._first
         second = (1.0 - rate) * self._scatter + new * self._second
         steps = first / weights[:, None]
+        # What float32 loses of the sums of codes far away must not be negative.
+        lost = 1e-6 * np.einsum("kii->ki", second).max(axis=1)
         self._scatter = second - first[:, :, None] * steps[:, None, :]
+        self._scatter += lost[:, None, None] * np.eye(self._means.shape[1])
         if self._diagonal:
             self._scatter *= np.eye(self._means.shape[1])
         self._means = self._means + steps

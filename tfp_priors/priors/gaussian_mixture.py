@@ -139,9 +139,13 @@ class GaussianMixturePrior(Prior):
         log_joint = tf.nn.log_softmax(logits) + log_normals  # [B, K]
         return tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
+    @property
+    def learns_by_steps(self):
+        return bool(self.context_size)
+
     def fit(self, codes, iterations, seed):
         """Fits the mixture by expectation maximisation."""
-        if self.context_size:
+        if self.learns_by_steps:
             return False
         mixture = fit_mixture(
             np.asarray(self.standardized(codes.astype(np.float32))),

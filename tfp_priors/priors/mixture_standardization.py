@@ -17,10 +17,13 @@ tfb = tfp.bijectors
 _CODES_PER_DIMENSION = 20
 
 # Codes by which each covariance is drawn to the mean of all.
-_SHRINKAGE = 20.0
+_SHRINKAGE = 5.0
 
 _FLOOR = 5e-6
 _ITERATIONS = 40
+
+# Beyond this a tail of the normal is 0 in float32.
+_FARTHEST = 12.0
 
 # The log-weight of a component that is not there.
 _ABSENT = -1e4
@@ -39,12 +42,12 @@ class MixtureStandardization(LatentStandardization):
       decay: see `LatentStandardization`.
     """
 
-    def __init__(self, components: int = 128, decay: float = 0.99, **kwargs):
+    def __init__(self, components: int = 256, decay: float = 0.99, **kwargs):
         super().__init__(decay, **kwargs)
-        if components < 1:
+        if not (isinstance(components, int) and components >= 1):
             raise UserError(
-                "MixtureStandardization expects components >= 1, received "
-                f"{components}."
+                "MixtureStandardization expects a whole number of components >= 1, "
+                f"received {components!r}."
             )
         self.components = components
 
@@ -116,7 +119,29 @@ class MixtureStandardization(LatentStandardization):
         return _quantile(below, above)
 
     def from_normal(self, z0):
-        """z0 to u: `latent_size` equations, one after the other."""
+        """The inverse of `to_normal`: an equation per dimension, one by one."""
+
+        @tf.custom_gradient
+        def mapped(z0):
+            u = self._solved(z0)
+
+            def gradient(upstream):
+                # dz0 / du is lower triangular, so du / dz0 takes one solution.
+                with tf.GradientTape() as tape:
+                    tape.watch(u)
+                    normal = self.to_normal(u)
+                jacobian = tape.batch_jacobian(normal, u)
+                solved = tf.linalg.triangular_solve(
+                    jacobian, upstream[..., None], adjoint=True
+                )
+                return solved[..., 0]
+
+            return u, gradient
+
+        return mapped(z0)
+
+    def _solved(self, z0):
+        z0 = tf.clip_by_value(z0, -_FARTHEST, _FARTHEST)
         inverses = tf.identity(self._inverses)
         scales = tf.linalg.diag_part(inverses)
         log_weights = self._log_weights(scales)
@@ -170,10 +195,9 @@ def _cdf(x):
 
 def _quantile(below, above):
     """The standard normal quantile, from the tail that float32 tells better."""
-    tiny = np.finfo(np.float32).tiny
-    lower = tf.math.ndtri(tf.maximum(below, tiny))
-    upper = -tf.math.ndtri(tf.maximum(above, tiny))
-    return tf.where(below < above, lower, upper)
+    tail = tf.maximum(tf.minimum(below, above), np.finfo(np.float32).tiny)
+    quantile = tf.math.ndtri(tail)
+    return tf.where(below < above, quantile, -quantile)
 
 
 def _root(shares, means, scales, z0):

@@ -245,7 +245,12 @@ class Prior(Configured, keras.layers.Layer):
           Whether it does; False leaves it to gradient steps.
         """
         del codes, iterations, seed
-        return not self.trainable_variables
+        return not self.learns_by_steps
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """Whether `fit` leaves the prior to gradient steps."""
+        return bool(self.trainable_variables)
 
     def diagnostics(self, z, context=None) -> dict[str, Any]:
         """Named scalars that tell how the prior fares on the codes z."""

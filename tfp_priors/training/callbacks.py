@@ -270,10 +270,10 @@ class CheckpointWriter(StepCallback):
         if step % self._every == 0 and step > self._saved_step:
             self._save(step)
 
-    def save_once(self, model, step: int) -> None:
-        """Saves a model that was fitted without steps."""
+    def save_once(self, model, step: int, is_borrowed: bool = False) -> None:
+        """Saves a model that was fitted without steps, or by another run."""
         self.set_model(model)
-        self._save(step)
+        self._save(step, is_borrowed=is_borrowed)
 
     def on_train_end(self, logs=None):
         if self.step > self._saved_step:
@@ -283,10 +283,10 @@ class CheckpointWriter(StepCallback):
         """Saves the model after this step, with what it is chosen by."""
         self._save(step, held_out)
 
-    def _save(self, step, held_out=None):
+    def _save(self, step, held_out=None, is_borrowed=False):
         self._check_finite(step)
         if self._is_chief:
-            self._checkpoints.save(self.model, step, held_out)
+            self._checkpoints.save(self.model, step, held_out, is_borrowed)
         else:
             self._checkpoints.help_to_save(self.model)
         self._saved_step = step
@@ -390,6 +390,11 @@ class SignalStop(StepCallback):
 
     def _request(self):
         self._requested = True
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether any worker was told to end."""
+        return self._workers.any(self._requested)
 
     def on_step(self, step, logs):
         if self._workers.count > 1 and step % self.AGREE_EVERY:

@@ -56,7 +56,11 @@ class Checkpoints:
         return self._checksums[self._path(step)]
 
     def save(
-        self, model: GroupedModel, step: int, held_out: float | None = None
+        self,
+        model: GroupedModel,
+        step: int,
+        held_out: float | None = None,
+        is_borrowed: bool = False,
     ) -> None:
         """Writes the state of a model that is finite at this step.
 
@@ -64,6 +68,7 @@ class Checkpoints:
           model: the model.
           step: done so far.
           held_out: what the model is chosen by, the lower the better, if it is known.
+          is_borrowed: whether its weights are those of another run.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         target = self._path(step)
@@ -71,7 +76,8 @@ class Checkpoints:
         self._clean()
         try:
             with disk_errors_named(target):
-                self._write(model, step, held_out, temporary)
+                facts = {"held_out": held_out, "is_borrowed": is_borrowed}
+                self._write(model, step, facts, temporary)
             if target.exists():
                 # Only a damaged one: a run goes on from the newest good one.
                 self._remove(step)
@@ -83,7 +89,7 @@ class Checkpoints:
         for old in set(self.steps()[: -self.keep]) - {self.best()[0]}:
             self._remove(old)
 
-    def _write(self, model, step, held_out, folder):
+    def _write(self, model, step, facts, folder):
         folder.mkdir()
         _claim_room(folder / "room", _state_bytes(model))
         model.save_weights(folder / _WEIGHTS)
@@ -91,7 +97,7 @@ class Checkpoints:
             "format": _FORMAT,
             "step": step,
             "sha256": _sha256(folder / _WEIGHTS),
-            "held_out": held_out,
+            **facts,
         }
         (folder / _RECORD).write_text(json.dumps(record))
         for path in (folder / _WEIGHTS, folder / _RECORD, folder):
@@ -132,22 +138,33 @@ class Checkpoints:
 
         Of equal ones the first.
         """
-        values = {}
-        for step in self.steps():
-            with contextlib.suppress(OSError, ValueError):
-                record = json.loads((self._path(step) / _RECORD).read_text())
-                if record.get("held_out") is not None:
-                    values[step] = record["held_out"]
+        values = {step: self._record(step).get("held_out") for step in self.steps()}
+        values = {step: value for step, value in values.items() if value is not None}
         step = min(values, key=values.get, default=0)
         return step, values.get(step, math.inf)
+
+    def is_borrowed(self, step: int) -> bool:
+        """Whether the weights of a checkpoint are those of another run."""
+        return self._record(step).get("is_borrowed", False)
+
+    def _record(self, step):
+        """What is noted of a checkpoint; nothing if it cannot be read."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((self._path(step) / _RECORD).read_text())
+        return {}
 
     def restore_best(self, model: GroupedModel) -> int:
         """As `restore`, of the `best` checkpoint if there is a good one."""
         step, _ = self.best()
-        if step and not self._problem(self._path(step)):
-            self._load(model, step)
-            return step
-        return self.restore(model)
+        if not step:
+            return self.restore(model)
+        problem = self._problem(self._path(step))
+        if problem:
+            path = self._path(step)
+            logging.error("The best checkpoint %s is damaged: %s.", path, problem)
+            return self.restore(model)
+        self._load(model, step)
+        return step
 
     def restore(self, model: GroupedModel) -> int:
         """Loads the newest good checkpoint, and says so if a newer one is damaged.

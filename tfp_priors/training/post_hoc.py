@@ -54,7 +54,11 @@ class PostHoc:
         evaluations: int = 20,
         patience: float = 0.5,
     ):
-        for name, value in {"steps": steps, "evaluations": evaluations}.items():
+        for name, value in {
+            "steps": steps,
+            "batch_size": batch_size,
+            "evaluations": evaluations,
+        }.items():
             if value < 1:
                 raise UserError(f"PostHoc.{name} must be at least 1, received {value}.")
         if not 0 < patience <= 1:
@@ -113,11 +117,11 @@ class PostHoc:
         """
         posterior = model.posterior.distribution(parameters)
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
-        model.prior.set_statistics(codes, seed)
         try:
+            model.prior.set_statistics(codes, seed)
             return model.prior.fit(codes, self.steps, seed)
         except ValueError as error:
-            # scikit-learn needs 2 codes, and as many as there are components.
+            # EM needs 2 codes, and as many as there are components.
             raise UserError(
                 f"{type(model.prior).__name__} cannot be fitted to {len(codes)} codes "
                 f"({str(error).splitlines()[0]}): take more images, or a simpler prior."

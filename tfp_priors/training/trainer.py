@@ -229,10 +229,11 @@ class Trainer:
             initialize(model)
             if is_trained:
                 start = self.steps
-                run.writer(joint, self.checkpoint_every).save_once(model, start)
+                writer = run.writer(joint, self.checkpoint_every)
+                writer.save_once(model, start, is_borrowed=True)
         began = time.monotonic()
         result = TrainingResult(model, start, start, finished=True)
-        if start < self.steps:
+        if start < self.steps and not workers.chiefs(joint.is_borrowed(start)):
             if workers.is_chief:
                 # Of a run that was shorter.
                 remove(rest.directory)
@@ -242,6 +243,8 @@ class Trainer:
             result = self._fit(run, model, batches, joint, start, self.steps)
         if self.post_hoc is None or not result.finished:
             return result
+        if run.is_stopped:
+            return result._replace(finished=False)
         at_border = time.monotonic()
         result = self._rest(run, training, result)
         if workers.is_chief and result.finished and start < self.steps:
@@ -277,7 +280,9 @@ class Trainer:
         step, finished = start, True
         if start < end:
             parameters = post_hoc.encode(model, training, post_hoc.views)
-            if is_new and post_hoc.fit(model, parameters, self.seed):
+            if is_new or not model.prior.learns_by_steps:
+                post_hoc.fit(model, parameters, self.seed)
+            if not model.prior.learns_by_steps:
                 step = end
                 run.writer(checkpoints, self.checkpoint_every).save_once(model, step)
                 if run.workers.is_chief:
@@ -346,6 +351,7 @@ class Trainer:
                 verbose=0,
                 callbacks=callback_list,
             )
+        run.is_stopped = stop.was_asked
         finished = writer.step >= end or (best is not None and best.is_over)
         return TrainingResult(model, start, writer.step, finished)
 
@@ -423,6 +429,7 @@ class _Run:
         self.dir = folder
         self.held_out = held_out
         self.rollbacks = rollbacks
+        self.is_stopped = False
         self._records = records
         self._seed = seed
 
