@@ -62,7 +62,8 @@ def test_runs_to_a_sampler(notebook, tmp_path, monkeypatch):
     client.execute(cwd=str(tmp_path), env=ENVIRONMENT | home)
 
     (folder,) = (tmp_path / "work").glob("sampler_*")
-    assert folder.name == "sampler_20"
+    # Of the prior that is best on held-out images, after 20 steps of the autoencoder.
+    assert int(folder.name.removeprefix("sampler_")) >= 20
     sampler = tf.saved_model.load(str(folder))
     images = sampler.sample(3, 0, 1.0)
     assert images.shape == (3, 8, 8, 3)

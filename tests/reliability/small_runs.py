@@ -9,6 +9,7 @@ PARAMS = (
     "train.scalars_every = 1",
     "train.images_every = 5",
     "train.checkpoint_every = 5",
+    "train.post_hoc = None",
 )
 
 
