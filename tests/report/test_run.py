@@ -109,6 +109,16 @@ def test_unfinished(tmp_path, steps, told):
     assert parsed.values(report(folder))["steps"].startswith(told)
 
 
+def test_steps_of_the_prior_at_rest_are_told_apart(tmp_path):
+    told = "4100, 100 of them of the prior at rest"
+    done = folders.make_run(tmp_path / "done", finished=4100)
+    assert parsed.values(report(done))["steps"] == f"{told}, finished"
+    folder = folders.make_run(tmp_path / "run", finished=None)
+    for name in ("step_00004000", "at_rest/step_00004100"):
+        (folder / "checkpoints" / name).mkdir(parents=True)
+    assert parsed.values(report(folder))["steps"] == f"{told} at the newest checkpoint"
+
+
 def test_results_are_the_newest_with_what_they_stand_on(tmp_path):
     root = report(folders.make_run(tmp_path / "run", results=RESULTS))
     ((caption, rows),) = parsed.tables(root).items()

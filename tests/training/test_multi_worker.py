@@ -183,6 +183,7 @@ def test_a_prior_is_fitted_afterwards_by_two_workers(tmp_path, data_dir):
         "PostHoc.prior = @RealNVPPrior",
         "PostHoc.steps = 6",
         "PostHoc.batch_size = 8",
+        "PostHoc.patience = 1.0",
     )
     with job([tmp_path / "run"] * 2, data_dir, 4, settings) as workers:
         chief, _ = finished(workers)

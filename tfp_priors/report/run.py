@@ -182,7 +182,7 @@ def steps_done(run_dir: str | Path) -> int:
     finished = runs.finished_step(run_dir)
     if finished is not None:
         return finished
-    names = [path.name for path in Path(run_dir).glob("checkpoints/step_*")]
+    names = [path.name for path in Path(run_dir).glob("checkpoints/**/step_*")]
     return max((int(name.removeprefix("step_")) for name in names), default=0)
 
 
@@ -209,6 +209,8 @@ def _facts(run_dir, bindings):
 def _steps(run_dir, wanted):
     done = steps_done(run_dir)
     of = f" of {wanted}" if wanted else ""
+    if wanted and wanted.isdecimal() and done > int(wanted):
+        of = f", {done - int(wanted)} of them of the prior at rest"
     if runs.finished_step(run_dir) is not None:
         return f"{done}{of}, finished"
     return f"{done}{of} at the newest checkpoint" if done else f"no checkpoint{of}"

@@ -16,7 +16,6 @@ from tfp_priors.models import POSTERIOR
 from tfp_priors.models import STANDARD
 from tfp_priors.models import LatentVariableModel
 from tfp_priors.priors import Prior
-from tfp_priors.training.batch_statistics import recompute_batch_statistics
 from tfp_priors.training.workers import spread
 
 _ENCODED_PER_REPLICA = 500
@@ -80,12 +79,6 @@ class PostHoc:
             self.prior and self.prior(), self.divergence and self.divergence()
         )
 
-    def settle(
-        self, autoencoder: LatentVariableModel, dataset: ImageDataset, seed: int
-    ) -> None:
-        """Recomputes the statistics of batch normalisation."""
-        recompute_batch_statistics(autoencoder, dataset, seed)
-
     def encode(
         self,
         model: LatentVariableModel,
@@ -148,9 +141,7 @@ class PostHoc:
         """
         columns = {POSTERIOR: parameters}
         if not model.posterior.has_density:
-            columns[STANDARD] = tf.concat(
-                [_standard(model, part) for part in _parts(parameters)], axis=0
-            )
+            columns[STANDARD] = _standard(model, parameters)
         indices = shuffled_indices(
             parameters.shape[0], self.batch_size, seed, start_step, worker, workers
         )
@@ -184,10 +175,14 @@ def _parts(parameters):
     return [parameters[i : i + _EVALUATED_AT_ONCE] for i in starts]
 
 
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
 def _standard(model, parameters):
     """Standard codes of posteriors at a point, and their log-determinants beside."""
-    z = model.posterior.code(parameters)
-    standard, log_det = model.prior.standardization(z)
-    log_det = tf.broadcast_to(log_det, tf.shape(z)[:1])
-    return tf.concat([standard, log_det[:, None]], axis=-1)
+
+    def standard(part):
+        z = model.posterior.code(part)
+        codes, log_det = model.prior.standardization(z)
+        log_det = tf.broadcast_to(log_det, tf.shape(z)[:1])
+        return tf.concat([codes, log_det[:, None]], axis=-1)
+
+    compiled = tf.function(standard, autograph=False, reduce_retracing=True)
+    return tf.concat([compiled(part) for part in _parts(parameters)], axis=0)

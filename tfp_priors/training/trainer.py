@@ -17,6 +17,7 @@ from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.files import remove
 from tfp_priors.files import write_text
+from tfp_priors.models import POSTERIOR
 from tfp_priors.models import GroupedModel
 from tfp_priors.run_dir import RunLock
 from tfp_priors.run_dir import record_environment
@@ -24,6 +25,7 @@ from tfp_priors.run_dir import record_rollback
 from tfp_priors.run_dir import rollbacks
 from tfp_priors.run_dir import set_finished
 from tfp_priors.training import callbacks
+from tfp_priors.training.batch_statistics import recompute_batch_statistics
 from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.rates import scale_learning_rate
@@ -270,7 +272,7 @@ class Trainer:
         checkpoints = checkpoints_of(run.dir)[1]
         is_new = not run.workers.chiefs(len(checkpoints.steps()))
         if is_new:
-            post_hoc.settle(autoencoder, training, self.seed)
+            recompute_batch_statistics(autoencoder, training, self.seed)
         # Whether this process has trained before or not.
         keras.utils.set_random_seed(self.seed)
         with autoencoder.distribute_strategy.scope():
@@ -334,8 +336,9 @@ class Trainer:
             callback_list.append(best)
         if workers.is_chief:
             rows = next(iter(tf.nest.flatten(batches.element_spec))).shape[0]
+            unit = "codes" if POSTERIOR in batches.element_spec else "images"
             progress = callbacks.Progress(
-                end, rows * workers.count, start, self.scalars_every
+                end, rows * workers.count, start, self.scalars_every, unit
             )
             callback_list += [progress, self._summaries(run, start)]
         callback_list += [
