@@ -207,7 +207,10 @@ def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
     for model in (reused, restored):
         for a, b in zip(result.model.weights, model.weights, strict=True):
             np.testing.assert_array_equal(a, b)
-    # A finished run does not train its autoencoder again.
+    # Neither does a run with an autoencoder of its own take another one,
+    with pytest.raises(UserError, match="has trained an autoencoder of its own"):
+        config.train(autoencoder, [gin_file], params, autoencoder=autoencoder)
+    # nor a finished one train its autoencoder again.
     assert config.train(tmp_path / "reused", [gin_file], params).start_step == 101
     with pytest.raises(UserError, match="The encoder of the run .* has other weights"):
         wider = [*params, "InfoGANEncoder.width = 3"]
@@ -274,6 +277,26 @@ def test_bindings_without_effect_do_not_make_another_config(tmp_path, fake_data)
         config.train(tmp_path, [vae], RUN)
     with pytest.raises(UserError, match="BETA .7.0 there, 1.0 here"):
         config.train(tmp_path, [vae], RUN)
+
+
+def test_the_images_that_a_run_held_out(tmp_path):
+    """They are a permutation's first ones, in the data set's order."""
+    digits, data_dir = str(GIN / "embedded_digits_vae.gin"), tmp_path / "data"
+    params = [*TINY, "train.batch_size = 4", "train.steps = 1", "train.seed = 3"]
+
+    def load(share):
+        run, held = tmp_path / f"{share}", f"train.validation_share = {share}"
+        config.train(run, [digits], [*params, held], data_dir)
+        return config.load_run(run, data_dir).load_dataset
+
+    whole, held_out = (load(0.25)(split) for split in ("train", "held_out"))
+    rows = np.random.RandomState(3).permutation(whole.size)[: round(whole.size / 4)]
+    images = whole.take(whole.size)["image"]
+    np.testing.assert_array_equal(
+        held_out.take(held_out.size)["image"], images[np.sort(rows)]
+    )
+    with pytest.raises(UserError, match="held no training images out, since its"):
+        load(0.0)("held_out")
 
 
 def test_load_run_of_nothing(tmp_path):

@@ -164,7 +164,8 @@ class Run(NamedTuple):
 
     Attributes:
       model: with the weights of the newest good checkpoint.
-      load_dataset: maps a split's name to the run's `ImageDataset`.
+      load_dataset: maps a split's name to the run's `ImageDataset`; "held_out" is the
+        part of the training images that the run learned nothing from.
       dataset: the name of its data set.
       step: of the checkpoint.
       identity: the checksum of the weights.
@@ -217,7 +218,18 @@ def load_run(
     if not step:
         raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
     dataset, load = _dataset_of_config(data_dir)
-    return Run(model, load, dataset, step, checkpoints.checksum(step))
+
+    def load_split(split):
+        if split != "held_out":
+            return load(split)
+        if not trained.validation_share:
+            raise UserError(
+                f"{run_dir} held no training images out, since its "
+                "train.validation_share is 0: take another split."
+            )
+        return trained.datasets(load)[1]
+
+    return Run(model, load_split, dataset, step, checkpoints.checksum(step))
 
 
 def dataset_of(

@@ -118,6 +118,7 @@ def test_loss_scaling_does_not_change_the_clipped_step():
         before = weights(model)
         logs = model.train_step(BATCH)
         moves = [a - b for a, b in zip(weights(model), before, strict=True)]
+        assert float(logs["classifier_clipped_share"]) == 1.0
         return moves, float(logs["classifier_gradient_norm"])
 
     (small, small_norm), (large, large_norm) = step(2.0**4), step(2.0**12)

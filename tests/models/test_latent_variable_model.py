@@ -111,6 +111,7 @@ def test_clipping_is_by_the_groups_norm(make_model, clip_norm):
     before = [v.numpy() for v in variables]
     logs = model.train_step({"image": images()})
     np.testing.assert_allclose(logs["autoencoder_gradient_norm"], norm, rtol=1e-5)
+    assert float(logs["autoencoder_clipped_share"]) == (norm > clip_norm)
     scale = min(1.0, clip_norm / norm)
     for variable, old, gradient in zip(variables, before, expected, strict=True):
         np.testing.assert_allclose(

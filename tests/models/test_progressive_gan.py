@@ -252,14 +252,15 @@ def test_gradients_against_differences(group, smooth):
 
 
 def test_average_against_numpy():
-    model = make(decay=0.9, optimizer=lambda: adam(1e-2))
+    # It reaches back a whole phase, of 2 steps.
+    model = make(averaged=1.0, optimizer=lambda: adam(1e-2))
     expected = numbers(model.generator.weights)
     for a, b in zip(expected, model.averaged_generator.weights, strict=True):
         np.testing.assert_array_equal(a, b)
     for _ in range(5):
         model.train_step(batch())
         for i, variable in enumerate(model.generator.weights):
-            expected[i] = 0.9 * expected[i] + 0.1 * variable.numpy()
+            expected[i] = 0.5 * expected[i] + 0.5 * variable.numpy()
     moved = 0
     for a, b, v in zip(
         model.averaged_generator.weights,
@@ -462,7 +463,7 @@ def test_the_samples_mean_comes_to_the_datas():
     model = make(
         shape=(8, 8, 1),
         steps_per_phase=100,
-        decay=0.95,
+        averaged=0.2,
         optimizer=lambda: adam(5e-3),
     )
     assert abs(float(tf.reduce_mean(model.sample(64))) - 0.85) > 0.2
@@ -482,7 +483,7 @@ def test_diagnosis_and_summary():
     [
         ({"steps_per_phase": 0}, "expects steps_per_phase >= 1"),
         ({"steps_per_phase": (1, 2)}, r"each of the 3 levels, received \(1, 2\)"),
-        ({"decay": 1.0}, r"decay in \[0, 1\), received"),
+        ({"averaged": 1.5}, r"averaged in \[0, 1\], received"),
         ({"drift": -1.0}, "gradient_penalty and drift >= 0"),
     ],
 )
@@ -592,5 +593,5 @@ def test_the_paper_and_its_code_set_the_optimizers():
         assert (settings["beta_1"], settings["beta_2"]) == (0.0, 0.99)
         assert settings["epsilon"] == 1e-8
         np.testing.assert_allclose(settings["learning_rate"], 1e-3, rtol=1e-6)
-    assert (model.gradient_penalty, model.drift, model.decay) == (10.0, 0.001, 0.999)
+    assert (model.gradient_penalty, model.drift, model.averaged) == (10.0, 0.001, 0.02)
     assert model.clip_norm is None and model.discriminator.group_size == 4

@@ -78,8 +78,9 @@ def test_run_dir_and_tensorboard(run, tmp_path, make_model):
         tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]
     }
     terms = ("loss", "reconstruction", "kl", "prior_nll", "beta")
-    norms = ("autoencoder_gradient_norm", "prior_gradient_norm")
-    for name in (*terms, *norms):
+    gradients = ("gradient_norm", "clipped_share")
+    of_groups = [f"{g}_{n}" for g in ("autoencoder", "prior") for n in gradients]
+    for name in (*terms, *of_groups):
         assert tags[f"train/{name}"] == [2, 4]
     scales = [f"latent/scale_{which}" for which in ("min", "mean", "max")]
     log_scales = [f"prior/flow_log_scale_{which}" for which in ("min", "max")]

@@ -18,7 +18,7 @@ _PLACEHOLDERS = {
     "n": r"\d+k?",
     "m": r"\d+k?",
     "k": r"\d+",
-    "split": r"train|test|validation",
+    "split": r"train|test|validation|held_out",
     "space": r"z0|z",
     "classifier": r"quadratic|mlp",
     "features": r"pixels|inception|classifier",

@@ -490,7 +490,8 @@ class GroupedModel(Configured, keras.Model):
           groups: those of `scaled_loss`; None: this one.
 
         Returns:
-          The norm of the whole gradient, named GROUP_gradient_norm, if it is clipped.
+          If there is a largest norm, that of the whole gradient, named
+          GROUP_gradient_norm, and whether it was clipped, GROUP_clipped_share.
         """
         optimizer, scalars = self._optimizers[group], {}
         if self.replicas > 1:
@@ -509,6 +510,7 @@ class GroupedModel(Configured, keras.Model):
                 # Too large a scale: the optimizer leaves this step out.
                 norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
             scalars[_norm_name(group)] = norm
+            scalars[_clipped_name(group)] = tf.cast(norm > self.clip_norm, tf.float32)
         if factor is not None:
             gradients = [factor * gradient for gradient in gradients]
         variables = self.variable_groups()[group]
@@ -518,9 +520,13 @@ class GroupedModel(Configured, keras.Model):
     # Metrics -------------------------------------------------------------------
 
     def track(self, names) -> None:
-        """Makes a running mean for each name, and for the groups' gradient norms."""
-        norms = (_norm_name(group) for group in self.variable_groups())
-        self._means = RunningMeans((*names, *norms))
+        """Makes a running mean for each name, and for the groups' gradients."""
+        of_gradients = (
+            name(group)
+            for name in (_norm_name, _clipped_name)
+            for group in self.variable_groups()
+        )
+        self._means = RunningMeans((*names, *of_gradients))
 
     @property
     def metrics(self):
@@ -637,6 +643,10 @@ def describe(name: str, values: np.ndarray) -> str:
 
 def _norm_name(group):
     return f"{group}_gradient_norm"
+
+
+def _clipped_name(group):
+    return f"{group}_clipped_share"
 
 
 def _is_fast(device):

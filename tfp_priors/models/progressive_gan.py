@@ -70,7 +70,8 @@ class ProgressiveGAN(GenerativeModel):
       steps_per_phase: a number of steps, or one for each level.
       gradient_penalty: weight of the gradient's distance from 1.
       drift: weight of the scores' square on real images.
-      decay: of the running mean, per step.
+      averaged: how far the running mean reaches back, as a share of a phase of the
+        present level: 0.02 of 50,000 steps is the authors' decay of 0.999.
       seed: of all noise. The noise of a row is a function of the seed, the step and
         the row's place in the batch.
 
@@ -85,7 +86,7 @@ class ProgressiveGAN(GenerativeModel):
         steps_per_phase: int | Sequence[int] = 50_000,
         gradient_penalty: float = 10.0,
         drift: float = 0.001,
-        decay: float = 0.999,
+        averaged: float = 0.02,
         seed: int = 0,
         **kwargs,
     ):
@@ -95,17 +96,17 @@ class ProgressiveGAN(GenerativeModel):
                 "Generator and discriminator must have images of one shape, received "
                 f"{generator.image_shape} and {discriminator.image_shape}."
             )
-        if min(gradient_penalty, drift) < 0 or not 0 <= decay < 1:
+        if min(gradient_penalty, drift) < 0 or not 0 <= averaged <= 1:
             raise UserError(
-                "ProgressiveGAN expects gradient_penalty and drift >= 0 and decay in "
-                f"[0, 1), received {gradient_penalty}, {drift} and {decay}."
+                "ProgressiveGAN expects gradient_penalty and drift >= 0 and averaged in "
+                f"[0, 1], received {gradient_penalty}, {drift} and {averaged}."
             )
         self.generator = generator
         self.discriminator = discriminator
         self.steps_per_phase = steps_per_phase
         self.gradient_penalty = gradient_penalty
         self.drift = drift
-        self.decay = decay
+        self.averaged = averaged
         self.seed = seed
         self._lengths = _phase_lengths(steps_per_phase, generator.levels)
         # A level fades in, except for the first one, and stays.
@@ -162,9 +163,12 @@ class ProgressiveGAN(GenerativeModel):
         step = tf.cast(step, tf.int32)
         level = tf.reduce_sum(tf.cast(step >= self._starts, tf.int32)) - 1
         since = tf.cast(step - tf.gather(self._starts, level), tf.float32)
-        length = tf.cast(tf.gather(self._lengths, level), tf.float32)
-        alpha = tf.where(level == 0, 1.0, tf.minimum(since / length, 1.0))
-        return Phase(level, alpha)
+        alpha = tf.minimum(since / self._length(level), 1.0)
+        return Phase(level, tf.where(level == 0, 1.0, alpha))
+
+    def _length(self, level):
+        """Steps that a level fades in for, a float32 scalar."""
+        return tf.cast(tf.gather(self._lengths, level), tf.float32)
 
     # Inference -----------------------------------------------------------------
 
@@ -218,7 +222,7 @@ class ProgressiveGAN(GenerativeModel):
             turn, gradients = gradients_on(batch, [group], step, fold_in(seed, i))
             scalars |= turn.metrics
             scalars |= self.apply_gradients(group, gradients[group])
-        self._update_averages()
+        self._update_averages(step)
         self.steps_done.assign_add(1)
         return self.report(scalars, replicas.size(batch["image"]))
 
@@ -315,11 +319,13 @@ class ProgressiveGAN(GenerativeModel):
                 "multiple of it."
             )
 
-    def _update_averages(self):
+    def _update_averages(self, step):
         """Moves the running means towards the generator's weights."""
+        reach = self.averaged * self._length(self.phase(step).level)
+        rate = 1.0 / tf.maximum(reach, 1.0)
 
         def move(average, variable):
-            average.assign_sub((1.0 - self.decay) * (average - variable))
+            average.assign_sub(rate * (average - variable))
 
         def update(strategy):
             for average, variable in self._averages():

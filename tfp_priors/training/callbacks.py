@@ -121,7 +121,7 @@ class Progress(StepCallback):
             parts.append(f"{rate * self._batch_size:.0f} {self._unit}/s")
             parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
         for name, value in logs.items():
-            if not name.endswith("gradient_norm"):
+            if not name.endswith(("gradient_norm", "clipped_share")):
                 parts.append(f"{name} {float(value):.4g}")
         return "  ".join(parts)
 

@@ -99,11 +99,8 @@ class PostHoc:
             parts.append(dataset.map(lambda x, v=view: parameters(v(x)), batch_size))
         return tf.constant(np.concatenate(parts))
 
-    def fit(self, model: LatentVariableModel, parameters, seed: int) -> bool:
+    def fit(self, model: LatentVariableModel, parameters, seed: int) -> None:
         """Sets the standardisation, and fits the prior if it needs no gradient steps.
-
-        Returns:
-          Whether the prior is fitted.
 
         Raises:
           UserError: if the prior's own way takes more codes.
@@ -112,7 +109,7 @@ class PostHoc:
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
         try:
             model.prior.set_statistics(codes, seed)
-            return model.prior.fit(codes, self.steps, seed)
+            model.prior.fit(codes, self.steps, seed)
         except ValueError as error:
             # EM needs 2 codes, and as many as there are components.
             raise UserError(

@@ -222,20 +222,27 @@ class Trainer:
         model = self.compiled_model()
         # It may have to be prepared.
         with workers.chief_first():
-            training, held_out = self._datasets(load_dataset)
+            training, held_out = self.datasets(load_dataset)
         model.check_data(training.image_shape, training.features)
         run = _Run(workers, Path(run_dir), held_out, records, self.seed, done)
         joint, rest = checkpoints_of(run_dir)
         start = self._restored(run, model, joint, self.optimizers)
+        borrowed = bool(workers.chiefs(joint.is_borrowed(start)))
+        if start and is_trained and not borrowed:
+            raise UserError(
+                f"{run_dir} has trained an autoencoder of its own: leave "
+                "--autoencoder out to go on with it, or choose another --run_dir."
+            )
         if start == 0 and initialize is not None:
             initialize(model)
             if is_trained:
                 start = self.steps
                 writer = run.writer(joint, self.checkpoint_every)
                 writer.save_once(model, start, is_borrowed=True)
+                borrowed = True
         began = time.monotonic()
         result = TrainingResult(model, start, start, finished=True)
-        if start < self.steps and not workers.chiefs(joint.is_borrowed(start)):
+        if start < self.steps and not borrowed:
             if workers.is_chief:
                 # Of a run that was shorter.
                 remove(rest.directory)
@@ -251,15 +258,20 @@ class Trainer:
         result = self._rest(run, training, result)
         if workers.is_chief and result.finished and start < self.steps:
             rested, whole = (time.monotonic() - t for t in (at_border, began))
+            best, _ = rest.best()
+            chosen = f"; that of step {best} is the best on held-out images"
             print(
                 f"The prior learned from codes at rest for {rested:.0f} s, "
-                f"{rested / whole:.0%} of this training.",
+                f"{rested / whole:.0%} of this training, to step {result.step}"
+                f"{chosen if best else ''}.",
                 file=sys.stderr,
             )
         return result
 
-    def _datasets(self, load_dataset):
-        """What is learned from, and what is held out."""
+    def datasets(
+        self, load_dataset: Callable[..., ImageDataset]
+    ) -> tuple[ImageDataset, ImageDataset]:
+        """What is learned from, and what is held out; see `train`."""
         training = load_dataset(split="train")
         if self.validation_share:
             return training.split(self.validation_share, self.seed)
@@ -279,33 +291,39 @@ class Trainer:
             model = post_hoc.model(autoencoder)
             optimizers = self._compile(model, at_rest=True)
         start = max(border, self._restored(run, model, checkpoints, optimizers))
-        step, finished = start, True
+        first = start if joint.start_step == border else joint.start_step
+        result = TrainingResult(model, first, start, finished=True)
         if start < end:
             parameters = post_hoc.encode(model, training, post_hoc.views)
-            if is_new or not model.prior.learns_by_steps:
+            by_steps = model.prior.learns_by_steps
+            if is_new or not by_steps:
                 post_hoc.fit(model, parameters, self.seed)
-            if not model.prior.learns_by_steps:
-                step = end
-                run.writer(checkpoints, self.checkpoint_every).save_once(model, step)
-                if run.workers.is_chief:
-                    self._summaries(run, start).write_once(model, step)
-            else:
-                best = self._best(run, model, checkpoints, border, start)
-                if best is None or not best.is_over:
-                    batches = post_hoc.training_batches(
-                        model,
-                        parameters,
-                        self.seed,
-                        start - border,
-                        **run.workers.share,
-                    )
-                    _, _, step, finished = self._fit(
-                        run, model, batches, checkpoints, start, end, best
-                    )
-        if finished:
+            learn = self._learn_by_steps if by_steps else self._keep_fitted
+            step, finished = learn(run, model, parameters, checkpoints, start, border)
+            result = result._replace(step=step, finished=finished)
+        if result.finished:
             checkpoints.restore_best(model)
-        first = start if joint.start_step == border else joint.start_step
-        return TrainingResult(model, first, step, finished)
+        return result
+
+    def _keep_fitted(self, run, model, parameters, checkpoints, start, border):
+        """Saves a prior that has taken no steps; returns the step, and True."""
+        end = border + self.post_hoc.steps
+        run.writer(checkpoints, self.checkpoint_every).save_once(model, end)
+        if run.workers.is_chief:
+            self._summaries(run, start).write_once(model, end)
+        return end, True
+
+    def _learn_by_steps(self, run, model, parameters, checkpoints, start, border):
+        """Steps of the prior; returns the last one, and whether they were all."""
+        best = self._best(run, model, checkpoints, border, start)
+        if best is not None and best.is_over:
+            return start, True
+        batches = self.post_hoc.training_batches(
+            model, parameters, self.seed, start - border, **run.workers.share
+        )
+        end = border + self.post_hoc.steps
+        result = self._fit(run, model, batches, checkpoints, start, end, best)
+        return result.step, result.finished
 
     def _best(self, run, model, checkpoints, border, start):
         """Keeps the best prior on held-out images; None if there is no telling."""
