@@ -13,9 +13,9 @@ from benchmarks import environments
 from benchmarks import items
 from benchmarks import report
 from benchmarks import sides
-from tfp_priors.commit import commit
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
+from tfp_priors.runs.commit import commit
 
 _ONCE_ROUNDS = 3
 

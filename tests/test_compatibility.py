@@ -13,10 +13,10 @@ import pytest
 from tests import commands
 from tests.commands import ROOT
 from tfp_priors import config
-from tfp_priors import run_dir
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import archives
 from tfp_priors.errors import UserError
+from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 ARCHIVES = sorted((ROOT / "tests" / "old_runs").glob("format_*.tar.gz"))

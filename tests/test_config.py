@@ -8,6 +8,7 @@ from tests.commands import ROOT
 from tests.commands import TINY
 from tests.networks.test_people import standing
 from tfp_priors import config
+from tfp_priors import experiments
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.models import POSTERIOR
@@ -15,12 +16,17 @@ from tfp_priors.models import LatentVariableModel
 
 GIN = ROOT / "gin"
 # What experiments on a data set share is a file of its own, and no experiment.
-SHARED = {"base"} | {
-    path.stem.removesuffix("_beta0").removesuffix("_vunet")
-    for path in GIN.glob("*_beta0.gin")
-}
-LEAVES = sorted(path for path in GIN.glob("*.gin") if path.stem not in SHARED)
-MODELS = sorted(path.stem for path in (ROOT / "gin" / "models").glob("*.gin"))
+SHARED = {"base", *experiments.data_sets(GIN)}
+FILES = sorted(path for path in GIN.glob("*.gin") if path.stem not in SHARED)
+# PG-GAN takes images of 2^n pixels, the U-Net and a regressor persons, and classifiers
+# are told their classes.
+MODELS = sorted(
+    path.stem
+    for path in (GIN / "models").glob("*.gin")
+    if not path.stem.startswith(("classifier", "keypoints", "pggan", "vunet"))
+)
+IMAGES = ["cifar10", "embedded_digits", "fashion_mnist", "image_folder", "mnist"]
+COMPOSED = [GIN / f"{data}_{model}.gin" for data in IMAGES for model in MODELS]
 SMALL = [
     *TINY,
     "load_dataset.name = 'none'",
@@ -40,20 +46,24 @@ def small(path):
     return [*SMALL, f"LATENT_SIZE = {80 if 'vunet' in path.stem else 4}"]
 
 
-def _leaf(path):
-    # The files of these two differ from MNIST's in the shared part alone.
-    twin = path.stem.startswith(("fashion_mnist", "cifar10"))
-    slow = twin and not path.stem.endswith("_beta0")
+def _experiment(path):
+    # The others differ from MNIST's in the shared part alone.
+    slow = path in COMPOSED and not path.stem.startswith("mnist")
+    slow = slow and not path.stem.endswith("_beta0")
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize("path", LEAVES, ids=lambda path: path.stem)
-def test_every_gin_file_is_complete(path):
+@pytest.mark.parametrize(
+    "path", sorted({*FILES, *COMPOSED}), ids=lambda path: path.stem
+)
+def test_every_experiment_is_complete(path):
     config.parse([str(path)], ["load_dataset.name = 'none'"])
 
 
-@pytest.mark.parametrize("path", [_leaf(path) for path in LEAVES])
-def test_every_gin_file_builds_and_steps(path):
+@pytest.mark.parametrize(
+    "path", [_experiment(path) for path in sorted({*FILES, *COMPOSED})]
+)
+def test_every_experiment_builds_and_steps(path):
     text = config.parse([str(path)], small(path))
     trainer = config.trainer()
     if trainer.post_hoc is not None:
@@ -84,14 +94,6 @@ def step(trainer, text, at_rest=False):
     if isinstance(model, LatentVariableModel):
         condition = None if model.conditioner is None else standing()[:2]
         assert np.isfinite(model.sample(2, condition=condition)).all()
-
-
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
-def test_every_model_is_there_for_every_data_set_of_section_4(name):
-    for model in MODELS:
-        # PG-GAN takes images of 2^n pixels, the U-Net persons.
-        if not model.startswith(("keypoints", "pggan", "post_hoc", "vunet")):
-            assert (ROOT / "gin" / f"{name}_{model}.gin").is_file(), model
 
 
 @pytest.fixture
@@ -239,7 +241,7 @@ def eval_tuple(text, name):
 
 
 def test_there_are_leaves():
-    assert {"cifar10_beta0", "mnist_beta0", "mnist_vae"} <= {p.stem for p in LEAVES}
+    assert {"cifar10_beta0", "mnist_beta0", "mnist_vae"} <= {p.stem for p in FILES}
 
 
 BETA0 = str(GIN / "mnist_beta0.gin")

@@ -6,7 +6,7 @@ import gin
 from tests.commands import ROOT
 from tfp_priors.configurables import parse
 from tfp_priors.errors import UserError
-from tfp_priors.run_dir import bindings
+from tfp_priors.runs.run_dir import bindings
 
 GIN = str(ROOT / "gin" / "mnist_beta0.gin")
 FILES = sorted((ROOT / "gin").glob("*.gin"))

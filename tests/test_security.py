@@ -217,9 +217,9 @@ def test_an_import_of_a_gin_file_is_refused(module, sprung, tmp_path, line):
 
 def test_a_gin_file_may_import_the_project_and_keras(tmp_path):
     path = tmp_path / "a.gin"
-    path.write_text("import keras.layers\nimport tfp_priors.rows\n")
+    path.write_text("import keras.layers\nimport tfp_priors.latent_space.rows\n")
     text = config.parse([str(GIN), str(path)])
-    assert "import tfp_priors.rows" in text
+    assert "import tfp_priors.latent_space.rows" in text
 
 
 @pytest.mark.parametrize("how", ["value", "macro"])

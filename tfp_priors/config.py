@@ -18,8 +18,8 @@ from tfp_priors import networks
 from tfp_priors import training
 from tfp_priors.configurables import parse
 from tfp_priors.errors import UserError
-from tfp_priors.run_dir import bindings
-from tfp_priors.run_dir import check_format
+from tfp_priors.runs.run_dir import bindings
+from tfp_priors.runs.run_dir import check_format
 
 # Whatever the user's keras.json says: the commands' networks are made for these.
 keras.config.set_image_data_format("channels_last")

@@ -21,6 +21,7 @@ from absl import logging
 import gin
 from tfp_priors import data
 from tfp_priors import divergences
+from tfp_priors import experiments
 from tfp_priors import likelihoods
 from tfp_priors import models
 from tfp_priors import networks
@@ -141,10 +142,13 @@ def parse(
     """Replaces the current configuration.
 
     A whole float, such as 1e5, is the int that a parameter wants. The macro STEPS is
-    the value of train.steps, so that schedules can follow the length of a run.
+    the value of train.steps, so that schedules can follow the length of a run. Parts
+    that need a latent_size or an image_shape, and are given none, get LATENT_SIZE and
+    IMAGE_SHAPE.
 
     Args:
-      gin_files: paths; an `include` is looked up beside the including file.
+      gin_files: paths, or names, see `experiments.gin_files`; an `include` is looked up
+        beside the including file.
       gin_params: bindings that override the files', such as "train.steps = 100".
       used: names of the configurables that must be complete, with what they refer to.
       strict: whether to refuse what has no effect: any such binding of `gin_params`,
@@ -162,6 +166,7 @@ def parse(
     """
     statements = _read(gin_files, gin_params)
     _bind_run_steps(statements)
+    _bind_shared(_used_parts())
     parts = _used_parts()
     if strict:
         _check_effects(statements, parts)
@@ -207,10 +212,14 @@ def _read(gin_files, gin_params) -> list[_Statement]:
     gin.clear_config()
     # Else an include is also looked up beside the files of earlier calls.
     gin.config._LOCATION_PREFIXES[:] = [""]
-    gin_files = [os.path.expanduser(path) for path in gin_files]
+    gin_files = [
+        str(part) for path in gin_files for part in experiments.gin_files(path)
+    ]
     for path in gin_files:
         if not Path(path).is_file():
-            raise UserError(f"There is no gin file {path}.{_nearest_file(path)}")
+            near = experiments.nearest(path)
+            hint = f" Did you mean {near}?" if near else ""
+            raise UserError(f"There is no gin file {path}.{hint}")
         gin.add_config_file_search_path(str(Path(path).parent))
     statements = []
     with _limited_imports(), _replaced(gin.config, "parse_config_file", _parse_file):
@@ -247,14 +256,28 @@ def _bind_run_steps(statements):
         gin.bind_parameter(f"{_STEPS}/gin.macro.value", steps)
 
 
+# Macros that stand for what parts need under these names.
+_SHARED = {"latent_size": "LATENT_SIZE", "image_shape": "IMAGE_SHAPE"}
+
+
+def _bind_shared(parts):
+    """Gives the macros of `_SHARED` to the parts that need them and have no value."""
+    for part in parts:
+        for name, parameter in part.parameters().items():
+            needed = name in _SHARED and parameter.default is parameter.empty
+            if needed and name not in part.keys:
+                gin.parse_config(f"{part.name}.{name} = %{_SHARED[name]}")
+
+
 def _parse_file(path, *args):
     """Gin's function for files, those included too, which are looked up beside it."""
     path, folders = os.path.expanduser(path), gin.config._LOCATION_PREFIXES
-    paths = (os.path.join(folder, path) for folder in folders)
-    path = next(filter(os.path.isfile, paths), path)
-    folders = [os.path.dirname(path), *folders]
-    with _replaced(gin.config, "_LOCATION_PREFIXES", folders):
-        return gin.parse_config_file(path, *args)
+    named = (experiments.gin_files(os.path.join(folder, path)) for folder in folders)
+    for file in next((files for files in named if files[0].is_file()), [Path(path)]):
+        folders = [str(file.parent), *folders]
+        with _replaced(gin.config, "_LOCATION_PREFIXES", folders):
+            parsed = gin.parse_config_file(str(file), *args)
+    return parsed
 
 
 @contextlib.contextmanager
@@ -396,7 +419,7 @@ def _check_effects(statements, parts):
             overridden.setdefault(key, {})[narrower] = None
     # The scopes of a reference to a macro are the macro's name.
     references = [r for s in statements for r in _references(s.value)]
-    scopes = {"", *("/".join(r.scopes) for r in references)}
+    scopes = {"", *_SHARED.values(), *("/".join(r.scopes) for r in references)}
     first: dict = {}
     for i, statement in enumerate(statements):
         first.setdefault(statement.key, i)
@@ -644,9 +667,3 @@ def refused_values() -> Iterator[None]:
             raise
         message = str(error).splitlines()[0]
         raise UserError(f"A value of {found.group(1)} is wrong: {message}") from error
-
-
-def _nearest_file(path: str) -> str:
-    names = [str(p) for p in Path(path).parent.glob("*.gin")]
-    nearest = difflib.get_close_matches(path, names, n=1)
-    return f" Did you mean {nearest[0]}?" if nearest else ""

@@ -1,4 +1,4 @@
-"""The errors that a command turns into one line for its user."""
+"""The errors that a command turns into one line for its user, and common checks."""
 
 import contextlib
 import re
@@ -71,3 +71,24 @@ def raised_in_graph() -> Iterator[None]:
         if found is None:
             raise
         raise UserError(found.group(1).removesuffix("]")) from error
+
+
+def check_counts(owner: str, **counts: int) -> None:
+    """Raises: UserError: if one of an owner's counts, by name, is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
+
+
+def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
+    """Returns `latent_size` if it is a whole number of at least `minimum`.
+
+    Raises:
+      UserError: otherwise; `owner` is named in the message.
+    """
+    if latent_size != int(latent_size) or latent_size < minimum:
+        raise UserError(
+            f"{owner} expects a latent size of at least {minimum}, "
+            f"received {latent_size}. Set LATENT_SIZE."
+        )
+    return int(latent_size)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.data import deepfashion
 from tfp_priors.data import load_dataset
 from tfp_priors.data.builders.deepfashion import stored

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.data import load_dataset
 from tfp_priors.data.builders import procedural_people
 from tfp_priors.data.builders.procedural_people import COLOURS

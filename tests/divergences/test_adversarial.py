@@ -6,12 +6,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.conftest import randomize
+from tfp_priors.core.gradients import gradient_norm
 from tfp_priors.divergences import AdversarialDivergence
 from tfp_priors.divergences import HingeLoss
 from tfp_priors.divergences import NonSaturatingLoss
 from tfp_priors.divergences import WassersteinLoss
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import gradient_norm
 from tfp_priors.networks import MLP
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.priors import GaussianMixturePrior

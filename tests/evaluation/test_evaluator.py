@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation import protocols
+from tfp_priors.evaluation import metrics
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.feature_metrics import classifier_score
@@ -308,12 +308,12 @@ def test_what_is_missing_is_named(name, parts, message):
 )
 def test_unknown_names_get_the_nearest(name):
     with pytest.raises(UserError, match="did you mean one like"):
-        protocols.find(name)
+        metrics.find(name)
 
 
-@pytest.mark.parametrize("metric", protocols.METRICS, ids=lambda m: m.template)
+@pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda m: m.template)
 def test_every_example_is_a_name_of_its_metric(metric):
-    request = protocols.find(metric.example)
+    request = metrics.find(metric.example)
     assert request.metric is metric and request.name == metric.example
     assert metric.description.endswith(".") and metric.needs and metric.cost
 
@@ -330,7 +330,7 @@ def few(n, **parts):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 12])
-@pytest.mark.parametrize("metric", protocols.METRICS, ids=lambda m: m.template)
+@pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda m: m.template)
 @pytest.mark.filterwarnings("ignore:.*singular covariance")
 def test_few_images_give_a_number_or_one_line(metric, n):
     values = {"extractor": "classifier", "features": "pixels", "space": "z", "k": 3}

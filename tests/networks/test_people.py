@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import ndimage
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.networks import PoseContext
 from tfp_priors.networks import people
 

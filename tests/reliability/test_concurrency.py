@@ -13,8 +13,8 @@ from PIL import Image
 from tests import commands
 from tests.reliability.small_runs import flags_of
 from tfp_priors import config
-from tfp_priors import run_dir
 from tfp_priors.data import load_dataset
+from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 

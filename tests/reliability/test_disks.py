@@ -11,7 +11,7 @@ import pytest
 
 from tests import commands
 from tests.reliability.small_runs import flags_of
-from tfp_priors import run_dir
+from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 

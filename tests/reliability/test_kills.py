@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests import commands
 from tests import states
-from tfp_priors import run_dir
 from tfp_priors.data import load_dataset
+from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 _SEED = 7

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests import commands
-from tfp_priors import run_dir
+from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 _STEPS = 20_000

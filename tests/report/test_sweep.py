@@ -7,7 +7,7 @@ import pytest
 
 from tests.report import folders
 from tests.report import parsed
-from tfp_priors import sweep as sweeps
+from tfp_priors import sweeps
 from tfp_priors.errors import UserError
 from tfp_priors.report import page
 from tfp_priors.report import sweep

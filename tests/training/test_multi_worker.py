@@ -195,7 +195,7 @@ def test_a_prior_is_fitted_afterwards_by_two_workers(tmp_path, data_dir):
 
 def test_a_second_run_in_one_run_dir_is_refused_by_the_chief_alone(tmp_path, data_dir):
     """The other worker does not wait for ever."""
-    from tfp_priors.run_dir import RunLock
+    from tfp_priors.runs.run_dir import RunLock
 
     with RunLock(tmp_path / "run"):
         with job([tmp_path / "run"] * 2, data_dir, 4) as workers:

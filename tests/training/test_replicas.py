@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tests.commands import ROOT
 from tests.commands import TINY
 from tfp_priors import config
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.models import POSTERIOR
 from tfp_priors.training import create_strategy

@@ -11,8 +11,8 @@ from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import StandardNormalPrior
-from tfp_priors.run_dir import record_rollback
-from tfp_priors.run_dir import rollbacks
+from tfp_priors.runs.run_dir import record_rollback
+from tfp_priors.runs.run_dir import rollbacks
 from tfp_priors.training import Checkpoints
 from tfp_priors.training import Trainer
 

@@ -15,7 +15,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
-from tfp_priors.run_dir import RunLock
+from tfp_priors.runs.run_dir import RunLock
 from tfp_priors.training import LinearAnnealing
 from tfp_priors.training import PostHoc
 from tfp_priors.training import Trainer

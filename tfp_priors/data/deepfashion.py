@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.errors import UserError
 
 PARTITION = "list_eval_partition.txt"
@@ -28,7 +28,7 @@ class Person(NamedTuple):
     Attributes:
       name: its path within the folder, as the files have it.
       path: of the picture.
-      keypoints: float32 `[15, 2]`, see `tfp_priors.joints`.
+      keypoints: float32 `[15, 2]`, see `tfp_priors.core.joints`.
     """
 
     name: str

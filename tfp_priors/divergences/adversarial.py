@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import gradient_norm
+from tfp_priors.core.gradients import is_zero
 from tfp_priors.divergences.adversarial_losses import NonSaturatingLoss
 from tfp_priors.divergences.divergence import CriticTerms
 from tfp_priors.divergences.divergence import Divergence
@@ -11,8 +13,6 @@ from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.divergences.draws import check_reparameterized
 from tfp_priors.divergences.draws import codes_and_draws
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import gradient_norm
-from tfp_priors.gradients import is_zero
 
 
 class AdversarialDivergence(Divergence):

@@ -7,7 +7,7 @@ to be taken for draws, and with -t that of draws that want to be taken for codes
 
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 
 
 class NonSaturatingLoss(Configured):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 
 
 class DivergenceTerms(NamedTuple):

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import scale_gradient
 
 
 def check_reparameterized(prior, owner: str) -> None:

@@ -3,11 +3,11 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import is_zero
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import is_zero
 
 tfd = tfp.distributions
 

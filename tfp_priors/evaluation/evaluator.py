@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import feature_metrics
-from tfp_priors.evaluation import protocols
+from tfp_priors.evaluation import metrics
 from tfp_priors.evaluation.activations import Activations
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
@@ -30,7 +30,7 @@ _HOW_TO_GET = {
 
 
 class Evaluator:
-    """Measures a subject; see `protocols.METRICS` for the names.
+    """Measures a subject; see `metrics.METRICS` for the names.
 
     Activations, codes and moments are computed once for all metrics.
 
@@ -72,7 +72,7 @@ class Evaluator:
         Raises:
           UserError: if there is no such metric, or something that it needs is missing.
         """
-        request = protocols.find(name)
+        request = metrics.find(name)
         results = []
         for result in request.metric.compute(self, **request.values):
             known = {k: value for k, value in result.items() if not _unknown(value)}

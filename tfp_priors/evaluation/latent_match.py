@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.feature_metrics import Estimate
-from tfp_priors.rows import comparable_rows
+from tfp_priors.latent_space.rows import comparable_rows
 
 _BLOCK_MIB = 16  # of distances at once
 

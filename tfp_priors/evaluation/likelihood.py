@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.latent_space.rows import finite_rows
 from tfp_priors.posteriors import ACTIVE_VARIANCE
-from tfp_priors.rows import finite_rows
 
 
 class RateDistortion(NamedTuple):

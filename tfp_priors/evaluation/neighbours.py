@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_priors.latent_space import nearest_neighbours
-from tfp_priors.rows import comparable_rows
+from tfp_priors.latent_space.rows import comparable_rows
 
 
 class Memorization(NamedTuple):

@@ -7,7 +7,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from tfp_priors.errors import UserError
-from tfp_priors.rows import comparable_rows
+from tfp_priors.latent_space.rows import comparable_rows
 
 
 class PrecisionRecall(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_priors import __version__
-from tfp_priors.commit import commit
 from tfp_priors.files import disk_errors_named
-from tfp_priors.run_dir import record_metrics
+from tfp_priors.runs.commit import commit
+from tfp_priors.runs.run_dir import record_metrics
 
 
 class Recorder:

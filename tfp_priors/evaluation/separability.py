@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from tfp_priors.errors import UserError
-from tfp_priors.rows import finite_rows
+from tfp_priors.latent_space.rows import finite_rows
 
 _MAX_ITERATIONS = 10_000
 

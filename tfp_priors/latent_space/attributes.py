@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfp_priors.errors import UserError
-from tfp_priors.rows import finite_rows
+from tfp_priors.latent_space.rows import finite_rows
 
 
 def attribute_vector(codes: np.ndarray, has_attribute: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from tfp_priors.errors import UserError
-from tfp_priors.rows import comparable_rows
+from tfp_priors.latent_space.rows import comparable_rows
 
 
 def nearest_neighbours(

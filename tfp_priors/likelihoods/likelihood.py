@@ -2,7 +2,7 @@
 
 import keras
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 
 
 class Likelihood(Configured, keras.layers.Layer):

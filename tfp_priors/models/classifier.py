@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary

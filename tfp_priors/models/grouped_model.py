@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors import replicas
-from tfp_priors.configured import Configured
+from tfp_priors.core import replicas
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
 from tfp_priors.models.batches import batch_of

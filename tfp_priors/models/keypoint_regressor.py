@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.errors import UserError
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import Likelihood

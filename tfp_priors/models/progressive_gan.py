@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import gradient_norm
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import gradient_norm
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.grouped_model import Objective
 from tfp_priors.models.grouped_model import Summary
@@ -98,8 +98,8 @@ class ProgressiveGAN(GenerativeModel):
             )
         if min(gradient_penalty, drift) < 0 or not 0 <= averaged <= 1:
             raise UserError(
-                "ProgressiveGAN expects gradient_penalty and drift >= 0 and averaged in "
-                f"[0, 1], received {gradient_penalty}, {drift} and {averaged}."
+                "ProgressiveGAN expects gradient_penalty and drift >= 0 and averaged "
+                f"in [0, 1], received {gradient_penalty}, {drift} and {averaged}."
             )
         self.generator = generator
         self.discriminator = discriminator

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.networks.conv_features import ConvFeatures
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 
 
 class MADE(Configured, keras.layers.Layer):

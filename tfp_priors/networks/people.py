@@ -5,8 +5,8 @@ import colorsys
 import keras
 import tensorflow as tf
 
-from tfp_priors import joints
-from tfp_priors.configured import Configured
+from tfp_priors.core import joints
+from tfp_priors.core.configured import Configured
 
 # Of a limb's line, as a share of the image's side.
 _THICKNESS = 0.025
@@ -28,7 +28,7 @@ def stickman(keypoints, size: int):
     """Draws the limbs as lines, each in a colour of its own, on black.
 
     Args:
-      keypoints: `[batch, 15, 2]`, see `tfp_priors.joints`.
+      keypoints: `[batch, 15, 2]`, see `tfp_priors.core.joints`.
       size: side of the pictures in pixels.
 
     Returns:
@@ -157,7 +157,7 @@ class PoseContext(Configured, keras.layers.Layer):
     """A pose as the context vector of a prior; makes a model conditional on it.
 
     Call arguments:
-      keypoints: `[batch, 15, 2]`, see `tfp_priors.joints`.
+      keypoints: `[batch, 15, 2]`, see `tfp_priors.core.joints`.
 
     Returns:
       `[batch, 45]`: coordinates from -1 to 1, 0 for joints that cannot be seen, and

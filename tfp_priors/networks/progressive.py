@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 _LEAK = 0.2

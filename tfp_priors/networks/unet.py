@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.people import part_crops
 from tfp_priors.networks.people import stickman

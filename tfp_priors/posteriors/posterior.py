@@ -2,9 +2,9 @@
 
 import keras
 
-from tfp_priors.checks import check_latent_size
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_latent_size
 
 #: A latent unit is active if the variance of its posterior mean over the data exceeds
 #: this (Burda et al. 2016), for a prior of unit scale.

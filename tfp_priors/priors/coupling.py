@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors.checks import check_latent_size
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_latent_size
 from tfp_priors.networks import MLP
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.priors.dropout import dropping
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization

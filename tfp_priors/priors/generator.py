@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior

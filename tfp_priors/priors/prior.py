@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
-from tfp_priors.checks import check_latent_size
-from tfp_priors.configured import Configured
+from tfp_priors.core import replicas
+from tfp_priors.core.configured import Configured
+from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import scale_gradient
+from tfp_priors.errors import check_latent_size
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions

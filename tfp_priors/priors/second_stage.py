@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
-from tfp_priors.gradients import scale_gradient
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context

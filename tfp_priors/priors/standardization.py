@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
-from tfp_priors.configured import Configured
+from tfp_priors.core import replicas
+from tfp_priors.core.configured import Configured
 
 tfb = tfp.bijectors
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors.gradients import scale_gradient
+from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.networks import unet
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization

@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.core.gradients import scaled_weights
 from tfp_priors.errors import UserError
-from tfp_priors.gradients import scale_gradient
-from tfp_priors.gradients import scaled_weights
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.regularizers.regularizer import Regularizer
 
 

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from tfp_priors import replicas
-from tfp_priors.gradients import scaled_weights
+from tfp_priors.core import replicas
+from tfp_priors.core.gradients import scaled_weights
 from tfp_priors.regularizers.regularizer import Regularizer
 
 

@@ -1,6 +1,6 @@
 """The base class of regularizers."""
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 

@@ -9,7 +9,7 @@ from tfp_priors.report import run
 from tfp_priors.report import sweep
 from tfp_priors.report.run import run_sections
 from tfp_priors.report.sweep import sweep_sections
-from tfp_priors.sweep import values_of
+from tfp_priors.sweeps import values_of
 
 __all__ = ["run_sections", "sweep_sections", "write_report"]
 

@@ -11,9 +11,8 @@ from typing import Any
 import matplotlib
 from matplotlib.ticker import MaxNLocator
 
-from tfp_priors import run_dir as runs
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation import protocols
+from tfp_priors.evaluation import metrics
 from tfp_priors.figures.style import LINE_COLOURS
 from tfp_priors.figures.style import new_figure
 from tfp_priors.report.page import Block
@@ -24,6 +23,7 @@ from tfp_priors.report.page import Section
 from tfp_priors.report.page import Table
 from tfp_priors.report.page import Text
 from tfp_priors.report.page import text
+from tfp_priors.runs import run_dir as runs
 
 CONFIG = "config.gin"
 _OPERATIVE_CONFIG = "operative_config.gin"
@@ -124,7 +124,7 @@ def descriptions(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         # Several results may come of one metric, under names of their own.
         name = result.get("metric", result["name"])
         try:
-            described[name] = protocols.find(name).metric.description
+            described[name] = metrics.find(name).metric.description
         except UserError:
             continue
     return described

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfp_priors import run_dir
-from tfp_priors import sweep
+from tfp_priors import sweeps
 from tfp_priors.errors import UserError
 from tfp_priors.report.page import Block
 from tfp_priors.report.page import Details
@@ -22,6 +21,7 @@ from tfp_priors.report.run import environment_values
 from tfp_priors.report.run import picture_blocks
 from tfp_priors.report.run import results_table
 from tfp_priors.report.run import steps_done
+from tfp_priors.runs import run_dir
 
 RESULTS = "results.csv"
 
@@ -74,9 +74,9 @@ def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]
 
 
 def _runs(out):
-    rows = sweep.table(out)
+    rows = sweeps.table(out)
     runs = []
-    for name, values in sweep.values_of(out).items():
+    for name, values in sweeps.values_of(out).items():
         folder = out / name
         protocol = {r["name"]: r.get("metric") for r in run_dir.metrics(folder)}
         results = [
@@ -148,8 +148,8 @@ def _tables(runs, axes) -> Iterator[Block]:
             "No results yet: the bin/sweep command of this folder, run again, goes on."
         )
         return
-    across = sweep.number_axis([run.values for run in runs])
-    lines = [axis for axis in axes if axis not in (across, sweep.SEED)]
+    across = sweeps.number_axis([run.values for run in runs])
+    lines = [axis for axis in axes if axis not in (across, sweeps.SEED)]
     for name in names:
         yield _table(name, runs, lines, across, axes)
     described = dict(sorted(descriptions(results).items()))
@@ -185,7 +185,7 @@ def _meaning(numbers):
     if numbers == {1}:
         return ", n = 1"
     each = f"n = {numbers.copy().pop()}" if len(numbers) == 1 else "n in brackets"
-    return f", mean ± standard deviation over {sweep.SEED}, {each}"
+    return f", mean ± standard deviation over {sweeps.SEED}, {each}"
 
 
 def _summary(values: Sequence[float], tell_number: bool) -> str | None:

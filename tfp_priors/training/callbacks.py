@@ -15,7 +15,7 @@ from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
 from tfp_priors.files import disk_errors_named
-from tfp_priors.signals import stop_handled
+from tfp_priors.runs.signals import stop_handled
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.workers import Workers
 

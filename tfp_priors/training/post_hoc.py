@@ -12,6 +12,7 @@ from tfp_priors.data import Views
 from tfp_priors.data import shuffled_indices
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.models import POSTERIOR
 from tfp_priors.models import STANDARD
 from tfp_priors.models import LatentVariableModel
@@ -53,13 +54,9 @@ class PostHoc:
         evaluations: int = 20,
         patience: float = 0.5,
     ):
-        for name, value in {
-            "steps": steps,
-            "batch_size": batch_size,
-            "evaluations": evaluations,
-        }.items():
-            if value < 1:
-                raise UserError(f"PostHoc.{name} must be at least 1, received {value}.")
+        check_counts(
+            "PostHoc", steps=steps, batch_size=batch_size, evaluations=evaluations
+        )
         if not 0 < patience <= 1:
             raise UserError(
                 f"Expected a PostHoc.patience in (0, 1], received {patience}."

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_priors.configured import Configured
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 

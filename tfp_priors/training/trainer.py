@@ -15,15 +15,16 @@ import tensorflow as tf
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.files import remove
 from tfp_priors.files import write_text
 from tfp_priors.models import POSTERIOR
 from tfp_priors.models import GroupedModel
-from tfp_priors.run_dir import RunLock
-from tfp_priors.run_dir import record_environment
-from tfp_priors.run_dir import record_rollback
-from tfp_priors.run_dir import rollbacks
-from tfp_priors.run_dir import set_finished
+from tfp_priors.runs.run_dir import RunLock
+from tfp_priors.runs.run_dir import record_environment
+from tfp_priors.runs.run_dir import record_rollback
+from tfp_priors.runs.run_dir import rollbacks
+from tfp_priors.runs.run_dir import set_finished
 from tfp_priors.training import callbacks
 from tfp_priors.training.batch_statistics import recompute_batch_statistics
 from tfp_priors.training.checkpoints import checkpoints_of
@@ -105,14 +106,13 @@ class Trainer:
         checkpoint_every: int = 1000,
         on_nonfinite: str = "stop",
     ):
-        for name, value in {
-            "steps": steps,
-            "scalars_every": scalars_every,
-            "images_every": images_every,
-            "checkpoint_every": checkpoint_every,
-        }.items():
-            if value < 1:
-                raise UserError(f"train.{name} must be at least 1, received {value}.")
+        check_counts(
+            "train",
+            steps=steps,
+            scalars_every=scalars_every,
+            images_every=images_every,
+            checkpoint_every=checkpoint_every,
+        )
         if not 0 <= seed < 2**31:
             raise UserError(f"train.seed must be in [0, 2^31), received {seed}.")
         if not 0 <= validation_share < 1:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from tfp_priors import replicas
+from tfp_priors.core import replicas
 from tfp_priors.errors import WorkerLostError
 
 # What operations fail with when another worker is gone.

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 from tfp_priors.data.deepfashion import Person
 from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError

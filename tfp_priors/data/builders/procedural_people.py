@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from PIL import ImageDraw
 
-from tfp_priors import joints
+from tfp_priors.core import joints
 
 #: How many values each factor has, all of them equally frequent. In the order of the
 #: attribute vector, which is that of their names.
@@ -132,7 +132,7 @@ def person(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, dict[str, int
     random. Given the pose, the entropy of the factors is log(4608) = 8.44 nats.
 
     Returns:
-      uint8 `[128, 128, 3]`; keypoints, float32 `[15, 2]`, see `tfp_priors.joints`; and
+      uint8 `[128, 128, 3]`; keypoints, float32 `[15, 2]`, see `core.joints`; and
       the factors by name.
     """
     random = np.random.RandomState([seed, index])

@@ -1,0 +1,1 @@
+"""What the parts of a model stand on: arguments kept, gradients scaled, replicas."""

@@ -1,0 +1,219 @@
+"""One split of a data set, as deterministic batches."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.data.order import shuffled_indices
+from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
+
+# Batches that wait for the model, beside those in work.
+_PREFETCHED = 2
+
+
+class ImageDataset:
+    """One split of a data set, in memory.
+
+    Args:
+      images: uint8 array or tensor `[size, height, width, channels]`, or encoded
+        images, strings `[size]`, with `decode`.
+      features: arrays of length `size` by name, such as {"label": ...}.
+      image_shape: `(height, width, channels)`.
+      decode: maps a batch of `images` to uint8 tensors of `image_shape`.
+
+    Raises:
+      UserError: if the images have another type or shape.
+    """
+
+    #: Columns of the feature "attributes" that are one factor in one-hot code, by its
+    #: name; for sets whose factors are known to be independent and uniform.
+    factors: Mapping[str, slice] = {}
+
+    def __init__(self, images, features, image_shape, decode=None):
+        with tf.device("CPU"):
+            self._images = tf.constant(images)
+            self._columns = {k: tf.constant(v) for k, v in features.items()}
+        if decode is None:
+            _check_bytes(self._images, image_shape)
+        self.features = features
+        self.image_shape = tuple(image_shape)
+        self._decode = decode
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return self._images.shape[0]
+
+    def training_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+    ) -> tf.data.Dataset:
+        """Endless shuffled batches, the same for the same seed and step.
+
+        Their images are uint8, a quarter of the memory of float32 on the way to the
+        device; models scale them there.
+
+        Args:
+          batch_size: images per batch, over all workers.
+          seed: of the order, see `shuffled_indices`.
+          start_step: batches to leave out; costs nothing.
+          worker: see `shuffled_indices`.
+          workers: see `shuffled_indices`.
+
+        Returns:
+          Dicts of "image", uint8 `[batch_size / workers, height, width, channels]`,
+          and the features.
+
+        Raises:
+          UserError: as `shuffled_indices`.
+        """
+        return self._gather(
+            shuffled_indices(self.size, batch_size, seed, start_step, worker, workers)
+        )
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """All examples in their stored order; the last batch may be smaller.
+
+        Returns:
+          Dicts of "image", float32 `[batch, height, width, channels]` in [0, 1], and
+          the features.
+        """
+        indices = tf.data.Dataset.range(self.size).batch(batch_size)
+        return self._gather(indices, scaled=True)
+
+    def map(self, function: Callable, batch_size: int = 500) -> np.ndarray:
+        """The values of a function of images, for all images in their stored order.
+
+        Args:
+          function: maps images, float32 `[batch, height, width, channels]` in
+            [0, 1], to a tensor `[batch, ...]`.
+          batch_size: images per call.
+
+        Returns:
+          An array `[size, ...]`.
+
+        Raises:
+          UserError: if a file is missing or damaged.
+        """
+        compiled = tf.function(function, reduce_retracing=True, autograph=False)
+        batches = self.batches(batch_size)
+        with raised_in_graph():
+            return np.concatenate([compiled(batch["image"]) for batch in batches])
+
+    def gather(self, indices) -> dict[str, np.ndarray]:
+        """The examples with these numbers, as one batch of arrays, as in `batches`.
+
+        Raises:
+          UserError: if a file is missing or damaged.
+        """
+        indices = tf.data.Dataset.from_tensors(np.asarray(indices, np.int64))
+        with raised_in_graph():
+            return next(self._gather(indices, scaled=True).as_numpy_iterator())
+
+    def take(self, n: int) -> dict[str, np.ndarray]:
+        """The first n examples (all, if there are fewer) as one batch of arrays.
+
+        Raises:
+          UserError: if a file is missing or damaged.
+        """
+        return self.gather(np.arange(min(n, self.size)))
+
+    def split(self, share: float, seed: int) -> tuple["ImageDataset", "ImageDataset"]:
+        """All images but a share, and this share; nothing is copied.
+
+        Args:
+          share: part of the images in (0, 1) that is held out, rounded; at least one
+            image is in each. A single image is in both.
+          seed: of the choice.
+
+        Raises:
+          UserError: if it is no share.
+        """
+        if not 0 < share < 1:
+            raise UserError(f"Expected a share of images in (0, 1), received {share}.")
+        order = np.random.RandomState(seed).permutation(self.size)
+        if self.size == 1:
+            return _Part(self, order), _Part(self, order)
+        held = min(self.size - 1, max(1, round(share * self.size)))
+        return _Part(self, np.sort(order[held:])), _Part(self, np.sort(order[:held]))
+
+    def _gather(self, indices, scaled=False):
+        """The examples of each batch of indices; float32 images if `scaled`."""
+
+        def batch(index):
+            examples = self._read(index)
+            image = tf.ensure_shape(
+                examples.pop("image"), [*index.shape, *self.image_shape]
+            )
+            if scaled:
+                image = tf.cast(image, tf.float32) / 255.0
+            return {"image": image, **examples}
+
+        dataset = indices.map(
+            batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        return dataset.prefetch(_PREFETCHED)
+
+    def _read(self, index):
+        """The examples of a batch of numbers: uint8 images and the features."""
+        image = tf.gather(self._images, index)
+        if self._decode is not None:
+            image = self._decode(image)
+        features = {name: tf.gather(x, index) for name, x in self._columns.items()}
+        return {"image": image, **features}
+
+
+def _check_bytes(images, image_shape):
+    if images.dtype == tf.uint8 and images.shape[1:] == tuple(image_shape):
+        return
+    received = f"{images.dtype.name} {tuple(images.shape)}"
+    if images.dtype.is_floating and tf.size(images):
+        low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+        received += f" in [{low:.4g}, {high:.4g}]"
+    raise UserError(
+        f"Expected images as uint8 of shape {('size', *image_shape)}, received "
+        f"{received}: floats in [0, 1] become uint8 by "
+        "np.rint(255 * x).astype('uint8')."
+    )
+
+
+class _Part(ImageDataset):
+    """Some of the images of a data set, in its order."""
+
+    def __init__(self, whole, rows):
+        self._whole = whole
+        with tf.device("CPU"):
+            self._rows = tf.constant(rows, tf.int64)
+        self.features = _FeaturesOfPart(whole.features, rows)
+        self.factors = whole.factors
+        self.image_shape = whole.image_shape
+
+    @property
+    def size(self) -> int:
+        return self._rows.shape[0]
+
+    def _read(self, index):
+        return self._whole._read(tf.gather(self._rows, index))
+
+
+class _FeaturesOfPart(Mapping):
+    """Rows of features, taken once one of them is asked for."""
+
+    def __init__(self, features, rows):
+        self._features = features
+        self._rows = rows
+
+    def __getitem__(self, name):
+        return self._features[name][self._rows]
+
+    def __iter__(self):
+        return iter(self._features)
+
+    def __len__(self):
+        return len(self._features)

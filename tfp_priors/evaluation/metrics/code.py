@@ -1,0 +1,106 @@
+"""Whether the prior is the distribution of the codes."""
+
+import numpy as np
+
+from tfp_priors.evaluation.metrics.metric import mean_of
+from tfp_priors.evaluation.metrics.metric import metric
+
+
+@metric(
+    "active_units_{split}", "active_units_test", "an encoder", "a pass of the encoder"
+)
+def _active_units(evaluator, split):
+    """Latent dimensions whose posterior mean varies by more than 0.01 (variance)."""
+    from tfp_priors.evaluation import likelihood
+
+    codes = evaluator.mean_codes(split)
+    yield {"value": likelihood.active_units(codes), "images": len(codes)}
+
+
+@metric(
+    "two_sample_accuracy_{classifier}_{split}",
+    "two_sample_accuracy_mlp_test",
+    "an encoder and a prior",
+    "a pass of the encoder, a small classifier",
+)
+def _two_sample(evaluator, classifier, split):
+    """Accuracy of a classifier told to separate codes of images, one draw of q(z|x)
+    each, from draws of the prior; 0.5 is a perfect match."""
+    from tfp_priors.evaluation import latent_match
+
+    codes = evaluator.codes(split)
+    draws = evaluator.prior_codes(len(codes))["z"]
+    accuracy = latent_match.two_sample_accuracy(
+        codes, draws, classifier, evaluator.seed
+    )
+    error = np.sqrt(accuracy * (1 - accuracy) / (2 * (len(codes) - len(codes) // 2)))
+    yield {"value": accuracy, "standard_error": float(error), "codes": len(codes)}
+
+
+@metric("mmd_{split}", "mmd_test", "an encoder and a prior", "n^2 distances of codes")
+def _mmd(evaluator, split):
+    """Unbiased squared MMD between codes of images and draws of the prior, Gaussian
+    kernels about the median distance."""
+    from tfp_priors.evaluation import latent_match
+
+    codes = evaluator.codes(split)
+    estimate = latent_match.mmd(codes, evaluator.prior_codes(len(codes))["z"])
+    yield estimate._asdict() | {"codes": len(codes)}
+
+
+@metric(
+    "sliced_wasserstein_{split}",
+    "sliced_wasserstein_test",
+    "an encoder and a prior",
+    "64 sorts of the codes",
+)
+def _sliced_wasserstein(evaluator, split):
+    """1-Wasserstein distance between codes and draws of the prior along 64 random
+    directions, in the code's units; beside it over the code's mean standard
+    deviation."""
+    from tfp_priors.evaluation import latent_match
+
+    codes = evaluator.codes(split)
+    distance = latent_match.sliced_wasserstein(
+        codes, evaluator.prior_codes(len(codes))["z"], seed=evaluator.seed
+    )
+    scale = float(codes.std(axis=0).mean())
+    relative = distance / scale if scale > 0 else None
+    yield {"value": distance, "relative": relative, "codes": len(codes)}
+
+
+@metric(
+    "prior_nll_{split}",
+    "prior_nll_test",
+    "an encoder and a prior with a density",
+    "a pass of the encoder",
+)
+def _prior_nll(evaluator, split):
+    """-E[log p(z)] in nats of codes, one draw of q(z|x) per image; it depends on the
+    code's scale, so compare splits of one model and not models."""
+    log_prob = evaluator.subject.ask("log_prob")
+    codes = evaluator.codes(split)
+    yield mean_of(-np.asarray(log_prob(codes))) | {"codes": len(codes)}
+
+
+@metric(
+    "prior_overfitting",
+    "prior_overfitting",
+    "an encoder and a prior with a density",
+    "a pass of the encoder over train and test",
+)
+def _prior_overfitting(evaluator):
+    """Nats by which the prior's NLL of test codes exceeds that of training codes: 0 if
+    it fits what it has not seen as well."""
+    log_prob = evaluator.subject.ask("log_prob")
+    train, test = (
+        -np.asarray(log_prob(evaluator.codes(split)), np.float64)
+        for split in ("train", "test")
+    )
+    error = np.sqrt(train.var() / len(train) + test.var() / len(test))
+    yield {
+        "value": float(test.mean() - train.mean()),
+        "standard_error": float(error),
+        "train": float(train.mean()),
+        "test": float(test.mean()),
+    }

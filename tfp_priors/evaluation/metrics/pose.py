@@ -1,0 +1,46 @@
+"""Where the joints of people are."""
+
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.metrics.metric import mean_of
+from tfp_priors.evaluation.metrics.metric import metric
+
+
+@metric(
+    "pose_error{n}",
+    "pose_error5k",
+    "a model conditional on keypoints, and a regressor of them",
+    "n passes of the regressor",
+)
+def _pose_error(evaluator, n):
+    """Mean distance, in units of the image's side, between the joints that samples were
+    given and those that the regressor finds in them; the floor is that of the test
+    images themselves."""
+    from tfp_priors.evaluation.diversity import joint_distances
+
+    if evaluator.subject.condition != "keypoints":
+        raise UserError(f"{evaluator.subject.name} is not conditional on keypoints.")
+
+    def errors(images, label):
+        found = evaluator.activations("keypoints", images, label).logits
+        return joint_distances(found, images.condition)
+
+    of_samples = errors(evaluator.samples(n), "samples")
+    floor = errors(evaluator.real_images("test", n), "test images")
+    yield mean_of(of_samples) | {
+        "floor": float(floor.mean()),
+        "extractor": "keypoints",
+    }
+
+
+@metric(
+    "joint_distance_{split}",
+    "joint_distance_test",
+    "the run of a keypoint regressor",
+    "a pass over the split",
+)
+def _joint_distance(evaluator, split):
+    """Mean distance between the joints of the data and those that a regressor finds, in
+    units of the image's side."""
+    from tfp_priors.evaluation.diversity import joint_distances
+
+    yield mean_of(joint_distances(*evaluator.predictions(split)))

@@ -1,0 +1,82 @@
+"""Experiments by name: a data set's gin file with a model's, or a file of its own."""
+
+import difflib
+import itertools
+import re
+import textwrap
+from pathlib import Path
+
+_MODELS = "models"
+
+
+def gin_files(path: str | Path) -> list[Path]:
+    """The files that the name of an experiment stands for.
+
+    FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin and then FOLDER/models/MODEL.gin,
+    if these are there and it is not. Otherwise a name stands for itself.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file() and path.suffix == ".gin":
+        for i in (i for i, letter in enumerate(path.stem) if letter == "_"):
+            data, model = path.stem[:i], path.stem[i + 1 :]
+            parts = [path.with_name(f"{data}.gin"), _model(path.parent, model)]
+            if all(part.is_file() for part in parts):
+                return parts
+    return [path]
+
+
+def nearest(path: str | Path) -> str | None:
+    """The name of an experiment that a wrong name is nearest to, if one is near."""
+    folder = Path(path).expanduser().parent
+    files = [file.stem for file in folder.glob("*.gin")]
+    models = [file.stem for file in folder.glob(f"{_MODELS}/*.gin")]
+    names = dict.fromkeys(
+        [*files, *map("_".join, itertools.product(data_sets(folder), models))]
+    )
+    near = difflib.get_close_matches(Path(path).stem, names, n=1)
+    return str(folder / f"{near[0]}.gin") if near else None
+
+
+def data_sets(folder: str | Path) -> list[str]:
+    """Names of the data sets that have a gin file in a folder."""
+    return sorted(
+        path.stem
+        for path in Path(folder).glob("*.gin")
+        if "\nIMAGE_SHAPE = " in path.read_text(encoding="utf-8", errors="replace")
+    )
+
+
+def listing(folder: str | Path) -> str:
+    """What there is in a folder of gin files, to be read by people."""
+    folder = Path(folder)
+    names = data_sets(folder)
+    sets = [folder / f"{name}.gin" for name in names]
+    models = sorted(folder.glob(f"{_MODELS}/*.gin"))
+    others = sorted({*folder.glob("*.gin")} - {*sets, folder / "base.gin"})
+    return "\n".join(
+        [
+            f"Data sets, {folder}/DATA.gin:",
+            *map(_line, sets),
+            f"Models, {folder}/{_MODELS}/MODEL.gin:",
+            *map(_line, models),
+            "Experiments with settings of their own:",
+            *map(_line, others),
+            f"--gin_file={folder}/DATA_MODEL.gin is DATA with MODEL.",
+        ]
+    )
+
+
+def _model(folder, name):
+    return folder / _MODELS / f"{name}.gin"
+
+
+def _line(path):
+    """A file's name and the first sentence of its comment."""
+    comment = itertools.takewhile(
+        lambda line: line.startswith("#"),
+        path.read_text(encoding="utf-8", errors="replace").splitlines(),
+    )
+    text = " ".join(line.removeprefix("#").strip() for line in comment)
+    # To the end of a sentence, other than "et al.", or to a command.
+    sentence = re.split(r"(?<!al)[.:]\s+(?=[A-Z])|:\s+bin/", text + " ")[0]
+    return f"  {path.stem:31}{textwrap.shorten(sentence.rstrip('. '), 90)}"

@@ -1,0 +1,350 @@
+"""The paper's figures of a model or a sweep: what was measured, drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tfp_priors import latent_space
+from tfp_priors import sweeps
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation import paths
+from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.figures.attribute_curves import save_attribute_curves
+from tfp_priors.figures.code_paths import save_code_paths
+from tfp_priors.figures.image_rows import save_image_rows
+from tfp_priors.figures.latent_panels import save_latent_panels
+from tfp_priors.figures.scores import save_scores
+
+# Of the images that are compared with samples, so that photographs fit in memory.
+_NEIGHBOURS_AMONG = 10_000
+
+# Images without the attribute whose paths make a curve.
+_CURVES = 200
+
+# For each condition, and conditions for each appearance.
+_DRAWS = 8
+
+_SPLIT = "test"
+
+
+class Choice(NamedTuple):
+    """What a figure may be told.
+
+    Attributes:
+      attribute: number of the attribute or class of figure 7.
+      pairs: interpolations, and images that get an attribute.
+    """
+
+    attribute: int = 0
+    pairs: int = 4
+
+
+def samples(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """100 draws, uncurated (figure 6)."""
+    del choice
+    images = _draws(evaluator, 100)
+    rows = {str(i): images[i : i + 10] for i in range(0, 100, 10)}
+    title = f"{evaluator.subject.name}: draws 0 to 99 of seed {evaluator.seed}"
+    save_image_rows(rows, out / "samples", title)
+
+
+def reconstructions(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Random test images above their reconstructions."""
+    del choice
+    indices = _some(evaluator, 40)
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    given = _given(evaluator, indices)
+    decoded = np.asarray(evaluator.subject.ask("reconstruct")(images, *given))
+    rows = {}
+    for i in range(0, len(images), 10):
+        rows[f"images {i}"] = images[i : i + 10]
+        rows[f"reconstructions {i}"] = decoded[i : i + 10]
+    save_image_rows(rows, out / "reconstructions", "Test images and reconstructions")
+
+
+def poses(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Test images and what they give to a conditional model at the left, and draws
+    given the same (figure 9)."""
+    evaluator.subject.ask("show_condition")
+    rows = rows_of(evaluator, choice.pairs)
+    title = f"Test images, their conditions, and draws of seed {evaluator.seed}"
+    save_image_rows(rows, out / "poses", title)
+
+
+def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
+    """Rows of draws: one, named "", or of figure 9 for n conditions, by their numbers.
+
+    The latter begin with a test image and a picture of its condition.
+    """
+    if evaluator.subject.condition is None:
+        return {"": _draws(evaluator, 16)}
+    show = evaluator.subject.ask("show_condition")
+    indices = _some(evaluator, n)
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    (conditions,) = _given(evaluator, indices)
+    pictures = np.asarray(show(conditions))
+    draws = evaluator.subject.ask("samples")(
+        n * _DRAWS, evaluator.seed, np.repeat(conditions, _DRAWS, axis=0)
+    )
+    draws = np.concatenate(list(draws)).astype(np.float32) / 255
+    draws = draws.reshape(n, _DRAWS, *draws.shape[1:])
+    return {
+        str(i + 1): np.concatenate([images[i, None], pictures[i, None], draws[i]])
+        for i in range(n)
+    }
+
+
+def transfers(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """The appearance of the test images at the left under the conditions at the top."""
+    transfer = evaluator.subject.ask("transfer")
+    n = choice.pairs
+    indices = _some(evaluator, n + _DRAWS)
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    (conditions,) = _given(evaluator, indices)
+    targets = conditions[n:]
+    shown = np.asarray(evaluator.subject.ask("show_condition")(targets))
+    rows = {"": np.concatenate([np.ones_like(images[:1]), shown])}
+    for i in range(n):
+        repeated = np.repeat(images[i, None], _DRAWS, axis=0)
+        own = np.repeat(conditions[i, None], _DRAWS, axis=0)
+        moved = np.asarray(transfer(repeated, own, targets))
+        rows[str(i + 1)] = np.concatenate([images[i, None], moved])
+    save_image_rows(rows, out / "transfers", "Appearance (left) under conditions (top)")
+
+
+def appearances(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Paths in z between the appearances of two test images, under the condition of the
+    first; a conditional model."""
+    evaluator.subject.ask("transfer")
+    dataset = evaluator.dataset(_SPLIT)
+    pairs = paths.random_pairs(dataset.size, choice.pairs, evaluator.seed)
+    rows = {}
+    for i, indices in enumerate(pairs.T):
+        images = dataset.gather(indices)["image"]
+        (conditions,) = _given(evaluator, indices)
+        ends = np.asarray(evaluator.subject.ask("encode")(images, conditions))
+        path = latent_space.lerp(ends[0], ends[1], paths.T)
+        own = np.repeat(conditions[:1], len(path), axis=0)
+        decoded = np.asarray(evaluator.subject.ask("decode")(path, own))
+        rows[str(i + 1)] = np.concatenate([images[:1], decoded, images[1:]])
+    title = "Test images at the ends; lerp in z under the condition of the left one"
+    save_image_rows(rows, out / "appearances", title, ends=True)
+
+
+def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Codes, base codes and draws of the prior; two latent dimensions (figure 2)."""
+    del choice
+    subject = evaluator.subject
+    codes = evaluator.mean_codes(_SPLIT)
+    if codes.shape[1] != 2:
+        raise UserError(
+            f"The panels of figure 2 need 2 latent dimensions, {subject.name} has "
+            f"{codes.shape[1]}: train one with LATENT_SIZE = 2."
+        )
+    labels = evaluator.dataset(_SPLIT).features.get("label")
+    save_latent_panels(
+        base_codes=None
+        if subject.to_base is None
+        else np.array(subject.to_base(codes)),
+        codes=codes,
+        prior_codes=evaluator.prior_codes(len(codes))["z"],
+        labels=np.zeros(len(codes), int) if labels is None else np.asarray(labels),
+        path=out / "latent_panels",
+    )
+
+
+def interpolations(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Paths between test images in z0 and in z, the images at both ends (figures 4
+    and 8)."""
+    subject = evaluator.subject
+    images, spaces = _pairs(evaluator, choice.pairs)
+    rows, numbers = {}, {"pair": [], "space": [], "t": [], "log_density": []}
+    for pair in range(choice.pairs):
+        for space, path in spaces.items():
+            decoded = np.asarray(subject.ask("decode")(path[:, pair]))
+            ends = images[0, pair, None], images[1, pair, None]
+            rows[f"{pair + 1}, {space}"] = np.concatenate([ends[0], decoded, ends[1]])
+            numbers["pair"] += [pair + 1] * paths.STEPS
+            numbers["space"] += [space] * paths.STEPS
+            numbers["t"] += list(paths.T)
+            numbers["log_density"] += list(_log_density(subject, path[:, pair]))
+    title = "Test images at the ends; lerp in z, slerp in z0"
+    save_image_rows(rows, out / "interpolations", title, ends=True, numbers=numbers)
+
+
+def code_paths(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """The codes with both paths between two of them, and the density along them
+    (figure 5)."""
+    del choice
+    subject = evaluator.subject
+    subject.ask("to_base")
+    _, spaces = _pairs(evaluator, 1)
+    one = {space: spaces[space][:, 0] for space in ("z", "z0")}
+    save_code_paths(
+        evaluator.mean_codes(_SPLIT),
+        one,
+        {space: _log_density(subject, path) for space, path in one.items()},
+        out / "code_paths",
+        labels=evaluator.dataset(_SPLIT).features.get("label"),
+    )
+
+
+def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Images that get an attribute step by step in z0 and in z, and how fast a
+    classifier sees it come (figure 7)."""
+    _refuse_condition(evaluator)
+    number, n = choice.attribute, choice.pairs
+    indices, a, b = paths.attribute_ends(evaluator, number, n, _SPLIT)
+    lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
+    many = min(_CURVES, lacking)
+    curves = paths.attribute_curves(evaluator, number, many, _SPLIT)
+    save_attribute_curves(paths.T, curves, out / f"attribute_curves{number}")
+    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    spaces = _reversed(paths.paths_between(evaluator.subject, a, b))
+    seen = {s: paths.probabilities(evaluator, spaces[s], number) for s in spaces}
+    rows, numbers = {}, {"image": [], "space": [], "t": [], "probability": []}
+    for i in range(n):
+        for space, path in spaces.items():
+            decoded = np.asarray(evaluator.subject.ask("decode")(path[:, i]))
+            rows[f"{i + 1}, {space}"] = np.concatenate([images[i, None], decoded])
+            numbers["image"] += [i + 1] * paths.STEPS
+            numbers["space"] += [space] * paths.STEPS
+            numbers["t"] += list(paths.T)
+            numbers["probability"] += list(seen[space][i])
+    title = f"Test images (left) that get attribute {number}; lerp in z, slerp in z0"
+    save_image_rows(rows, out / f"attribute{number}", title, numbers=numbers)
+
+
+def neighbours(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Draws above the training and the test images that are nearest in pixels."""
+    del choice
+    draws = _draws(evaluator, 16)
+    splits = ("train", _SPLIT)
+    n = min(_NEIGHBOURS_AMONG, *(evaluator.dataset(split).size for split in splits))
+    rows = {"draws": draws}
+    numbers = {"draw": [], "split": [], "rank": [], "image": [], "distance": []}
+    for split in splits:
+        chosen = np.random.RandomState(evaluator.seed).permutation(
+            evaluator.dataset(split).size
+        )[:n]
+        images = evaluator.dataset(split).gather(chosen)["image"]
+        distances, nearest = latent_space.nearest_neighbours(draws, images, k=min(3, n))
+        for rank in range(min(3, n)):
+            rows[f"{split}, {rank + 1}"] = images[nearest[:, rank]]
+            numbers["draw"] += range(len(draws))
+            numbers["split"] += [split] * len(draws)
+            numbers["rank"] += [rank + 1] * len(draws)
+            numbers["image"] += list(chosen[nearest[:, rank]])
+            numbers["distance"] += list(distances[:, rank])
+    title = f"Draws of seed {evaluator.seed}; the nearest of {n:,} images of each split"
+    save_image_rows(rows, out / "neighbours", title, numbers=numbers)
+
+
+#: All figures of a model by name.
+FIGURES: dict[str, Callable[[Evaluator, Path, Choice], None]] = {
+    figure.__name__: figure
+    for figure in (
+        samples,
+        reconstructions,
+        poses,
+        transfers,
+        appearances,
+        latent_panels,
+        interpolations,
+        code_paths,
+        attribute,
+        neighbours,
+    )
+}
+
+
+def compare(draws: dict[str, np.ndarray], path: Path, seed: int) -> None:
+    """A row of draws for each of several models (figures 6 and 9).
+
+    Args:
+      draws: images `[n, height, width, channels]` in [0, 1], by the model's name.
+      path: of the files, without suffix.
+      seed: of the draws.
+    """
+    save_image_rows(draws, path, f"Uncurated draws of seed {seed}")
+
+
+def scores(folder: str | Path, out: Path) -> None:
+    """Each metric of a sweep over its last axis of numbers (figure 3).
+
+    Args:
+      folder: of the sweep.
+      out: folder for the figures, which are named as the metrics.
+
+    Raises:
+      UserError: as `sweeps.layout`.
+    """
+    layout = sweeps.layout(folder)
+    by_metric: dict[str, list] = {}
+    for row in sweeps.table(folder):
+        # Else it is of another grid, or no number came out.
+        if layout.x in row and row["value"] is not None:
+            named = {"panel": layout.panel_of(row), "line": layout.line_of(row)}
+            named[row["metric"]] = row["value"]
+            by_metric.setdefault(row["metric"], []).append(row | named)
+    for metric, rows in by_metric.items():
+        everywhere = set.intersection(*map(set, rows))
+        extra = {
+            name: column if column in everywhere else None
+            for name, column in (("floor", "floor"), ("reference", "reconstructions"))
+        }
+        save_scores(rows, out / metric, metric, layout.x, "line", "panel", **extra)
+
+
+def _draws(evaluator, n):
+    images = np.concatenate(list(evaluator.samples(n)))
+    return images.astype(np.float32) / 255
+
+
+def _some(evaluator, n):
+    """Random indices of test images."""
+    size = evaluator.dataset(_SPLIT).size
+    return np.random.RandomState(evaluator.seed).permutation(size)[:n]
+
+
+def _given(evaluator, indices):
+    """The conditions of test images, if the subject has any, as the only item."""
+    name = evaluator.subject.condition
+    if name is None:
+        return ()
+    return (np.asarray(evaluator.dataset(_SPLIT).features[name])[indices],)
+
+
+def _refuse_condition(evaluator):
+    condition = evaluator.subject.condition
+    if condition is not None:
+        raise UserError(
+            f"{evaluator.subject.name} is conditional on {condition}: see poses, "
+            "transfers and appearances."
+        )
+
+
+def _pairs(evaluator, n):
+    """Random pairs of images, `[2, n, ...]`, and the paths between their codes."""
+    _refuse_condition(evaluator)
+    dataset = evaluator.dataset(_SPLIT)
+    indices = paths.random_pairs(dataset.size, n, evaluator.seed)
+    images = dataset.gather(indices.reshape(-1))["image"]
+    codes = np.asarray(evaluator.subject.ask("encode")(images))
+    a, b = codes.reshape(2, n, -1)
+    images = images.reshape(2, n, *images.shape[1:])
+    return images, _reversed(paths.paths_between(evaluator.subject, a, b))
+
+
+def _reversed(spaces):
+    """z0 first, as in the paper's figures."""
+    return dict(reversed(spaces.items()))
+
+
+def _log_density(subject, path):
+    """Of one path; empty texts if there is no density."""
+    if subject.log_prob is None:
+        return [""] * len(path)
+    return paths.log_densities(subject, path[:, None])[:, 0]

@@ -1,0 +1,119 @@
+"""The results of a sweep: what its runs have measured, as a table."""
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tfp_priors.files import write_text
+from tfp_priors.runs import run_dir
+
+#: Name of the axis that is the seed of training and evaluation.
+SEED = "seed"
+
+#: Flags of bin/evaluate that name a network, by what results call it.
+NETWORKS = {
+    "classifier": "classifier",
+    "keypoints": "keypoint_regressor",
+    "inception": "inception_dir",
+    "lpips": "lpips_weights",
+}
+
+#: What `grid.describe` writes into the folder of each run.
+DESCRIPTION = "sweep.json"
+
+# Of a metric's record, what a table of results need not repeat.
+_LEFT_OUT = (
+    "metric",
+    "seed",
+    "of",
+    "dataset",
+    "extractor_identity",
+    "networks",
+    "tfp_priors",
+)
+
+
+def values_of(out: str | Path) -> dict[str, dict[str, str]]:
+    """The values by axis of each run in a folder, by the run's name."""
+    return {
+        path.parent.name: description(path.parent)["values"]
+        for path in sorted(Path(out).glob(f"*/{DESCRIPTION}"))
+    }
+
+
+def table(out: str | Path) -> list[dict]:
+    """The results of all runs in a folder, also of several grids.
+
+    Results by another seed or network than the grid's last flags name are left out, so
+    that those of one metric can be compared.
+
+    Returns:
+      A row for each result: the run's values by axis, "run", "metric", "value" and
+      what else the metric tells.
+    """
+    rows = []
+    for run, values in values_of(out).items():
+        folder = Path(out) / run
+        for result in results_of(folder, description(folder).get("measured_by", {})):
+            told = {key: result[key] for key in result if key not in _LEFT_OUT}
+            rows.append(values | {"run": run, "metric": told.pop("name")} | told)
+    return rows
+
+
+def write_table(rows: Sequence[Mapping], path: str | Path) -> None:
+    """Writes rows as CSV; the columns are all keys in the order they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def results_of(folder: Path, measured_by: dict[str, str]) -> list[dict]:
+    """The results of a run's finished model, by a seed and networks.
+
+    Args:
+      folder: of the run.
+      measured_by: the seed and the networks, see `grid.Run`.
+    """
+    step = run_dir.finished_step(folder)
+    return [
+        result
+        for result in run_dir.metrics(folder)
+        if result["step"] == step and _is_by(result, measured_by)
+    ]
+
+
+def _is_by(result, measured_by):
+    """Whether a result stands on the seed and the network that flags name."""
+    seed, name = str(result.get(SEED)), result.get("extractor")
+    if SEED in result and measured_by.get(SEED, seed) != seed:
+        return False
+    if str(result.get("metric")).startswith("lpips"):
+        name = "lpips"
+    path = measured_by.get(NETWORKS.get(name))
+    if path is None:
+        return True
+    if name in ("classifier", "keypoints"):
+        # It may have been trained anew in its folder, or be the same in another.
+        return result["extractor_identity"] == f"{name}-{_newest_weights(path)}"
+    # Earlier releases did not tell.
+    return result.get("networks", measured_by).get(NETWORKS[name]) == path
+
+
+def _newest_weights(folder):
+    """The checksum of a run's newest checkpoint, or None."""
+    records = sorted(Path(folder).expanduser().glob("checkpoints/*/checkpoint.json"))
+    with contextlib.suppress(IndexError, KeyError, OSError, ValueError):
+        return json.loads(records[-1].read_text())["sha256"]
+    return None
+
+
+def description(folder: str | Path) -> dict:
+    """What `grid.describe` has written about a run; nothing if it has not."""
+    path = Path(folder) / DESCRIPTION
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
