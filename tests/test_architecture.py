@@ -59,6 +59,7 @@ ALLOWED = {
     ),
     "export": ("errors", "files", "models"),
     "configurables": (
+        "core",
         "errors",
         "experiments",
         "data",

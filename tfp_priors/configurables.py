@@ -29,6 +29,7 @@ from tfp_priors import posteriors
 from tfp_priors import priors
 from tfp_priors import regularizers
 from tfp_priors import training
+from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 # First names of the modules that gin files may import: an import runs code.
@@ -55,64 +56,46 @@ def _register(configurable, name=None):
     )
 
 
+# What these show can be named in gin files.
+_ROOMS = (
+    priors,
+    posteriors,
+    likelihoods,
+    divergences,
+    regularizers,
+    networks,
+    models,
+    training,
+)
+
+
+# Which others extend.
+_BASES = (
+    divergences.Divergence,
+    likelihoods.Likelihood,
+    models.GenerativeModel,
+    models.GroupedModel,
+    models.Predictor,
+    posteriors.Posterior,
+    priors.FlowPrior,
+    priors.Prior,
+    regularizers.Regularizer,
+)
+
 CONFIGURABLES = {
     part.__name__: part
+    for room in _ROOMS
+    for part in vars(room).values()
+    if inspect.isclass(part) and issubclass(part, Configured) and part not in _BASES
+} | {
+    part.__name__: part
     for part in (
-        divergences.AdversarialDivergence,
-        divergences.GaussianKernel,
-        divergences.HingeLoss,
-        divergences.InverseMultiquadricKernel,
-        divergences.KLDivergence,
-        divergences.MMDDivergence,
-        divergences.NonSaturatingLoss,
-        divergences.WassersteinLoss,
         data.Views,
         training.Adam,
-        keras.optimizers.schedules.CosineDecay,
-        keras.optimizers.schedules.PolynomialDecay,
-        likelihoods.BernoulliLikelihood,
-        likelihoods.NormalLikelihood,
-        likelihoods.PerceptualLikelihood,
-        models.Classifier,
-        models.KeypointRegressor,
-        models.LatentVariableModel,
-        models.ProgressiveGAN,
-        networks.AppearanceEncoder,
-        networks.ConvActivations,
-        networks.ConvFeatures,
-        networks.InfoGANDecoder,
-        networks.InfoGANEncoder,
-        networks.MLP,
-        networks.PoseContext,
-        networks.ProgressiveDiscriminator,
-        networks.ProgressiveGenerator,
-        networks.ResidualDecoder,
-        networks.ResidualEncoder,
-        networks.UNetDecoder,
-        networks.VGG19Features,
-        posteriors.DeterministicPosterior,
-        posteriors.FixedScaleNormalPosterior,
-        posteriors.InverseAutoregressivePosterior,
-        posteriors.NormalPosterior,
-        priors.GaussianMixturePrior,
-        priors.GeneratorPrior,
-        priors.InverseAutoregressivePrior,
-        priors.MaskedAutoregressivePrior,
-        priors.MixtureStandardization,
-        priors.RealNVPPrior,
-        priors.SecondStageVAEPrior,
-        priors.SplinePrior,
-        priors.StandardNormalPrior,
-        priors.UNetPrior,
-        priors.VampPrior,
-        regularizers.CodeNorm,
-        regularizers.DecoderGradient,
-        regularizers.DecoderWeights,
-        regularizers.LatentReconstruction,
-        training.CyclicalAnnealing,
-        training.LinearAnnealing,
         training.PostHoc,
         training.share,
+        keras.optimizers.schedules.CosineDecay,
+        keras.optimizers.schedules.PolynomialDecay,
     )
 }
 for _part in CONFIGURABLES.values():

@@ -10,12 +10,3 @@ from tfp_priors.data.image_dataset import ImageDataset
 from tfp_priors.data.order import shuffled_indices
 from tfp_priors.data.streamed import StreamedDataset
 from tfp_priors.data.views import Views
-
-__all__ = [
-    "ImageDataset",
-    "StreamedDataset",
-    "Views",
-    "load_dataset",
-    "read_keypoints",
-    "shuffled_indices",
-]

@@ -11,17 +11,3 @@ from tfp_priors.divergences.kernels import GaussianKernel
 from tfp_priors.divergences.kernels import InverseMultiquadricKernel
 from tfp_priors.divergences.kl import KLDivergence
 from tfp_priors.divergences.mmd import MMDDivergence
-
-__all__ = [
-    "AdversarialDivergence",
-    "CriticTerms",
-    "Divergence",
-    "DivergenceTerms",
-    "GaussianKernel",
-    "HingeLoss",
-    "InverseMultiquadricKernel",
-    "KLDivergence",
-    "MMDDivergence",
-    "NonSaturatingLoss",
-    "WassersteinLoss",
-]

@@ -10,16 +10,3 @@ from tfp_priors.latent_space.interpolation import slerp
 from tfp_priors.latent_space.neighbours import nearest_neighbours
 from tfp_priors.latent_space.paths import z0_path
 from tfp_priors.latent_space.paths import z_path
-
-__all__ = [
-    "attribute_vector",
-    "average_log_density",
-    "lerp",
-    "nearest_neighbours",
-    "path_log_density",
-    "rate_of_change",
-    "slerp",
-    "unevenness",
-    "z0_path",
-    "z_path",
-]

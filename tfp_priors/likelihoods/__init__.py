@@ -4,10 +4,3 @@ from tfp_priors.likelihoods.bernoulli import BernoulliLikelihood
 from tfp_priors.likelihoods.likelihood import Likelihood
 from tfp_priors.likelihoods.normal import NormalLikelihood
 from tfp_priors.likelihoods.perceptual import PerceptualLikelihood
-
-__all__ = [
-    "BernoulliLikelihood",
-    "Likelihood",
-    "NormalLikelihood",
-    "PerceptualLikelihood",
-]

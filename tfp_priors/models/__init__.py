@@ -9,15 +9,3 @@ from tfp_priors.models.latent_variable_model import STANDARD
 from tfp_priors.models.latent_variable_model import LatentVariableModel
 from tfp_priors.models.predictor import Predictor
 from tfp_priors.models.progressive_gan import ProgressiveGAN
-
-__all__ = [
-    "POSTERIOR",
-    "STANDARD",
-    "Classifier",
-    "GenerativeModel",
-    "GroupedModel",
-    "KeypointRegressor",
-    "LatentVariableModel",
-    "Predictor",
-    "ProgressiveGAN",
-]

@@ -15,21 +15,3 @@ from tfp_priors.networks.spectral_normalization import SpectralNormalization
 from tfp_priors.networks.unet import AppearanceEncoder
 from tfp_priors.networks.unet import UNetDecoder
 from tfp_priors.networks.vgg19 import VGG19Features
-
-__all__ = [
-    "AppearanceEncoder",
-    "ConvActivations",
-    "ConvFeatures",
-    "InfoGANDecoder",
-    "InfoGANEncoder",
-    "MADE",
-    "MLP",
-    "PoseContext",
-    "ProgressiveDiscriminator",
-    "ProgressiveGenerator",
-    "ResidualDecoder",
-    "ResidualEncoder",
-    "SpectralNormalization",
-    "UNetDecoder",
-    "VGG19Features",
-]

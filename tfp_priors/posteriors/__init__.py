@@ -6,12 +6,3 @@ from tfp_priors.posteriors.normal import FixedScaleNormalPosterior
 from tfp_priors.posteriors.normal import NormalPosterior
 from tfp_priors.posteriors.posterior import ACTIVE_VARIANCE
 from tfp_priors.posteriors.posterior import Posterior
-
-__all__ = [
-    "ACTIVE_VARIANCE",
-    "DeterministicPosterior",
-    "FixedScaleNormalPosterior",
-    "InverseAutoregressivePosterior",
-    "NormalPosterior",
-    "Posterior",
-]

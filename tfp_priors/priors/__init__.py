@@ -13,19 +13,3 @@ from tfp_priors.priors.spline import SplinePrior
 from tfp_priors.priors.standard_normal import StandardNormalPrior
 from tfp_priors.priors.unet import UNetPrior
 from tfp_priors.priors.vamp import VampPrior
-
-__all__ = [
-    "FlowPrior",
-    "GaussianMixturePrior",
-    "GeneratorPrior",
-    "InverseAutoregressivePrior",
-    "MaskedAutoregressivePrior",
-    "MixtureStandardization",
-    "Prior",
-    "RealNVPPrior",
-    "SecondStageVAEPrior",
-    "SplinePrior",
-    "StandardNormalPrior",
-    "UNetPrior",
-    "VampPrior",
-]

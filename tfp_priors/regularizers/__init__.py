@@ -5,11 +5,3 @@ from tfp_priors.regularizers.decoder_gradient import DecoderGradient
 from tfp_priors.regularizers.decoder_weights import DecoderWeights
 from tfp_priors.regularizers.latent_reconstruction import LatentReconstruction
 from tfp_priors.regularizers.regularizer import Regularizer
-
-__all__ = [
-    "CodeNorm",
-    "DecoderGradient",
-    "DecoderWeights",
-    "LatentReconstruction",
-    "Regularizer",
-]

@@ -11,8 +11,6 @@ from tfp_priors.report.run import run_sections
 from tfp_priors.report.sweep import sweep_sections
 from tfp_priors.sweeps import values_of
 
-__all__ = ["run_sections", "sweep_sections", "write_report"]
-
 
 def write_report(
     folder: str | Path, figures: str | Path | None, path: str | Path

@@ -16,22 +16,3 @@ from tfp_priors.sweeps.results import SEED
 from tfp_priors.sweeps.results import table
 from tfp_priors.sweeps.results import values_of
 from tfp_priors.sweeps.results import write_table
-
-__all__ = [
-    "SEED",
-    "Axis",
-    "Layout",
-    "Run",
-    "Sweeper",
-    "command_line",
-    "describe",
-    "first_of_each",
-    "layout",
-    "number_axis",
-    "parse_axis",
-    "plan",
-    "table",
-    "values_of",
-    "write_hparams",
-    "write_table",
-]

@@ -10,16 +10,3 @@ from tfp_priors.training.schedules import share
 from tfp_priors.training.strategy import create_strategy
 from tfp_priors.training.trainer import Trainer
 from tfp_priors.training.trainer import TrainingResult
-
-__all__ = [
-    "Adam",
-    "Checkpoints",
-    "CyclicalAnnealing",
-    "LinearAnnealing",
-    "PostHoc",
-    "Trainer",
-    "TrainingResult",
-    "checkpoints_of",
-    "create_strategy",
-    "share",
-]
