@@ -12,11 +12,9 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from tfp_priors.core import joints
+from tfp_priors.data import builders
 from tfp_priors.data import tfrecords
 from tfp_priors.data.builders.deepfashion import DeepFashion
-from tfp_priors.data.builders.embedded_digits import EmbeddedDigits
-from tfp_priors.data.builders.procedural_faces import ProceduralFaces
-from tfp_priors.data.builders.procedural_people import ProceduralPeople
 from tfp_priors.data.image_dataset import ImageDataset
 from tfp_priors.data.streamed import StreamedDataset
 from tfp_priors.data.streamed import arrays
@@ -30,10 +28,7 @@ from tfp_priors.files import remove
 #: Builders of sets that are made without any file, by name.
 
 #: Builders of sets that are made without any file, by name.
-BUILT_IN = {
-    builder.name: builder
-    for builder in (EmbeddedDigits, ProceduralFaces, ProceduralPeople)
-}
+BUILT_IN = builders.built_in()
 
 
 def load_dataset(

@@ -7,15 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors.core import replicas
-from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
-from tfp_priors.errors import raised_in_graph
-from tfp_priors.models.batches import batch_of
-from tfp_priors.models.batches import check_images
-from tfp_priors.models.batches import evenly_shared
-from tfp_priors.models.batches import first_batch
-from tfp_priors.models.batches import scaled
+from tfp_priors.models.checked_model import CheckedModel
+from tfp_priors.models.checked_model import rows_of
+from tfp_priors.models.running_means import RunningMeans
 from tfp_priors.models.shared_rate import copied
 from tfp_priors.models.shared_rate import serialized
 from tfp_priors.models.shared_rate import share_rate
@@ -50,27 +45,18 @@ class Summary(NamedTuple):
     pictures: dict[str, Any]
 
 
-class GroupedModel(Configured, keras.Model):
+class GroupedModel(CheckedModel):
     """Gives each group of variables an optimizer, and clips each group's gradient.
 
     A subclass defines `variable_groups`, `networks`, `image_shape` and
     `objective_on`, has an attribute `seed`, and names its metrics with `track`. What
     training shows of it, it says in `summary_of`, `schedules` and `diagnosis`.
-
-    `fit` and `evaluate` take a `tf.data.Dataset`, a generator or arrays: of dicts by
-    name with the key "image", of images, or of pairs (images, labels); `predict` takes
-    them too. Images are uint8, or floats in [0, 1].
     """
 
     #: What to try when a term is not finite.
     remedies = ("a lower learning rate",)
-    #: Keys of the data, of which a batch has at least one.
-    inputs = ("image",)
-    #: The feature that the second item of a pair (images, labels) is.
-    target = "label"
 
     def __init__(self, **kwargs):
-        _check_settings()
         super().__init__(**kwargs)
         self.clip_norm = None
         self.accumulation = 1
@@ -83,11 +69,6 @@ class GroupedModel(Configured, keras.Model):
 
     def networks(self) -> list[keras.layers.Layer]:
         """The layers that may compute in less than float32."""
-        raise NotImplementedError
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)`."""
         raise NotImplementedError
 
     def check_data(self, image_shape, features: dict[str, Any]) -> None:
@@ -257,115 +238,10 @@ class GroupedModel(Configured, keras.Model):
         """The optimizers of the groups that have variables."""
         return self._optimizers
 
-    @property
-    def replicas(self) -> int:
-        """Replicas that share each batch."""
-        return self.distribute_strategy.num_replicas_in_sync
-
-    # What Keras' own methods take ------------------------------------------------
-
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        _refuse_weights(kwargs)
+    def fit(self, *args, **kwargs):
         if self.compiled and not self._optimizers:
             raise UserError("There is nothing to learn: all variables are frozen.")
-        x = self._looked_at(x, y)
-        if self.replicas > 1:
-            x = evenly_shared(x, self.replicas, batch_size)
-        with raised_in_graph():
-            return super().fit(x, y, batch_size, *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        _refuse_weights(kwargs)
-        return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        return super().predict(self._looked_at(x), *args, **kwargs)
-
-    def train_on_batch(self, x, y=None, *args, **kwargs):
-        _refuse_weights(kwargs)
-        return super().train_on_batch(self._looked_at(x, y), y, *args, **kwargs)
-
-    def test_on_batch(self, x, y=None, *args, **kwargs):
-        _refuse_weights(kwargs)
-        return super().test_on_batch(self._looked_at(x, y), y, *args, **kwargs)
-
-    def predict_on_batch(self, x):
-        return super().predict_on_batch(self._looked_at(x))
-
-    def save(self, filepath, *args, **kwargs):
-        if str(filepath).endswith((".h5", ".hdf5")):
-            raise UserError(
-                f"{filepath} could not be read again: expected a name that ends in "
-                ".keras, or save_weights with one that ends in .weights.h5."
-            )
-        super().save(filepath, *args, **kwargs)
-
-    def _looked_at(self, x, y=None):
-        """The data, after a look at its first batch."""
-        first, x = first_batch(x)
-        if first is not None:
-            self._check_batch(batch_of((first, y), self.target))
-        return x
-
-    def _check_batch(self, batch):
-        if not set(batch) & set(self.inputs):
-            raise UserError(
-                f"Expected data with the key {' or '.join(map(repr, self.inputs))}, "
-                f"received the keys {', '.join(map(repr, batch))}: name the images "
-                "'image'."
-            )
-        if "image" in batch:
-            check_images(batch["image"], self.image_shape)
-
-    def batch_of(self, data) -> dict[str, Any]:
-        """What `fit` takes as tensors by name, with images as float32 in [0, 1].
-
-        Raises:
-          UserError: if it is something else, as far as can be told without its values.
-        """
-        batch = batch_of(data, self.target)
-        self._check_batch(batch)
-        if "image" in batch:
-            batch["image"] = scaled(batch["image"])
-        return batch
-
-    def feature(self, batch: dict[str, Any], name: str):
-        """A feature of a batch.
-
-        Raises:
-          UserError: if it is not there.
-        """
-        if name not in batch:
-            raise UserError(
-                f"The model needs the feature {name!r} beside the images, received "
-                f"{', '.join(map(repr, batch))}: pass dicts with this key."
-            )
-        return batch[name]
-
-    def held_out(self, data) -> tuple[dict[str, Any], Any]:
-        """The batch of `data`, and its number of rows on this replica.
-
-        A replica that gets none has one of zeros: not all layers work on no rows.
-        """
-        batch = self.batch_of(data)
-        rows = _rows(batch)
-        if not isinstance(rows, int):
-            missing = tf.maximum(1 - rows, 0)
-            batch = tf.nest.map_structure(
-                lambda x: tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
-                batch,
-            )
-        return batch, rows
-
-    def predict_step(self, data):
-        batch, rows = self.held_out(data)
-        return self(batch["image"])[:rows]
-
-    def test_step(self, data):
-        raise UserError(
-            f"A {type(self).__name__} has no loss on held-out data: leave evaluate and "
-            "validation_data out, and measure its samples."
-        )
+        return super().fit(*args, **kwargs)
 
     # The step --------------------------------------------------------------------
 
@@ -402,7 +278,7 @@ class GroupedModel(Configured, keras.Model):
         for name in groups:
             scalars |= self.apply_gradients(name, gradients[name], groups)
         scalars |= self.finish_step(batch, objective.codes, seed)
-        return self.report(scalars, _rows(batch))
+        return self.report(scalars, rows_of(batch))
 
     def _gradients(self, batch, groups, step, seed):
         """The objective on a batch, and its gradient by group."""
@@ -569,65 +445,6 @@ class GroupedModel(Configured, keras.Model):
         return fold_in(fold_in(tf.constant([seed, 0], tf.int32), step), 0)
 
 
-class RunningMeans(keras.metrics.Metric):
-    """The mean of each of several scalars since the last reset.
-
-    One vector instead of a metric per name, each with two variables to update.
-
-    Args:
-      names: of the scalars.
-    """
-
-    def __init__(self, names, **kwargs):
-        super().__init__(**kwargs)
-        self.names = tuple(names)
-        state = {"shape": (len(self.names),), "initializer": "zeros"}
-        self.total = self.add_variable(name="total", **state)
-        self.count = self.add_variable(name="count", **state)
-
-    def update_state(self, scalars: dict[str, Any], weight=1.0):
-        """Args: values by name, of which missing ones do not count; their weight."""
-        unknown = sorted(set(scalars) - set(self.names))
-        if unknown:
-            raise ValueError(f"Expected scalars of {self.names}, received {unknown}.")
-        values = [tf.cast(scalars.get(name, 0.0), tf.float32) for name in self.names]
-        weight = tf.cast(weight, tf.float32)
-        # The mean over no rows is NaN.
-        self.total.assign_add(tf.math.multiply_no_nan(tf.stack(values), weight))
-        self.count.assign_add(
-            [weight if name in scalars else 0.0 for name in self.names]
-        )
-
-    def weight_of(self, name: str):
-        """The weight of a scalar's values since the last reset, on this replica."""
-        return self.count.value[self.names.index(name)]
-
-    def result(self) -> dict[str, Any]:
-        """The means by name; 0 where nothing came."""
-        means = tf.math.divide_no_nan(self.total.value, self.count.value)
-        return dict(zip(self.names, tf.unstack(means), strict=True))
-
-
-def _check_settings():
-    """Raises: UserError: if Keras is set to what the networks cannot work with."""
-    settings = {
-        "the image_data_format": (keras.config.image_data_format(), "channels_last"),
-        "the dtype policy": (keras.config.dtype_policy().name, "float32"),
-    }
-    for name, (received, expected) in settings.items():
-        if received != expected:
-            raise UserError(
-                f"Expected {name} {expected}, Keras is set to {received}: set it back "
-                "with keras.config, or in keras.json. Networks compute in less by "
-                "compile(precision=...)."
-            )
-
-
-def _rows(batch):
-    """Rows of a batch on this replica: an int if known, else a scalar tensor."""
-    return replicas.size(next(iter(batch.values())))
-
-
 def fold_in(seed, number):
     """A seed that depends on another one and a number."""
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
@@ -651,10 +468,3 @@ def _clipped_name(group):
 
 def _is_fast(device):
     return device.device_type in ("GPU", "TPU")
-
-
-def _refuse_weights(kwargs):
-    """Raises: UserError: if what Keras is given weighs images."""
-    for name in ("sample_weight", "class_weight"):
-        if kwargs.get(name) is not None:
-            raise UserError(f"The objective has no weights: leave {name} out.")

@@ -60,6 +60,7 @@ class DeepFashion(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     name = "deepfashion"
+    needs_files = True
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(self, people: Mapping[str, Sequence[Person]] | None = None, **kwargs):

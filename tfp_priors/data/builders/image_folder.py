@@ -174,6 +174,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     name = "image_folder"
+    needs_files = True
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(

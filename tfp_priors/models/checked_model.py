@@ -1,0 +1,172 @@
+"""A Keras model that looks at its data before it computes."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_priors.core import replicas
+from tfp_priors.core.configured import Configured
+from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
+from tfp_priors.models.batches import batch_of
+from tfp_priors.models.batches import check_images
+from tfp_priors.models.batches import evenly_shared
+from tfp_priors.models.batches import first_batch
+from tfp_priors.models.batches import scaled
+
+
+class CheckedModel(Configured, keras.Model):
+    """Takes data in every form that Keras takes, and images as bytes or in [0, 1].
+
+    `fit` and `evaluate` take a `tf.data.Dataset`, a generator or arrays: of dicts by
+    name with the key "image", of images, or of pairs (images, labels); `predict` takes
+    them too. Images are uint8, or floats in [0, 1].
+    """
+
+    #: Keys of the data, of which a batch has at least one.
+    inputs = ("image",)
+    #: The feature that the second item of a pair (images, labels) is.
+    target = "label"
+
+    def __init__(self, **kwargs):
+        _check_settings()
+        super().__init__(**kwargs)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        raise NotImplementedError
+
+    @property
+    def replicas(self) -> int:
+        """Replicas that share each batch."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        x = self._looked_at(x, y)
+        if self.replicas > 1:
+            x = evenly_shared(x, self.replicas, batch_size)
+        with raised_in_graph():
+            return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(self._looked_at(x), *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        return super().train_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        _refuse_weights(kwargs)
+        return super().test_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(self._looked_at(x))
+
+    def save(self, filepath, *args, **kwargs):
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise UserError(
+                f"{filepath} could not be read again: expected a name that ends in "
+                ".keras, or save_weights with one that ends in .weights.h5."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def _looked_at(self, x, y=None):
+        """The data, after a look at its first batch."""
+        first, x = first_batch(x)
+        if first is not None:
+            self._check_batch(batch_of((first, y), self.target))
+        return x
+
+    def _check_batch(self, batch):
+        if not set(batch) & set(self.inputs):
+            raise UserError(
+                f"Expected data with the key {' or '.join(map(repr, self.inputs))}, "
+                f"received the keys {', '.join(map(repr, batch))}: name the images "
+                "'image'."
+            )
+        if "image" in batch:
+            check_images(batch["image"], self.image_shape)
+
+    def batch_of(self, data) -> dict[str, Any]:
+        """What `fit` takes as tensors by name, with images as float32 in [0, 1].
+
+        Raises:
+          UserError: if it is something else, as far as can be told without its values.
+        """
+        batch = batch_of(data, self.target)
+        self._check_batch(batch)
+        if "image" in batch:
+            batch["image"] = scaled(batch["image"])
+        return batch
+
+    def feature(self, batch: dict[str, Any], name: str):
+        """A feature of a batch.
+
+        Raises:
+          UserError: if it is not there.
+        """
+        if name not in batch:
+            raise UserError(
+                f"The model needs the feature {name!r} beside the images, received "
+                f"{', '.join(map(repr, batch))}: pass dicts with this key."
+            )
+        return batch[name]
+
+    def held_out(self, data) -> tuple[dict[str, Any], Any]:
+        """The batch of `data`, and its number of rows on this replica.
+
+        A replica that gets none has one of zeros: not all layers work on no rows.
+        """
+        batch = self.batch_of(data)
+        rows = rows_of(batch)
+        if not isinstance(rows, int):
+            missing = tf.maximum(1 - rows, 0)
+            batch = tf.nest.map_structure(
+                lambda x: tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
+                batch,
+            )
+        return batch, rows
+
+    def predict_step(self, data):
+        batch, rows = self.held_out(data)
+        return self(batch["image"])[:rows]
+
+    def test_step(self, data):
+        raise UserError(
+            f"A {type(self).__name__} has no loss on held-out data: leave evaluate and "
+            "validation_data out, and measure its samples."
+        )
+
+
+def _check_settings():
+    """Raises: UserError: if Keras is set to what the networks cannot work with."""
+    settings = {
+        "the image_data_format": (keras.config.image_data_format(), "channels_last"),
+        "the dtype policy": (keras.config.dtype_policy().name, "float32"),
+    }
+    for name, (received, expected) in settings.items():
+        if received != expected:
+            raise UserError(
+                f"Expected {name} {expected}, Keras is set to {received}: set it back "
+                "with keras.config, or in keras.json. Networks compute in less by "
+                "compile(precision=...)."
+            )
+
+
+def rows_of(batch: dict[str, Any]):
+    """Rows of a batch on this replica: an int if known, else a scalar tensor."""
+    return replicas.size(next(iter(batch.values())))
+
+
+def _refuse_weights(kwargs):
+    """Raises: UserError: if what Keras is given weighs images."""
+    for name in ("sample_weight", "class_weight"):
+        if kwargs.get(name) is not None:
+            raise UserError(f"The objective has no weights: leave {name} out.")
