@@ -77,6 +77,29 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize("name", PRIORS)
+def test_a_part_says_what_it_is_made_of(name):
+    """Its representation makes the same again, and a model's shows all parts."""
+    prior = PRIORS[name]()
+    rooms = {**vars(priors), **vars(networks), **vars(posteriors)}
+    again = eval(repr(prior), rooms)  # noqa: S307
+    assert repr(again) == repr(prior) and type(again) is type(prior)
+    for key, value in prior.get_config().items():
+        if key not in ("name", "standardize"):
+            assert again.get_config()[key] == value
+    whole = repr(model(prior))
+    assert whole.startswith("LatentVariableModel(\n    encoder=InfoGANEncoder(")
+    assert repr(prior).splitlines()[0] in whole and "beta=" not in whole
+
+
+def test_representations_leave_defaults_out_and_break_long_lines():
+    assert repr(priors.RealNVPPrior(8, couplings=8)) == "RealNVPPrior(latent_size=8)"
+    several = divergences.MMDDivergence(
+        kernel=divergences.GaussianKernel([0.5, 1.0, 2.0, 4.0] * 5)
+    )
+    assert "\n    " in repr(several) and repr(several).endswith(",\n)")
+
+
+@pytest.mark.parametrize("name", PRIORS)
 def test_every_prior_comes_back(name, tmp_path):
     first = model(PRIORS[name]())
     for variable in first.prior.trainable_variables:

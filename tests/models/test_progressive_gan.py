@@ -511,7 +511,8 @@ def test_decode_is_the_average_at_the_present_level():
         made = model.averaged_generator(z, level=level, alpha=alpha).numpy()
         factor = 16 // made.shape[1]
         expected = np.clip((made + 1) / 2, 0, 1).repeat(factor, 1).repeat(factor, 2)
-        np.testing.assert_allclose(model.decode(z), expected, atol=1e-6)
+        # Parts of 32 images: convolutions may add up in another order than for 70.
+        np.testing.assert_allclose(model.decode(z), expected, atol=5e-6)
     assert model(z).shape == (70, *SHAPE)
     # What is drawn belongs to the prior's codes.
     codes = model.sample_prior(5, seed=3)

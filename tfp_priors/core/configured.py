@@ -1,8 +1,12 @@
 """Configurations: whatever keeps its constructor's arguments can be saved by Keras."""
 
 import inspect
+import textwrap
 
 import keras
+
+# Of a representation on one line.
+_WIDTH = 80
 
 
 class Configured:
@@ -41,8 +45,28 @@ class Configured:
             made.trainable = False
         return made
 
+    def __repr__(self):
+        """The call that makes it, without arguments at their defaults."""
+        arguments = [
+            f"{name}={value!r}"
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            for value in [getattr(self, name)]
+            if not _is_same(value, parameter.default)
+        ]
+        name, line = type(self).__name__, ", ".join(arguments)
+        if len(name) + len(line) < _WIDTH and "\n" not in line:
+            return f"{name}({line})"
+        lines = textwrap.indent(",\n".join(arguments), "    ")
+        return f"{name}(\n{lines},\n)"
+
     def get_build_config(self):
         """None: a layer's model builds it."""
 
     def build_from_config(self, config):
         """Nothing; see `get_build_config`."""
+
+
+def _is_same(value, default):
+    """Whether an argument is at its default; a tuple may have been given as a list."""
+    return value is default or (type(value) is type(default) and value == default)

@@ -25,6 +25,14 @@ class ImageDataset:
 
     Raises:
       UserError: if the images have another type or shape.
+
+    >>> images = np.zeros((100, 28, 28, 1), np.uint8)
+    >>> dataset = ImageDataset(images, {"label": np.arange(100) % 10}, (28, 28, 1))
+    >>> learned, held_out = dataset.split(0.05, seed=0)
+    >>> learned.size, held_out.size
+    (95, 5)
+    >>> next(iter(learned.training_batches(32, seed=0)))["image"].shape
+    TensorShape([32, 28, 28, 1])
     """
 
     #: Columns of the feature "attributes" that are one factor in one-hot code, by its

@@ -26,6 +26,9 @@ class MMDDivergence(Divergence):
 
     Args:
       kernel: such as `GaussianKernel()` or `InverseMultiquadricKernel()`.
+
+    >>> MMDDivergence(GaussianKernel([0.5, 1.0]))
+    MMDDivergence(kernel=GaussianKernel(bandwidths=(0.5, 1.0)))
     """
 
     def __init__(self, kernel: Callable | None = None, **kwargs):

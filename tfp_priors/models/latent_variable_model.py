@@ -63,6 +63,24 @@ class LatentVariableModel(GenerativeModel):
     Images are `[batch, height, width, channels]`, floats in [0, 1] or uint8. The
     training data may have the key "posterior" in place of "image", the outputs of
     `posterior_parameters`: the prior then learns alone.
+
+    >>> from tfp_priors import divergences, likelihoods, networks, posteriors, priors
+    >>> model = LatentVariableModel(
+    ...     encoder=networks.InfoGANEncoder((28, 28, 1), width=4),
+    ...     posterior=posteriors.DeterministicPosterior(8),
+    ...     decoder=networks.InfoGANDecoder((28, 28, 1), width=4),
+    ...     likelihood=likelihoods.BernoulliLikelihood(),
+    ...     prior=priors.RealNVPPrior(8, standardize=True),
+    ...     divergence=divergences.KLDivergence(),
+    ...     beta=0.0,
+    ... )
+    >>> model.compile("adam", clip_norm=200.0)
+    >>> images = np.random.RandomState(0).rand(64, 28, 28, 1).astype("float32")
+    >>> history = model.fit(images, batch_size=32, verbose=0, shuffle=False)
+    >>> sorted(history.history)[:3]
+    ['autoencoder_clipped_share', 'autoencoder_gradient_norm', 'loss']
+    >>> model.sample(10, seed=0).shape, model.encode(images).shape
+    (TensorShape([10, 28, 28, 1]), TensorShape([64, 8]))
     """
 
     has_encoder = True

@@ -16,6 +16,12 @@ class NormalPosterior(Posterior):
       latent_size: dimensions of z.
       scale_floor: smallest standard deviation. At beta = 0 nothing else keeps the
         learned scale from collapsing to 0, where log q(z|x) is infinite.
+
+    >>> posterior = NormalPosterior(latent_size=2)
+    >>> posterior.build((None, 64))
+    >>> q = posterior.distribution(posterior(tf.zeros([5, 64])))
+    >>> q.sample(seed=0).shape
+    TensorShape([5, 2])
     """
 
     def __init__(self, latent_size: int, scale_floor: float = 1e-3, **kwargs):

@@ -31,6 +31,14 @@ class GaussianMixturePrior(Prior):
         standard codes; without it a component could collapse onto one code.
       standardize: see `Prior`.
       context_size: see `Prior`.
+
+    >>> prior = GaussianMixturePrior(latent_size=2, components=3, covariance="full")
+    >>> prior.build((None, 2))
+    >>> codes = np.random.RandomState(0).rand(1000, 2)
+    >>> prior.fit(codes, iterations=20, seed=0)
+    True
+    >>> prior.sample(5, seed=0).shape
+    TensorShape([5, 2])
     """
 
     reparameterized = False

@@ -40,6 +40,13 @@ class MixtureStandardization(LatentStandardization):
     Args:
       components: number of normals at most; fewer if codes are few.
       decay: see `LatentStandardization`.
+
+    >>> standardization = MixtureStandardization(components=4)
+    >>> standardization.build((None, 2))
+    >>> codes = np.random.RandomState(0).rand(1000, 2).astype("float32")
+    >>> standardization.fit(codes, seed=0)
+    >>> standardization(codes).shape  # distributed about as N(0, I)
+    TensorShape([1000, 2])
     """
 
     def __init__(self, components: int = 256, decay: float = 0.99, **kwargs):

@@ -26,6 +26,12 @@ class RealNVPPrior(CouplingPrior):
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
       dropout: see `CouplingPrior`.
+
+    >>> prior = RealNVPPrior(latent_size=8)
+    >>> prior.build((None, 8))
+    >>> z = prior.sample(100, seed=0)
+    >>> z.shape, prior.log_prob(z).shape, prior.to_base(z).shape
+    (TensorShape([100, 8]), TensorShape([100]), TensorShape([100, 8]))
     """
 
     def __init__(

@@ -36,6 +36,10 @@ class LinearAnnealing(Configured):
       steps: length of the rise.
       start: step at which the rise begins.
       initial: the value until then.
+
+    >>> beta = LinearAnnealing(1.0, steps=100)
+    >>> [float(beta(step)) for step in (0, 50, 200)]
+    [0.0, 0.5, 1.0]
     """
 
     def __init__(
