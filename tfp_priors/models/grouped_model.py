@@ -218,7 +218,8 @@ class GroupedModel(CheckedModel):
         for group_optimizer in optimizers.values():
             if getattr(group_optimizer, "use_ema", False):
                 raise UserError(
-                    "There is no moving average of the weights: leave use_ema out."
+                    "There is no moving average of the weights: leave use_ema out, and "
+                    "let the learning rate fall to 0, which serves as well."
                 )
             # `apply_gradients` sums over the replicas, before it clips.
             group_optimizer._all_reduce_sum_gradients = list

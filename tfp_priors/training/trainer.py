@@ -226,20 +226,7 @@ class Trainer:
         model.check_data(training.image_shape, training.features)
         run = _Run(workers, Path(run_dir), held_out, records, self.seed, done)
         joint, rest = checkpoints_of(run_dir)
-        start = self._restored(run, model, joint, self.optimizers)
-        borrowed = bool(workers.chiefs(joint.is_borrowed(start)))
-        if start and is_trained and not borrowed:
-            raise UserError(
-                f"{run_dir} has trained an autoencoder of its own: leave "
-                "--autoencoder out to go on with it, or choose another --run_dir."
-            )
-        if start == 0 and initialize is not None:
-            initialize(model)
-            if is_trained:
-                start = self.steps
-                writer = run.writer(joint, self.checkpoint_every)
-                writer.save_once(model, start, is_borrowed=True)
-                borrowed = True
+        start, borrowed = self._begun(run, model, joint, initialize, is_trained)
         began = time.monotonic()
         result = TrainingResult(model, start, start, finished=True)
         if start < self.steps and not borrowed:
@@ -267,6 +254,23 @@ class Trainer:
                 file=sys.stderr,
             )
         return result
+
+    def _begun(self, run, model, joint, initialize, is_trained):
+        """The steps that are done, and whether another run has done them."""
+        start = self._restored(run, model, joint, self.optimizers)
+        borrowed = bool(run.workers.chiefs(joint.is_borrowed(start)))
+        if start and is_trained and not borrowed:
+            raise UserError(
+                f"{run.dir} has trained an autoencoder of its own: leave "
+                "--autoencoder out to go on with it, or choose another --run_dir."
+            )
+        if start == 0 and initialize is not None:
+            initialize(model)
+            if is_trained:
+                writer = run.writer(joint, self.checkpoint_every)
+                writer.save_once(model, self.steps, is_borrowed=True)
+                return self.steps, True
+        return start, borrowed
 
     def datasets(
         self, load_dataset: Callable[..., ImageDataset]
