@@ -533,9 +533,14 @@ def _is_of_type(value, annotation) -> bool:
             bindings = gin.get_bindings(value.scoped_selector, resolve_references=False)
             # One without a value is found as such.
             return not bindings or _is_of_type(bindings["value"], annotation)
-        if kind is Callable or made not in CONFIGURABLES.values():
+        if made not in CONFIGURABLES.values():
             return True
         result = made if inspect.isclass(made) else made.__annotations__["return"]
+        if kind is Callable:
+            # What makes a part is no part, though layers can be called too.
+            wanted = inner[1] if inner else None
+            is_maker = not inspect.isclass(wanted) or issubclass(result, wanted)
+            return is_maker and not (inner and value.evaluate)
         return value.evaluate and inspect.isclass(result) and issubclass(result, kind)
     if kind is Sequence:
         return isinstance(value, (list, tuple)) and all(

@@ -19,6 +19,9 @@ SETTINGS = (
     "train.batch_size = 12",
     "train.scalars_every = 1",
     "train.checkpoint_every = 10",
+    # Adam moves a weight without a gradient by the signs of rounding errors, unless
+    # these are small beside its epsilon.
+    "train.clip_norm = 5.0",
 )
 
 
