@@ -111,6 +111,8 @@ def fake_data(monkeypatch):
 
 PREDICTOR = [*SMALL, "train.steps = 1", "train.images_every = 1000"]
 RUN = [*PREDICTOR, "LATENT_SIZE = 4"]
+# Of faces, without the phase at rest.
+SMALL_IMAGES = ["IMAGE_SHAPE = (16, 16, 3)", "train.post_hoc = None"]
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
@@ -133,6 +135,7 @@ def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
     keras.applications.VGG19(include_top=False, weights=None).save_weights(path)
     params = [
         *RUN,
+        *SMALL_IMAGES,
         "VGG19Features.layers = ('relu1_1', 'relu1_2')",
         f"VGG19Features.weights = '~/{path.name}'",
     ]
@@ -159,22 +162,25 @@ def test_a_perceptual_loss_in_the_activations_of_a_classifier(tmp_path, monkeypa
     directory = ROOT / "gin"
     classifier = tmp_path / "classifier"
     body = config.train(
-        classifier, [str(directory / "procedural_faces_classifier.gin")], PREDICTOR
+        classifier,
+        [str(directory / "procedural_faces_classifier.gin")],
+        [*PREDICTOR, SMALL_IMAGES[0]],
     ).model.network
+    run = [*RUN, *SMALL_IMAGES]
     files = [str(directory / "procedural_faces_beta0.gin")]
     with pytest.raises(UserError, match="no ConvActivations that could take over"):
-        config.train(tmp_path / "no", files, RUN, perceptual_classifier=classifier)
+        config.train(tmp_path / "no", files, run, perceptual_classifier=classifier)
     files += [str(directory / "likelihoods" / "classifier.gin")]
     with pytest.raises(UserError, match="pass --perceptual_classifier=RUN"):
-        config.train(tmp_path / "no", files, RUN)
+        config.train(tmp_path / "no", files, run)
     with pytest.raises(UserError, match="The body of the run .* has other weights"):
-        wider = [*RUN, "ConvFeatures.widths = (3,)"]
+        wider = [*run, "ConvFeatures.widths = (3,)"]
         config.train(tmp_path / "no", files, wider, perceptual_classifier=classifier)
     assert not (tmp_path / "no").exists()
 
     for precision in ("float32", "mixed_bfloat16"):
         run_dir = tmp_path / precision
-        params = [*RUN, f"train.precision = '{precision}'"]
+        params = [*run, f"train.precision = '{precision}'"]
         trained = config.train(
             run_dir, files, params, perceptual_classifier=classifier
         ).model

@@ -43,6 +43,7 @@ def assigned(source):
     return [target.id for node in targets for target in node.targets]
 
 
+@pytest.mark.slow
 def test_runs_to_a_sampler(notebook, tmp_path, monkeypatch):
     parameters = parameters_of(notebook)
     tiny = TINY.format(work=str(tmp_path / "work"))

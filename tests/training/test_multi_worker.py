@@ -126,6 +126,7 @@ def one_process(run_dir, data_dir, steps):
     )
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_process_and_the_chief_alone_writes(tmp_path, data_dir):
     with job([tmp_path / "run", tmp_path / "nowhere"], data_dir, 20) as workers:
         chief, other = finished(workers)
