@@ -58,6 +58,12 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
         make_model().compile(keras.optimizers.Adam(use_ema=True))
 
 
+@pytest.mark.parametrize("rate", [-1e-3, float("nan"), CosineDecay(-1e-3, 10)])
+def test_a_negative_rate_is_refused(make_model, rate):
+    with pytest.raises(UserError, match=">= 0 for the prior, received"):
+        compiled(make_model(), prior=rate)
+
+
 @pytest.mark.parametrize(
     "name", ["loss", "metrics", "loss_weights", "weighted_metrics"]
 )

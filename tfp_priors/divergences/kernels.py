@@ -1,6 +1,6 @@
 """Kernels k(x, y) as functions of the squared distance."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
@@ -9,6 +9,8 @@ from tfp_priors.errors import UserError
 
 
 def _positive(numbers, owner):
+    if not isinstance(numbers, Iterable):
+        raise UserError(f"{owner} expects several numbers, received {numbers!r}.")
     numbers = tuple(float(number) for number in numbers)
     if not numbers or min(numbers) <= 0:
         raise UserError(f"{owner} expects positive numbers, received {numbers}.")

@@ -215,7 +215,8 @@ class GroupedModel(CheckedModel):
                 f"them for {', '.join(optimizer) or 'nothing'}."
             )
         optimizers = {name: copied(optimizer[name]) for name in learning}
-        for group_optimizer in optimizers.values():
+        for name, group_optimizer in optimizers.items():
+            _check_rate(name, group_optimizer)
             if getattr(group_optimizer, "use_ema", False):
                 raise UserError(
                     "There is no moving average of the weights: leave use_ema out, and "
@@ -457,6 +458,20 @@ def describe(name: str, values: np.ndarray) -> str:
         f"{name}: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
         f"largest {np.abs(values).max():.3g}"
     )
+
+
+def _check_rate(group, optimizer):
+    """Raises: UserError: if a rate, or the first one of a schedule, is negative."""
+    rate = getattr(optimizer, "_learning_rate", 0.0)
+    rate = getattr(rate, "initial_learning_rate", rate)
+    try:
+        rate = float(rate)
+    except (TypeError, ValueError):
+        return  # A schedule of the user.
+    if not rate >= 0:
+        raise UserError(
+            f"Expected a learning rate >= 0 for the {group}, received {rate:g}."
+        )
 
 
 def _norm_name(group):
