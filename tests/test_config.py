@@ -203,6 +203,25 @@ def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
         config.train(tmp_path / "gan", faces, RUN, autoencoder=tmp_path / "run")
 
 
+def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch):
+    gin_file, ae = str(GIN / "mnist_ae.gin"), tmp_path / "ae"
+    config.train(ae, [gin_file], RUN)
+    for flags in ([f"--autoencoder={ae}"], ["--autoencoder", str(ae)]):
+        run = tmp_path / str(len(flags))
+        monkeypatch.setattr("sys.argv", ["bin/train", *flags])
+        config.train(run, [gin_file], RUN, autoencoder=ae)
+        # The same command again goes on.
+        assert config.train(run, [gin_file], RUN, autoencoder=ae).start_step == 1
+        with pytest.raises(
+            UserError, match=r"was begun with --autoencoder=.*ae: leave"
+        ):
+            config.train(run, [gin_file], RUN, autoencoder=tmp_path / "nowhere")
+    monkeypatch.setattr("sys.argv", ["bin/train"])
+    config.train(tmp_path / "own", [gin_file], RUN)
+    with pytest.raises(UserError, match="was begun with no --autoencoder"):
+        config.train(tmp_path / "own", [gin_file], RUN, autoencoder=ae)
+
+
 def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     params = [*RUN, "GaussianMixturePrior.components = 2"]

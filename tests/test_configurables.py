@@ -45,9 +45,12 @@ def test_unknown_names_name_the_nearest(params, message):
     [
         (["train.steps = 'a'"], "train.steps = 'a': expected int"),
         (["train.steps = True"], "train.steps = True: expected int"),
-        (["N = 1.5", "train.steps = %N"], "train.steps = %N: expected int"),
+        (["N = 1.5", "train.steps = %N"], "train.steps = %N = 1.5: expected int"),
         (["train.steps = @RealNVPPrior()"], "= @RealNVPPrior.*: expected int"),
-        (["train.clip_norm = 'a'"], "train.clip_norm = 'a': expected float . None"),
+        (
+            ["train.clip_norm = 'a'"],
+            "train.clip_norm = 'a': expected float . dict.str, float. . None",
+        ),
         (["train.optimizers = {'a': 1}"], "expected dict.str, Callable.*Optimizer"),
         (["LatentVariableModel.prior = @KLDivergence()"], ": expected Prior"),
         (["LatentVariableModel.prior = @RealNVPPrior"], ": expected Prior"),

@@ -33,6 +33,8 @@ def test_a_name_is_a_file_or_a_data_set_with_a_model(folder):
     (folder / "models" / "b_c.gin").unlink()
     assert names(folder, "a_b_c") == ["a_b.gin", "models/c.gin"]
     assert names(folder, "a_own") == ["a_own.gin"]
+    # What is not a data set's takes no model.
+    assert names(folder, "a_own_c") == ["a_own_c.gin"]
     assert names(folder, "a_d") == ["a_d.gin"]
 
 

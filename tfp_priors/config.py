@@ -20,6 +20,7 @@ from tfp_priors.configurables import parse
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
+from tfp_priors.runs.run_dir import environments
 
 # Whatever the user's keras.json says: the commands' networks are made for these.
 keras.config.set_image_data_format("channels_last")
@@ -84,6 +85,8 @@ def train(
     training.create_strategy(_Trainer().strategy)
     begun = any(kept.steps() for kept in training.checkpoints_of(run_dir))
     initialize = None
+    if begun and autoencoder is not None:
+        _check_same_autoencoder(run_dir, autoencoder)
     if not begun:
         initialize = _initializer(autoencoder, perceptual_classifier)
         parse(gin_files, gin_params, strict=False)
@@ -249,10 +252,38 @@ def _dataset_of_config(data_dir):
     bindings = dict(gin.get_bindings("load_dataset"))
 
     def load(split):
+        if split == "held_out":
+            raise UserError(
+                "Only a run holds images out, so that held_out is measured with "
+                "--run_dir: take another split."
+            )
         # With today's bindings: another configuration may be parsed before the call.
         return data.load_dataset(**(bindings | {"split": split, "data_dir": data_dir}))
 
     return bindings["name"], load
+
+
+def _check_same_autoencoder(run_dir, autoencoder):
+    """Raises: UserError: if bin/train has begun a run with another one, or none."""
+    starts = environments(run_dir)
+    command = starts[0]["command"] if starts else [""]
+    if Path(command[0]).name != "train":
+        return
+    flag = "autoencoder"
+    given = [
+        value or following
+        for one, following in zip(command, [*command[1:], ""], strict=True)
+        for name, _, value in [one.lstrip("-").partition("=")]
+        if one.startswith("-") and name == flag
+    ]
+    if [Path(path).expanduser().resolve() for path in given[-1:]] != [
+        Path(autoencoder).expanduser().resolve()
+    ]:
+        how = f"--{flag}={given[-1]}" if given else f"no --{flag}"
+        raise UserError(
+            f"{run_dir} was begun with {how}: leave --{flag} out to go on with it, or "
+            "choose another --run_dir."
+        )
 
 
 def _check_same_config(run_dir, config):

@@ -494,7 +494,12 @@ def _missing_values(part: _Part) -> Iterator[str]:
             # Without the modules: collections.abc.Sequence[int].
             expected = inspect.formatannotation(annotation)
             expected = re.sub(r"\b(\w+\.)+(?=\w)", "", expected)
-            raise UserError(f"{part.selector}.{name} = {value!r}: expected {expected}.")
+            shown = repr(value)
+            if isinstance(value, gin.config.ConfigurableReference):
+                macro = ("/".join(value.scopes), "gin.macro")
+                bound = gin.config._CONFIG.get(macro, {})
+                shown += f" = {bound['value']!r}" if bound else ""
+            raise UserError(f"{part.selector}.{name} = {shown}: expected {expected}.")
         gin.bind_parameter(key, value)
 
 

@@ -12,15 +12,16 @@ _MODELS = "models"
 def gin_files(path: str | Path) -> list[Path]:
     """The files that the name of an experiment stands for.
 
-    FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin and then FOLDER/models/MODEL.gin,
-    if these are there and it is not. Otherwise a name stands for itself.
+    FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin, a data set's, and then
+    FOLDER/models/MODEL.gin, if these are there and it is not. Otherwise a name stands
+    for itself.
     """
     path = Path(path).expanduser()
     if not path.is_file() and path.suffix == ".gin":
         for i in (i for i, letter in enumerate(path.stem) if letter == "_"):
             data, model = path.stem[:i], path.stem[i + 1 :]
             parts = [path.with_name(f"{data}.gin"), _model(path.parent, model)]
-            if all(part.is_file() for part in parts):
+            if all(part.is_file() for part in parts) and _is_data_set(parts[0]):
                 return parts
     return [path]
 
@@ -40,9 +41,7 @@ def nearest(path: str | Path) -> str | None:
 def data_sets(folder: str | Path) -> list[str]:
     """Names of the data sets that have a gin file in a folder."""
     return sorted(
-        path.stem
-        for path in Path(folder).glob("*.gin")
-        if "\nIMAGE_SHAPE = " in path.read_text(encoding="utf-8", errors="replace")
+        path.stem for path in Path(folder).glob("*.gin") if _is_data_set(path)
     )
 
 
@@ -64,6 +63,11 @@ def listing(folder: str | Path) -> str:
             f"--gin_file={folder}/DATA_MODEL.gin is DATA with MODEL.",
         ]
     )
+
+
+def _is_data_set(path):
+    """Whether a file says what images there are."""
+    return "\nIMAGE_SHAPE = " in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _model(folder, name):

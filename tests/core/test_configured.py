@@ -96,6 +96,14 @@ def test_representations_leave_defaults_out_and_break_long_lines():
     several = divergences.MMDDivergence(
         kernel=divergences.GaussianKernel([0.5, 1.0, 2.0, 4.0] * 5)
     )
+
+    class Unready(priors.Prior):
+        def __init__(self, scale=np.ones(2), **kwargs):
+            self.shown = repr(self)
+            super().__init__(2, **kwargs)
+            self.scale = scale
+
+    assert "Unready(" in Unready().shown and repr(Unready()) == "Unready()"
     assert "\n    " in repr(several) and repr(several).endswith(",\n)")
 
 

@@ -224,7 +224,7 @@ def test_what_is_no_batch_is_named(make_model):
         model.fit(unknown, verbose=0, shuffle=False)
 
 
-@pytest.mark.parametrize("clip_norm", [-1.0, 0, float("nan"), "mse"])
+@pytest.mark.parametrize("clip_norm", [-1.0, 0, float("nan"), "mse", {"prior": -1.0}])
 def test_a_norm_is_a_number_above_0(make_model, clip_norm):
     with pytest.raises(UserError, match="finite clip_norm > 0, or None"):
         make_model().compile("adam", clip_norm)

@@ -119,6 +119,26 @@ def test_clipping_is_by_the_groups_norm(make_model, clip_norm):
         )
 
 
+def test_each_group_may_have_a_norm_of_its_own(make_model):
+    model = make_model()
+    norms = {"autoencoder": 1e-3}
+    model.compile(keras.optimizers.SGD(1.0), clip_norm=norms, jit_compile=False)
+    expected = gradients(model, 0.0)["prior"]
+    variables = model.variable_groups()
+    before = {name: [v.numpy() for v in group] for name, group in variables.items()}
+    logs = model.train_step({"image": images()})
+    assert float(logs["autoencoder_clipped_share"]) == 1.0
+    assert "prior_clipped_share" not in logs and model.clip_norm == norms
+    moves = [v - old for v, old in zip(variables["autoencoder"], before["autoencoder"])]
+    norm = np.sqrt(sum(np.sum(np.square(move)) for move in moves))
+    np.testing.assert_allclose(norm, 1e-3, rtol=1e-2)
+    # The prior's gradient is taken whole.
+    for variable, old, gradient in zip(
+        variables["prior"], before["prior"], expected, strict=True
+    ):
+        np.testing.assert_allclose(old - variable, gradient, rtol=1e-2, atol=1e-5)
+
+
 def test_posterior_noise_is_a_function_of_seed_and_step(make_model):
     def losses(seed):
         keras.utils.set_random_seed(0)

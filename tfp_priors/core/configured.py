@@ -4,6 +4,7 @@ import inspect
 import textwrap
 
 import keras
+import numpy as np
 
 # Of a representation on one line.
 _WIDTH = 80
@@ -46,12 +47,13 @@ class Configured:
         return made
 
     def __repr__(self):
-        """The call that makes it, without arguments at their defaults."""
+        """The call that makes it, but for the name and arguments at their defaults."""
         arguments = [
             f"{name}={value!r}"
             for name, parameter in inspect.signature(type(self)).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            for value in [getattr(self, name)]
+            # It may not be there yet.
+            for value in [getattr(self, name, None)]
             if not _is_same(value, parameter.default)
         ]
         name, line = type(self).__name__, ", ".join(arguments)
@@ -68,5 +70,8 @@ class Configured:
 
 
 def _is_same(value, default):
-    """Whether an argument is at its default; a tuple may have been given as a list."""
-    return value is default or (type(value) is type(default) and value == default)
+    """Whether an argument is at its default."""
+    if value is default or type(value) is not type(default):
+        return value is default
+    is_array = isinstance(value, np.ndarray)
+    return bool(np.array_equal(value, default) if is_array else value == default)

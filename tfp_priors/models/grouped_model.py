@@ -1,6 +1,7 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -110,7 +111,7 @@ class GroupedModel(CheckedModel):
     def compile(
         self,
         optimizer="adam",
-        clip_norm: float | None = None,
+        clip_norm: float | Mapping[str, float] | None = None,
         jit_compile: bool | str = "auto",
         precision: str = "float32",
         accumulation: int = 1,
@@ -121,7 +122,8 @@ class GroupedModel(CheckedModel):
         Args:
           optimizer: a Keras optimizer, or a dict of them by group. Each group gets a
             copy.
-          clip_norm: largest global norm of each group's gradient; None: no limit.
+          clip_norm: largest global norm of each group's gradient, or a dict of them
+            by group; None, and groups that it leaves out: no limit.
           jit_compile: compile the step with XLA; "auto" does so on a single GPU or
             TPU. On a CPU TensorFlow's own convolutions are the faster ones.
           precision: "float32", "mixed_bfloat16" or "mixed_float16": what `networks`
@@ -152,12 +154,14 @@ class GroupedModel(CheckedModel):
             raise UserError(
                 f"Expected a whole accumulation >= 1, received {accumulation!r}."
             )
-        is_number = isinstance(clip_norm, (int, float))
-        if clip_norm is not None and not (is_number and 0 < clip_norm < math.inf):
-            raise UserError(
-                f"Expected a finite clip_norm > 0, or None, received {clip_norm!r}; "
-                "the loss is the model's own."
-            )
+        by_group = isinstance(clip_norm, Mapping)
+        for norm in clip_norm.values() if by_group else [clip_norm]:
+            is_number = isinstance(norm, (int, float))
+            if norm is not None and not (is_number and 0 < norm < math.inf):
+                raise UserError(
+                    f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
+                    "the loss is the model's own."
+                )
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
@@ -177,10 +181,10 @@ class GroupedModel(CheckedModel):
         )
         if first is not None:
             share_rate(self._optimizers)
-        self.clip_norm = clip_norm
+        self.clip_norm = dict(clip_norm) if by_group else clip_norm
         self.accumulation = accumulation
         self._compiled_with = {
-            "clip_norm": clip_norm,
+            "clip_norm": self.clip_norm,
             "jit_compile": bool(jit_compile),
             "precision": precision,
             "accumulation": accumulation,
@@ -378,17 +382,20 @@ class GroupedModel(CheckedModel):
         scale = self._loss_scale(groups or [group])
         # Keras would clip each replica's share by itself, before the sum.
         factor = None if scale is None else optimizer.dynamic_scale / scale
-        if self.clip_norm is not None:
+        limit = self.clip_norm
+        if isinstance(limit, Mapping):
+            limit = limit.get(group)
+        if limit is not None:
             norm = tf.linalg.global_norm(gradients)
             if scale is not None:
                 norm /= scale
-            clip = self.clip_norm / tf.maximum(norm, self.clip_norm)
+            clip = limit / tf.maximum(norm, limit)
             factor = clip if factor is None else factor * clip
             if scale is not None:
                 # Too large a scale: the optimizer leaves this step out.
                 norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
             scalars[_norm_name(group)] = norm
-            scalars[_clipped_name(group)] = tf.cast(norm > self.clip_norm, tf.float32)
+            scalars[_clipped_name(group)] = tf.cast(norm > limit, tf.float32)
         if factor is not None:
             gradients = [factor * gradient for gradient in gradients]
         variables = self.variable_groups()[group]

@@ -1,7 +1,7 @@
 """PG-GAN (Karras et al. 2018): a GAN whose images grow while it learns."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -354,8 +354,8 @@ class ProgressiveGAN(GenerativeModel):
 
 
 def _phase_lengths(steps, levels):
-    lengths = (steps,) * levels if isinstance(steps, int) else tuple(steps)
-    if len(lengths) != levels or min(lengths) < 1:
+    lengths = tuple(steps) if isinstance(steps, Iterable) else (steps,) * levels
+    if any(n != int(n) for n in lengths) or len(lengths) != levels or min(lengths) < 1:
         raise UserError(
             "ProgressiveGAN expects steps_per_phase >= 1, one number or one for each "
             f"of the {levels} levels, received {steps}."

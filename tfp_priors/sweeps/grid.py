@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfp_priors import experiments
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.metrics import find
-from tfp_priors.experiments import gin_files
 from tfp_priors.files import write_text
 from tfp_priors.runs import run_dir
 from tfp_priors.sweeps.results import DESCRIPTION
@@ -210,9 +210,12 @@ def _filled(flags, values):
 def _check_files(runs):
     for run in runs:
         for path in run.given("gin_file"):
-            if not gin_files(path)[0].is_file():
+            if not experiments.gin_files(path)[0].is_file():
+                near = experiments.nearest(path)
+                hint = f" Did you mean {near}?" if near else ""
                 raise UserError(
-                    f"There is no gin file {path}, which the run {run.name} needs."
+                    f"There is no gin file {path}, which the run {run.name} "
+                    f"needs.{hint}"
                 )
 
 

@@ -67,7 +67,7 @@ class Trainer:
         names of groups that the model lacks are ignored.
       steps: total number of steps.
       batch_size: images per step over all replicas.
-      clip_norm: largest gradient norm of each variable group, or None.
+      clip_norm: see `GroupedModel.compile`.
       seed: of initial weights, order of images and noise.
       strategy: see `create_strategy`.
       jit_compile: see `GroupedModel.compile`.
@@ -93,7 +93,7 @@ class Trainer:
         optimizers: dict[str, Callable[[], keras.optimizers.Optimizer]],
         steps: int,
         batch_size: int = 64,
-        clip_norm: float | None = None,
+        clip_norm: float | dict[str, float] | None = None,
         seed: int = 0,
         strategy: str = "auto",
         jit_compile: bool | str = "auto",
@@ -294,6 +294,13 @@ class Trainer:
         with autoencoder.distribute_strategy.scope():
             model = post_hoc.model(autoencoder)
             optimizers = self._compile(model, at_rest=True)
+        came, learns = type(autoencoder.prior), type(model.prior)
+        if is_new and learns is not came and run.workers.is_chief:
+            print(
+                f"At rest a new {learns.__name__} takes the place of the "
+                f"{came.__name__}, as PostHoc.prior says.",
+                file=sys.stderr,
+            )
         start = max(border, self._restored(run, model, checkpoints, optimizers))
         first = start if joint.start_step == border else joint.start_step
         result = TrainingResult(model, first, start, finished=True)
