@@ -1,6 +1,7 @@
 """Imports point one way, and commands stay thin."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,15 @@ def test_gin_is_configs_alone_and_models_are_keras_3(path):
 def test_every_module_opens_with_a_sentence(path):
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring and docstring.splitlines()[0].endswith(".")
+
+
+def test_the_page_of_the_house_names_all_rooms_below_what_they_import():
+    page = (ROOT.parent / "docs" / "house.md").read_text().split("\nRooms import")[0]
+    listed = [
+        name
+        for line in re.findall(r"^      (\S.*?)  ", page, re.MULTILINE)
+        for name in re.findall(r"\w+", line)
+    ]
+    assert sorted(listed) == sorted([*ALLOWED, "config"])
+    for home, targets in ALLOWED.items():
+        assert all(listed.index(t) < listed.index(home) for t in targets), home

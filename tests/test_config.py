@@ -222,11 +222,13 @@ def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch
         config.train(tmp_path / "own", [gin_file], RUN, autoencoder=ae)
 
 
-def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data):
+def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data, capsys):
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     params = [*RUN, "GaussianMixturePrior.components = 2"]
     result = config.train(tmp_path / "whole", [gin_file], params)
     assert (result.start_step, result.step, result.finished) == (0, 101, True)
+    told = "a new GaussianMixturePrior takes the place of the StandardNormalPrior"
+    assert told in capsys.readouterr().err
     autoencoder = tmp_path / "whole"
     reused = config.train(
         tmp_path / "reused", [gin_file], params, autoencoder=autoencoder
@@ -317,12 +319,15 @@ def test_the_images_that_a_run_held_out(tmp_path):
         config.train(run, [digits], [*params, held], data_dir)
         return config.load_run(run, data_dir).load_dataset
 
-    whole, held_out = (load(0.25)(split) for split in ("train", "held_out"))
-    rows = np.random.RandomState(3).permutation(whole.size)[: round(whole.size / 4)]
+    of_run = load(0.25)
+    whole, held_out, learned = map(of_run, ("train", "held_out", "learned"))
+    order = np.random.RandomState(3).permutation(whole.size)
     images = whole.take(whole.size)["image"]
-    np.testing.assert_array_equal(
-        held_out.take(held_out.size)["image"], images[np.sort(rows)]
-    )
+    held, rest = np.split(order, [round(whole.size / 4)])
+    for part, rows in ((held_out, held), (learned, rest)):
+        np.testing.assert_array_equal(
+            part.take(part.size)["image"], images[np.sort(rows)]
+        )
     with pytest.raises(UserError, match="held no training images out, since its"):
         load(0.0)("held_out")
 

@@ -11,7 +11,7 @@ def folder(tmp_path):
     (tmp_path / "models").mkdir()
     for name, text in {
         "a": "# Set a.\n\nIMAGE_SHAPE = (2, 2, 1)\nload_dataset.name = 'a'\n",
-        "a_b": "# Set a b, of X et al. 2020: small.\n\nIMAGE_SHAPE = (2, 2, 1)\n",
+        "a_b": "# Set a b, of X et al. 2020: small.\nIMAGE_SHAPE=(2, 2, 1)\n",
         "a_own": "# Its own: bin/train --gin_file=a_own.gin\n\nBETA = 1.0\n",
         "models/b_c": "# Model b c.\nLATENT_SIZE = 3\n",
         "models/c": "# Model c.\nLATENT_SIZE = 2\n",

@@ -167,8 +167,8 @@ class Run(NamedTuple):
 
     Attributes:
       model: with the weights of the newest good checkpoint.
-      load_dataset: maps a split's name to the run's `ImageDataset`; "held_out" is the
-        part of the training images that the run learned nothing from.
+      load_dataset: maps a split's name to the run's `ImageDataset`; "learned" and
+        "held_out" are the training images that the run learned from, and the others.
       dataset: the name of its data set.
       step: of the checkpoint.
       identity: the checksum of the weights.
@@ -223,14 +223,15 @@ def load_run(
     dataset, load = _dataset_of_config(data_dir)
 
     def load_split(split):
-        if split != "held_out":
+        if split not in ("learned", "held_out"):
             return load(split)
         if not trained.validation_share:
             raise UserError(
                 f"{run_dir} held no training images out, since its "
                 "train.validation_share is 0: take another split."
             )
-        return trained.datasets(load)[1]
+        learned, held_out = trained.datasets(load)
+        return held_out if split == "held_out" else learned
 
     return Run(model, load_split, dataset, step, checkpoints.checksum(step))
 

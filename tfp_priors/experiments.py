@@ -12,7 +12,7 @@ _MODELS = "models"
 def gin_files(path: str | Path) -> list[Path]:
     """The files that the name of an experiment stands for.
 
-    FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin, a data set's, and then
+    FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin, which sets IMAGE_SHAPE, and then
     FOLDER/models/MODEL.gin, if these are there and it is not. Otherwise a name stands
     for itself.
     """
@@ -67,7 +67,8 @@ def listing(folder: str | Path) -> str:
 
 def _is_data_set(path):
     """Whether a file says what images there are."""
-    return "\nIMAGE_SHAPE = " in path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return re.search(r"^IMAGE_SHAPE\s*=", text, re.MULTILINE) is not None
 
 
 def _model(folder, name):

@@ -230,6 +230,11 @@ def test_a_norm_is_a_number_above_0(make_model, clip_norm):
         make_model().compile("adam", clip_norm)
 
 
+def test_a_norm_is_one_of_a_group_that_is_there(make_model):
+    with pytest.raises(UserError, match="prior, discriminator, received one for prio"):
+        make_model().compile("adam", {"prio": 1.0})
+
+
 def test_nothing_to_learn_is_told(make_model):
     model = make_model()
     model.trainable = False

@@ -112,8 +112,9 @@ class Evaluator:
 
     def fresh_images(self, split: str, n: int) -> Images | None:
         """Real images that are not of the split, for the real-against-real floor."""
+        others = {"train": "test", "held_out": "learned"}
         try:
-            return self.real_images("test" if split == "train" else "train", n)
+            return self.real_images(others.get(split, "train"), n)
         except UserError:
             return None
 

@@ -154,14 +154,7 @@ class GroupedModel(CheckedModel):
             raise UserError(
                 f"Expected a whole accumulation >= 1, received {accumulation!r}."
             )
-        by_group = isinstance(clip_norm, Mapping)
-        for norm in clip_norm.values() if by_group else [clip_norm]:
-            is_number = isinstance(norm, (int, float))
-            if norm is not None and not (is_number and 0 < norm < math.inf):
-                raise UserError(
-                    f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
-                    "the loss is the model's own."
-                )
+        _check_clip_norm(clip_norm, self.variable_groups())
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
@@ -181,7 +174,7 @@ class GroupedModel(CheckedModel):
         )
         if first is not None:
             share_rate(self._optimizers)
-        self.clip_norm = dict(clip_norm) if by_group else clip_norm
+        self.clip_norm = clip_norm
         self.accumulation = accumulation
         self._compiled_with = {
             "clip_norm": self.clip_norm,
@@ -465,6 +458,24 @@ def describe(name: str, values: np.ndarray) -> str:
         f"{name}: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
         f"largest {np.abs(values).max():.3g}"
     )
+
+
+def _check_clip_norm(clip_norm, groups):
+    """Raises: UserError: if a norm is none, or one of a group that is not there."""
+    by_group = clip_norm if isinstance(clip_norm, Mapping) else {}
+    unknown = sorted(set(by_group) - set(groups))
+    if unknown:
+        raise UserError(
+            f"Expected a clip_norm for {', '.join(groups)}, received one for "
+            f"{', '.join(unknown)}."
+        )
+    for norm in by_group.values() if by_group else [clip_norm]:
+        is_number = isinstance(norm, (int, float))
+        if norm is not None and not (is_number and 0 < norm < math.inf):
+            raise UserError(
+                f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
+                "the loss is the model's own."
+            )
 
 
 def _check_rate(group, optimizer):

@@ -56,19 +56,14 @@ class LatentStandardization(Configured, keras.layers.Layer):
     def update(self, z):
         """Moves the statistics towards those of a batch of codes.
 
-        The first batch's are taken as they are: the flow would meet codes of another
-        scale for `1 / (1 - decay)` steps, and its gradients are then 1e5 times larger.
-
         Args:
           z: float tensor `[batch, latent_size]`; under a strategy, one replica's
             share, and the statistics of the whole batch are used.
         """
         batch_mean = replicas.mean(tf.reduce_mean(z, axis=0))
         batch_variance = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
-        pairs = ((self.mean, 0.0, batch_mean), (self.variance, 1.0, batch_variance))
-        is_first = tf.reduce_all(
-            [tf.reduce_all(statistic == initial) for statistic, initial, _ in pairs]
-        )
-        decay = tf.where(is_first, 0.0, self.decay)
-        for statistic, _, value in pairs:
-            statistic.assign(decay * statistic + (1.0 - decay) * value)
+        for statistic, value in (
+            (self.mean, batch_mean),
+            (self.variance, batch_variance),
+        ):
+            statistic.assign(self.decay * statistic + (1.0 - self.decay) * value)
