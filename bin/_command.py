@@ -8,6 +8,9 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 
+#: The folder of the experiments.
+GIN = _ROOT / "gin"
+
 
 def _enter_environment():
     """Runs the command in the project's .venv, if there is one and none is active."""

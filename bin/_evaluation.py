@@ -64,8 +64,11 @@ def subject_of_run(run_dir, strategy):
 
     with strategy.scope():
         run = _gin.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
-    predicts = isinstance(run.model, Predictor)
-    make = subject.subject_of_predictor if predicts else subject.subject_of_model
+    make = subject.subject_of_model
+    if isinstance(run.model, Predictor):
+        make = subject.subject_of_predictor
+    elif not run.model.has_decoder:
+        make = subject.subject_of_prior
     of_run = make(run.model, run.identity, str(run_dir), run.step)
     return of_run, run.dataset, run.load_dataset
 

@@ -4,6 +4,7 @@ Only `bin/` and the tests import this module; the library works without gin.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -106,6 +107,43 @@ def train(
         )
 
 
+def fit_prior(
+    run_dir: str | Path,
+    gin_files: Sequence[str],
+    gin_params: Sequence[str],
+    codes: str | Path,
+    context: str | Path | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+) -> training.TrainingResult:
+    """Fits the prior of a configuration to codes of files; resumes a run of its own.
+
+    Args:
+      run_dir: folder of the run.
+      gin_files: see `parse`; such as gin/priors/flow.gin.
+      gin_params: see `parse`.
+      codes: see `data.open_array`.
+      context: of each code, or None.
+      steps: in place of PRIOR_STEPS.
+      seed: in place of train.seed.
+
+    Raises:
+      UserError: as `train`, and if the codes are none that can be learned from.
+    """
+    dataset = data.load_codes(codes, context)
+    shape = dataset.image_shape
+    given = [
+        f"load_dataset.codes = {str(codes)!r}",
+        f"load_dataset.context = {str(context)!r}" if context else "",
+        f"LATENT_SIZE = {math.prod(shape)}",
+        f"CODE_SHAPE = {tuple(shape)}" if len(shape) > 1 else "",
+        "" if context is None else f"CONTEXT_SIZE = {dataset.context.shape[1]}",
+        "" if steps is None else f"PRIOR_STEPS = {steps}",
+        "" if seed is None else f"train.seed = {seed}",
+    ]
+    return train(run_dir, gin_files, [*filter(None, given), *gin_params])
+
+
 def trainer() -> training.Trainer:
     """The trainer that the current configuration describes; see `parse`."""
     return _Trainer()
@@ -184,7 +222,7 @@ class Run(NamedTuple):
 def load_run(
     run_dir: str | Path,
     data_dir: str | None = None,
-    kind: type[models.GroupedModel] = models.GenerativeModel,
+    kind: type[models.GroupedModel] = models.PriorModel,
 ) -> Run:
     """Builds the model of a run and loads its newest good checkpoint.
 

@@ -71,11 +71,13 @@ _ROOMS = (
 
 # Which others extend.
 _BASES = (
+    models.CodeLearner,
     divergences.Divergence,
     likelihoods.Likelihood,
     models.GenerativeModel,
     models.GroupedModel,
     models.Predictor,
+    models.PriorModel,
     posteriors.Posterior,
     priors.FlowPrior,
     priors.Prior,

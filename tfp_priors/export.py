@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 from tfp_priors.files import temporary_beside
-from tfp_priors.models import GenerativeModel
+from tfp_priors.models import PriorModel
 
 
-def export(model: GenerativeModel, out: str | Path) -> None:
+def export(model: PriorModel, out: str | Path) -> None:
     """Writes a SavedModel; `tf.saved_model.load(out)` gives functions and signatures
 
         sample(n: int32, seed: int32, temperature: float32) -> images
@@ -25,6 +25,10 @@ def export(model: GenerativeModel, out: str | Path) -> None:
     gives the images of `model.sample`. A prior without a density has no log_prob, one
     that is no flow no to_base and from_base; a model without an encoder has no encode
     and reconstruct.
+
+    A prior alone (`CodeModel`) has sample, which draws codes, log_prob, to_base and
+    from_base; given a context, `[n, size]`, it is sample(context, seed, temperature),
+    and the second argument of the others.
 
     A model that is conditional on poses (keypoints) has instead
 
@@ -85,6 +89,9 @@ def _of_images(function, signature):
 
 def _endpoints(model):
     """Yields (name, function, input signature)."""
+    if not model.has_decoder:
+        yield from _endpoints_of_codes(model)
+        return
     images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
     z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
@@ -114,6 +121,39 @@ def _endpoints(model):
         functions += [("to_base", model.to_base, z), ("from_base", model.from_base, z0)]
     for name, function, first in functions:
         yield name, function, [first, *given]
+
+
+def _endpoints_of_codes(model):
+    codes = (None, *model.prior.code_shape)
+    z = tf.TensorSpec(codes, tf.float32, "z")
+    z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
+    n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
+    temperature = tf.TensorSpec((), tf.float32, "temperature")
+    given = []
+    if model.conditioner is None:
+        yield "sample", model.sample, [n, seed, temperature]
+    else:
+        shape = (None, *model.conditioner.condition_shape)
+        given = [tf.TensorSpec(shape, tf.float32, "context")]
+        yield "sample", _sample_given(model), [*given, seed, temperature]
+    if model.prior.has_density:
+        yield "log_prob", model.log_prob, [z, *given]
+    if model.prior.is_invertible:
+        yield "to_base", model.to_base, [z, *given]
+        yield "from_base", _from_base(model), [z0, *given]
+
+
+def _sample_given(model):
+    return lambda context, seed, temperature: model.sample(
+        tf.shape(context)[0], seed, temperature, context
+    )
+
+
+def _from_base(model):
+    def from_base(z0, context=None):
+        return tf.reshape(model.from_base(z0, context), [-1, *model.prior.code_shape])
+
+    return from_base
 
 
 def _decoder(model):

@@ -10,7 +10,7 @@ from tfp_priors import divergences
 from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
-from tfp_priors.evaluation.latent_match import sliced_wasserstein
+from tfp_priors.latent_space.latent_match import sliced_wasserstein
 from tfp_priors.training import PostHoc
 
 _RADIUS, _SCALE = 2.0, 0.4

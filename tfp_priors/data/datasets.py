@@ -15,6 +15,8 @@ from tfp_priors.core import joints
 from tfp_priors.data import builders
 from tfp_priors.data import tfrecords
 from tfp_priors.data.builders.deepfashion import DeepFashion
+from tfp_priors.data.codes import CodeDataset
+from tfp_priors.data.codes import load_codes
 from tfp_priors.data.image_dataset import ImageDataset
 from tfp_priors.data.streamed import StreamedDataset
 from tfp_priors.data.streamed import arrays
@@ -27,6 +29,9 @@ from tfp_priors.files import remove
 
 #: Builders of sets that are made without any file, by name.
 
+#: The name of codes in files.
+CODES = "codes"
+
 #: Builders of sets that are made without any file, by name.
 BUILT_IN = builders.built_in()
 
@@ -38,12 +43,14 @@ def load_dataset(
     crop_size: int | Sequence[int] | None = None,
     image_size: int | Sequence[int] | None = None,
     memory_limit: int = 4 * 2**30,
-) -> ImageDataset:
+    codes: str | None = None,
+    context: str | None = None,
+) -> ImageDataset | CodeDataset:
     """Loads one split of a data set, preparing it first if that needs no archive.
 
     Args:
       name: a TFDS name such as "mnist", one of `BUILT_IN`, or "deepfashion" or
-        "image_folder/NAME" for a folder prepared under that name.
+        "image_folder/NAME" for a folder prepared under that name, or "codes".
       split: TFDS split, such as "train" or "test[:1000]".
       data_dir: where TFDS keeps prepared data; None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
@@ -51,11 +58,17 @@ def load_dataset(
       memory_limit: bytes that the images may take in memory. If their pixels take
         more they stay encoded, as PNG or JPEG; if that takes more too they are read
         from the files batch by batch. The batches are the same.
+      codes: of "codes", see `load_codes`.
+      context: of "codes", see `load_codes`.
 
     Raises:
       UserError: if the data is unknown, unprepared and unreachable, damaged, smaller
         than the crop, or has keypoints, which a crop would move.
     """
+    if name == CODES:
+        if codes is None:
+            raise UserError("The data set codes needs load_dataset.codes, a path.")
+        return load_codes(codes, context, split)
     if data_dir is not None and Path(data_dir).is_file():
         raise UserError(f"Expected a folder of data sets, but {data_dir} is a file.")
     if memory_limit < 0:

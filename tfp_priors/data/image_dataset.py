@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors.data.order import shuffled_indices
+from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
 

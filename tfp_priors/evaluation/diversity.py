@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfp_priors.evaluation.feature_metrics import Estimate
+from tfp_priors.core.estimate import Estimate
 from tfp_priors.evaluation.feature_metrics import classifier_score
 
 

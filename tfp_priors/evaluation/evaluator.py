@@ -18,6 +18,7 @@ from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.images import from_dataset
+from tfp_priors.evaluation.images import from_sampler
 from tfp_priors.evaluation.images import quantized
 from tfp_priors.evaluation.lpips import LPIPS
 from tfp_priors.evaluation.subject import Subject
@@ -27,6 +28,9 @@ _HOW_TO_GET = {
     "inception": "pass --inception_dir=FOLDER",
     "keypoints": "pass --keypoint_regressor=RUN, a run of gin/DATASET_keypoints.gin",
 }
+
+# Codes of a file that are measured.
+_MOST_CODES = 50_000
 
 
 class Evaluator:
@@ -131,7 +135,8 @@ class Evaluator:
         """
         if self.subject.condition is None:
             return ()
-        conditions = self.real_images("test", n).condition
+        split = "held_out" if self.subject.of_codes else "test"
+        conditions = self.real_images(split, n).condition
         return (conditions[np.arange(n) % len(conditions)],)
 
     def samples(self, n: int) -> Images:
@@ -176,13 +181,26 @@ class Evaluator:
     # Codes ---------------------------------------------------------------------
 
     def codes(self, split: str) -> np.ndarray:
-        """A draw of q(z|x) for each image of a split, in the order of `real_images`."""
+        """A draw of q(z|x) for each image of a split, in the order of `real_images`.
+
+        Of a prior alone, codes of the data: all of them, or 50,000 drawn at random.
+        """
 
         def compute():
+            if self.subject.of_codes:
+                dataset = self.dataset(split)
+                return dataset.rows[_some(dataset)]
             images = self.real_images(split, self.dataset(split).size)
             return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
 
         return self.cached(("codes", split), compute)
+
+    def given_codes(self, split: str) -> tuple:
+        """Conditions of `codes(split)` of a prior alone, if any, as the only item."""
+        if not self.subject.of_codes or self.subject.condition is None:
+            return ()
+        dataset = self.dataset(split)
+        return (dataset.features[self.subject.condition][_some(dataset)],)
 
     def mean_codes(self, split: str) -> np.ndarray:
         """The means of q(z|x) of a split, a row per row of its features."""
@@ -202,7 +220,8 @@ class Evaluator:
         sample = self.subject.ask("sample_codes")
 
         def compute():
-            draws = self.samples(n)
+            given = self.given(n)
+            draws = from_sampler(sample, n, self.seed, self.subject.identity, *given)
             parts = [
                 sample(
                     stop - start,
@@ -324,6 +343,14 @@ class Evaluator:
             outputs.append(activations(batch["image"])[1])
             targets.append(batch[self.subject.target])
         return np.concatenate(outputs), np.concatenate(targets)
+
+
+def _some(dataset):
+    """The numbers of the codes that are measured."""
+    if dataset.size <= _MOST_CODES:
+        return np.arange(dataset.size)
+    random = np.random.RandomState(0)
+    return np.sort(random.choice(dataset.size, _MOST_CODES, replace=False))
 
 
 def _unknown(value):

@@ -12,15 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.estimate import Estimate
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.tfgan import classifier_metrics
-
-
-class Estimate(NamedTuple):
-    """A value and its standard error."""
-
-    value: float
-    standard_error: float
 
 
 class Moments(NamedTuple):

@@ -63,6 +63,9 @@ class Images:
       identity: a text that changes whenever the images do; None: a hash of them.
       condition: array with a row per image, what a conditional model needs to know of
         it, or None.
+
+    Attributes:
+      read: that function; of draws of a prior alone these are codes.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class Images:
     ):
         self.size = size
         self.condition = condition
-        self._read = read
+        self.read = read
         self._identity = identity
 
     def spans(self) -> list[tuple[int, int]]:
@@ -86,7 +89,7 @@ class Images:
 
     def chunk(self, start: int, stop: int) -> np.ndarray:
         """The images of one chunk, uint8."""
-        return quantized(self._read(start, stop))
+        return quantized(self.read(start, stop))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.chunk(*span) for span in self.spans())

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.estimate import Estimate
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.feature_metrics import Estimate
 from tfp_priors.evaluation.lpips_weights import SMALLEST_SIDE
 from tfp_priors.evaluation.lpips_weights import TRUNKS
 from tfp_priors.evaluation.lpips_weights import Convolution

@@ -67,6 +67,7 @@ class Subject:
       correct: of a classifier, logits and targets to booleans.
       target: of a classifier, the feature of the data that it learned.
       step: training steps, or None.
+      of_codes: whether it is a prior alone, whose data are codes.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Subject:
     correct: Callable | None = None
     target: str | None = None
     step: int | None = None
+    of_codes: bool = False
 
     def ask(self, part: str) -> Any:
         """One of the functions.
@@ -98,7 +100,8 @@ class Subject:
           UserError: if the subject does not have it.
         """
         function = getattr(self, part)
-        if function is None and self.condition is not None and part in _UNCONDITIONAL:
+        is_conditional = self.condition is not None and not self.of_codes
+        if function is None and is_conditional and part in _UNCONDITIONAL:
             raise UserError(
                 f"{self.name} is conditional on {self.condition}, which this metric or "
                 "figure does not know."
@@ -148,6 +151,26 @@ def subject_of_model(
     )
 
 
+def subject_of_prior(
+    model, identity: str, name: str = "the prior", step: int | None = None
+) -> Subject:
+    """A `CodeModel` as a subject; see `subject_of_model`."""
+    sample_codes = _graph(lambda n, seed, *given: _prior_codes(model, n, seed, given))
+    prior, conditioner = model.prior, model.conditioner
+    return Subject(
+        name=name,
+        identity=identity,
+        image_shape=tuple(model.image_shape),
+        condition=None if conditioner is None else conditioner.feature,
+        to_base=_graph(model.to_base) if prior.is_invertible else None,
+        from_base=_graph(model.from_base) if prior.is_invertible else None,
+        sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
+        log_prob=_graph(model.log_prob) if prior.has_density else None,
+        step=step,
+        of_codes=True,
+    )
+
+
 def _condition(given):
     return {"condition": given[0]} if given else {}
 
@@ -187,10 +210,11 @@ def _prior_codes(model, n, seed, given):
     prior, context = model.prior, model.context(*given) if given else None
     # The seed of `model.sample`.
     seed = tf.stack([seed, 0])
+    flat = [-1, prior.latent_size]
     if not prior.has_base:
-        return {"z": prior.sample(n, seed, context=context)}
+        return {"z": tf.reshape(prior.sample(n, seed, context=context), flat)}
     z0 = prior.sample_base(n, seed, context=context)
-    return {"z0": z0, "z": prior.from_base(z0, context)}
+    return {"z0": z0, "z": tf.reshape(prior.from_base(z0, context), flat)}
 
 
 def subject_of_predictor(

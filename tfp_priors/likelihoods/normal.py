@@ -18,6 +18,7 @@ class NormalLikelihood(Likelihood):
       learned: learn one gamma for all pixels (Dai & Wipf 2019).
       gamma_floor: smallest learned gamma; a perfect reconstruction would drive it
         to 0, where the likelihood is infinite.
+      squash: False: the outputs are the means already, clipped to [0, 1].
     """
 
     pixel_levels = 256
@@ -27,6 +28,7 @@ class NormalLikelihood(Likelihood):
         gamma: float = 1.0,
         learned: bool = False,
         gamma_floor: float = 1e-6,
+        squash: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -38,6 +40,7 @@ class NormalLikelihood(Likelihood):
         self.gamma = gamma
         self.learned = learned
         self.gamma_floor = gamma_floor
+        self.squash = squash
 
     def build(self, input_shape=None):
         if self.learned:
@@ -58,9 +61,9 @@ class NormalLikelihood(Likelihood):
 
     def log_prob(self, images, outputs):
         gamma = self.variance()
-        error = tf.math.squared_difference(images, tf.sigmoid(outputs))
+        error = tf.math.squared_difference(images, self.mean(outputs))
         per_pixel = error / gamma + tf.math.log(2.0 * math.pi * gamma)
         return -0.5 * tf.reduce_sum(per_pixel, axis=[1, 2, 3])
 
     def mean(self, outputs):
-        return tf.sigmoid(outputs)
+        return tf.sigmoid(outputs) if self.squash else tf.clip_by_value(outputs, 0, 1)

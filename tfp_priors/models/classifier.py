@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
-from tfp_priors.models.grouped_model import Objective
-from tfp_priors.models.grouped_model import Summary
-from tfp_priors.models.grouped_model import fold_in
+from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import Summary
+from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
 
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tfp_priors.core import joints
 from tfp_priors.errors import UserError
-from tfp_priors.models.grouped_model import Objective
-from tfp_priors.models.grouped_model import Summary
+from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.models.predictor import Predictor
 
 

@@ -8,31 +8,27 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
+from tfp_priors.learning.batches import check_images
+from tfp_priors.learning.batches import scaled
+from tfp_priors.learning.code_learner import DRAWS
+from tfp_priors.learning.code_learner import POSTERIOR
+from tfp_priors.learning.code_learner import CodeLearner
+from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import Summary
+from tfp_priors.learning.grouped_model import describe
+from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.likelihoods import Likelihood
-from tfp_priors.models.batches import check_images
-from tfp_priors.models.batches import scaled
 from tfp_priors.models.generative_model import GenerativeModel
-from tfp_priors.models.grouped_model import Objective
-from tfp_priors.models.grouped_model import Summary
-from tfp_priors.models.grouped_model import describe
-from tfp_priors.models.grouped_model import fold_in
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
 
-#: Key of the data that holds the parameters of q(z|x) in place of images.
-POSTERIOR = "posterior"
-
-#: Key of the data beside it that holds the prior's standard codes and, last, their
-#: log-determinants, if q(z|x) has one code only.
-STANDARD = "standard"
-
 # What is folded into a step's seed for uses other than the posterior's noise.
-_DRAWS, _DROPOUT, _REGULARIZERS, _CRITIC = 1, 2, 100, 200
+_REGULARIZERS = 100
 
 
-class LatentVariableModel(GenerativeModel):
+class LatentVariableModel(GenerativeModel, CodeLearner):
     """An autoencoder with a prior on its code.
 
         L_phi,psi = reconstruction + beta * D(q, p)   the prior held fixed   (eq. 7)
@@ -168,8 +164,7 @@ class LatentVariableModel(GenerativeModel):
                 part.build(shape)
         self.divergence.check(self.posterior, self.prior, self.beta)
         names = ["loss", "reconstruction", *(r.name for r in self.regularizers)]
-        names += self.divergence.metric_names(self.posterior, self.prior, self.beta)
-        self.track([*names, *self.divergence.critic_metric_names()])
+        self.track([*names, *self.divergence_names(self.beta)])
         self.built = True
 
     @property
@@ -187,11 +182,8 @@ class LatentVariableModel(GenerativeModel):
 
     def variable_groups(self):
         parts = self.autoencoder.values()
-        return {
-            "autoencoder": [v for part in parts for v in part.trainable_variables],
-            "prior": self.prior.trainable_variables,
-            "discriminator": self.divergence.trainable_variables,
-        }
+        own = [v for part in parts for v in part.trainable_variables]
+        return {"autoencoder": own, **super().variable_groups()}
 
     def at_rest(
         self, prior: Prior | None = None, divergence: Divergence | None = None
@@ -358,7 +350,7 @@ class LatentVariableModel(GenerativeModel):
             z,
             self.prior,
             beta,
-            fold_in(seed, _DRAWS),
+            fold_in(seed, DRAWS),
             self.context(condition),
         )
         loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
@@ -370,31 +362,14 @@ class LatentVariableModel(GenerativeModel):
             metrics[regularizer.name] = term
         return Objective(loss, _means(metrics), z)
 
-    def prior_objective(self, parameters, seed) -> Objective:
-        """The prior's objective (equation 6) on a batch of fixed codes.
-
-        Args:
-          parameters: of q(z|x), from `posterior_parameters`.
-          seed: int tensor `[2]`, of all noise.
-        """
-        posterior = self.posterior.distribution(tf.stop_gradient(parameters))
-        z = replicas.sample(posterior, seed)
-        divergence = self.divergence.terms(
-            posterior, z, self.prior, 0.0, fold_in(seed, _DRAWS)
-        )
-        loss = tf.reduce_mean(divergence.loss)
-        return Objective(loss, _means(divergence.metrics), z)
-
     def groups_on(self, batch):
         names = ("prior",) if POSTERIOR in batch else ("autoencoder", "prior")
         return [name for name in names if name in self._optimizers]
 
     def objective_on(self, batch, step, seed):
-        known = batch.get(STANDARD)
-        standard = None if known is None else (known[:, :-1], known[:, -1])
-        with self.prior.learning(fold_in(seed, _DROPOUT), standard):
-            if POSTERIOR in batch:
-                return self.prior_objective(batch[POSTERIOR], seed)
+        if POSTERIOR in batch:
+            return super().objective_on(batch, step, seed)
+        with self.learning(batch, seed):
             return self.objective(
                 batch["image"],
                 self.beta_at(step),
@@ -404,22 +379,10 @@ class LatentVariableModel(GenerativeModel):
             )
 
     def finish_step(self, batch, codes, seed):
-        scalars = {}
-        for i in range(self.divergence.critic_steps):
-            critic_seed = fold_in(seed, _CRITIC + i)
-            context = self.context(self.condition_of(batch))
-            scalars |= self._critic_step(codes, critic_seed, context)
+        scalars = super().finish_step(batch, codes, seed)
         if POSTERIOR not in batch:
             self.prior.update_statistics(codes)
         return scalars
-
-    def _critic_step(self, z, seed, context):
-        group = "discriminator"
-        with tf.GradientTape() as tape:
-            terms = self.divergence.critic_terms(z, self.prior, seed, context)
-            loss = self.scaled_loss(terms.loss, [group])
-        gradients = tape.gradient(loss, self.divergence.trainable_variables)
-        return terms.metrics | self.apply_gradients(group, gradients)
 
     def test_step(self, data):
         step = next(iter(self._optimizers.values())).iterations

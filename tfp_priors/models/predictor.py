@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_priors.models.batches import check_images
-from tfp_priors.models.batches import scaled
-from tfp_priors.models.grouped_model import GroupedModel
+from tfp_priors.learning.batches import check_images
+from tfp_priors.learning.batches import scaled
+from tfp_priors.learning.grouped_model import GroupedModel
 
 
 class Predictor(GroupedModel):

@@ -10,11 +10,11 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.gradients import gradient_norm
 from tfp_priors.errors import UserError
+from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import Summary
+from tfp_priors.learning.grouped_model import describe
+from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.generative_model import GenerativeModel
-from tfp_priors.models.grouped_model import Objective
-from tfp_priors.models.grouped_model import Summary
-from tfp_priors.models.grouped_model import describe
-from tfp_priors.models.grouped_model import fold_in
 from tfp_priors.priors import StandardNormalPrior
 
 # What is folded into a seed for each use.

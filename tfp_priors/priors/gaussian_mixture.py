@@ -151,10 +151,8 @@ class GaussianMixturePrior(Prior):
     def learns_by_steps(self):
         return bool(self.context_size)
 
-    def fit(self, codes, iterations, seed):
+    def fit_directly(self, codes, iterations, seed):
         """Fits the mixture by expectation maximisation."""
-        if self.learns_by_steps:
-            return False
         mixture = fit_mixture(
             np.asarray(self.standardized(codes.astype(np.float32))),
             self.components,
@@ -167,4 +165,3 @@ class GaussianMixturePrior(Prior):
         self._logits.assign(np.log(mixture.weights))
         self._means.assign(mixture.means)
         self._raw_scales.assign(self._raw(factors))
-        return True

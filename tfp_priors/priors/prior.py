@@ -1,7 +1,8 @@
 """The base class of priors."""
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_latent_size
+from tfp_priors.priors import fitting
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions
@@ -32,6 +34,8 @@ class Prior(Configured, keras.layers.Layer):
       standardize: put a `LatentStandardization`, or the one that is given, such as a
         `MixtureStandardization`, between the prior and z.
       context_size: width of the context vector that conditions the prior; 0 for none.
+      code_shape: shape of a code as it is given back, such as that of a map,
+        `(height, width, channels)`; None: `(latent_size,)`. `fit` sets it.
     """
 
     #: Whether `log_prob` is known exactly.
@@ -48,10 +52,17 @@ class Prior(Configured, keras.layers.Layer):
         latent_size: int,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
+        code_shape: Sequence[int] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.latent_size = check_latent_size(latent_size, type(self).__name__)
+        self.code_shape = tuple(code_shape or (self.latent_size,))
+        if math.prod(self.code_shape) != self.latent_size:
+            raise UserError(
+                f"{type(self).__name__} expects codes of latent_size = "
+                f"{self.latent_size} numbers, received the shape {self.code_shape}."
+            )
         self.standardize = standardize
         self.context_size = context_size
         self._standardization = (
@@ -82,6 +93,18 @@ class Prior(Configured, keras.layers.Layer):
 
     def connect(self, encoder, posterior) -> None:
         """Gives a prior that is made of posteriors the model's q(z|x)."""
+
+    def get_config(self):
+        shape = self.code_shape
+        of_maps = {"code_shape": list(shape)} if len(shape) > 1 else {}
+        return super().get_config() | of_maps
+
+    def get_build_config(self):
+        return {"input_shape": (None, self.latent_size)} if self.built else None
+
+    def build_from_config(self, config):
+        if config and not self.built:
+            self.build(config["input_shape"])
 
     def build(self, input_shape=None):
         if self._standardization is not None and not self._standardization.built:
@@ -182,7 +205,7 @@ class Prior(Configured, keras.layers.Layer):
           context: float tensor `[n, context_size]`, or None.
 
         Returns:
-          Float tensor `[n, latent_size]`.
+          Float tensor `[n, latent_size]`, or `[n, *code_shape]`.
         """
         draws = self.standard_sample(n, seed, temperature, self.checked(context))
         return self.unstandardized(draws)
@@ -211,18 +234,25 @@ class Prior(Configured, keras.layers.Layer):
 
     def standardized(self, z):
         """Codes to standard codes."""
+        z = self._flat(z)
         return z if self._standardization is None else self._standardization(z)
 
     def unstandardized(self, z):
         """Standard codes to codes."""
-        if self._standardization is None:
-            return tf.identity(z)
-        return self._standardization.bijector().forward(z)
+        if self._standardization is not None:
+            z = self._standardization.bijector().forward(z)
+        return tf.reshape(z, [-1, *self.code_shape])
+
+    def _flat(self, z):
+        if len(self.code_shape) == 1:
+            return z
+        return tf.reshape(z, [-1, self.latent_size])
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
         if self._known is not None:
             return self._known
+        z = self._flat(z)
         if self._standardization is None:
             return z, tf.zeros([])
         bijector = self._standardization.bijector()
@@ -238,19 +268,96 @@ class Prior(Configured, keras.layers.Layer):
         if self._standardization is not None:
             self._standardization.fit(codes, seed)
 
-    def fit(self, codes: np.ndarray, iterations: int, seed: int) -> bool:
-        """Fits the prior to codes `[n, latent_size]` if it knows how without gradients.
+    def fit(
+        self,
+        codes,
+        context=None,
+        validation_split: float = 0.1,
+        validation_data=None,
+        epochs: int | None = None,
+        batch_size: int = 512,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        divergence: keras.layers.Layer | None = None,
+        patience: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        seed: int = 0,
+        verbose: int | str = 0,
+    ) -> keras.callbacks.History:
+        """Fits the prior to codes, and keeps what is best on those that are held out.
+
+        The standardisation, if any, takes the moments of all codes. A prior that has
+        a way of its own, as EM for the Gaussian mixture, is fitted by it; others take
+        gradient steps.
+
+        Args:
+          codes: finite numbers `[n, latent_size]`, or of another shape with as many
+            numbers in a row, which draws then have too: an array, one of `numpy.memmap`
+            or whatever is indexed as one, which is read as it is needed; or a finite
+            `tf.data.Dataset` of batches, of codes or pairs (codes, context).
+          context: numbers `[n, context_size]`, or integers `[n]`, which become
+            one-hot vectors; for a prior with a context.
+          validation_split: share of the codes that is held out; 0: none, and the last
+            weights are kept.
+          validation_data: in place of such a share, codes, or (codes, context).
+          epochs: passes over the codes, at most; None: 20, or 100 iterations of EM.
+          batch_size: codes per step.
+          optimizer: None: Adam with a rate that falls from 1e-3 to 0 by a cosine.
+          divergence: None: KL, which is maximum likelihood, or MMD for a prior
+            without a density. An adversarial one keeps the last weights.
+          patience: epochs without anything better on held-out codes after which the
+            fit ends; None: half of them.
+          callbacks: of Keras; logs have `val_loss`.
+          seed: of the split, the order and all noise.
+          verbose: see `keras.Model.fit`.
 
         Returns:
-          Whether it does; False leaves it to gradient steps.
+          A Keras `History`, with `loss` and `val_loss` for each epoch.
+
+        Raises:
+          UserError: if the codes or the context cannot be learned from.
         """
-        del codes, iterations, seed
-        return not self.learns_by_steps
+        return fitting.fit(
+            self,
+            fitting.FitData(codes, context, validation_split, validation_data, seed),
+            fitting.FitSettings(
+                epochs, batch_size, optimizer, divergence, patience, callbacks, verbose
+            ),
+        )
+
+    def evaluate(
+        self, codes, context=None, learned=None, seed: int = 0
+    ) -> dict[str, float]:
+        """How well the prior is the distribution of codes that it has not learned.
+
+        Args:
+          codes: as in `fit`.
+          context: as in `fit`.
+          learned: the codes that it learned from, or (codes, context), or None.
+          seed: of draws and of the classifier.
+
+        Returns:
+          `nll`, the mean of -log p(z) in nats, if there is a density;
+          `two_sample_accuracy` of a classifier that tells codes from draws, 0.5 for a
+          perfect match; `sliced_wasserstein`, in units of the code; and, given what
+          was learned, `overfitting`, nats by which the NLL exceeds that of it.
+        """
+        return fitting.evaluate(self, codes, context, learned, seed)
+
+    def save(self, filepath) -> None:
+        """Writes the prior to a .keras file, for `keras.saving.load_model`."""
+        if not str(filepath).endswith(".keras"):
+            raise UserError(
+                f"Expected a path that ends in .keras, received {filepath}."
+            )
+        keras.saving.save_model(self, filepath)
 
     @property
     def learns_by_steps(self) -> bool:
-        """Whether `fit` leaves the prior to gradient steps."""
+        """Whether the prior learns by gradient steps, rather than in `fit_directly`."""
         return bool(self.trainable_variables)
+
+    def fit_directly(self, codes: np.ndarray, iterations: int, seed: int) -> None:
+        """Fits a prior that needs no gradient steps to codes `[n, latent_size]`."""
 
     def diagnostics(self, z, context=None) -> dict[str, Any]:
         """Named scalars that tell how the prior fares on the codes z."""
@@ -262,7 +369,8 @@ class Prior(Configured, keras.layers.Layer):
         Raises:
           UserError: if its width is not `context_size`.
         """
-        width = 0 if context is None else context.shape[-1]
+        shape = () if context is None else tuple(context.shape)
+        width = shape[-1] if shape else 0
         if width != self.context_size:
             raise UserError(
                 f"{type(self).__name__} expects a context of width "

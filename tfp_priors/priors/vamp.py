@@ -79,6 +79,9 @@ class VampPrior(Prior):
             self._logits.build((None, self.context_size))
         super().build(input_shape)
 
+    def get_build_config(self):
+        """None: its model connects it first."""
+
     def images(self):
         """The pseudo-inputs, `[pseudo_inputs, height, width, channels]` in [0, 1]."""
         return tf.sigmoid(self._pixels)

@@ -13,12 +13,16 @@ from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.figures.attribute_curves import save_attribute_curves
 from tfp_priors.figures.code_paths import save_code_paths
+from tfp_priors.figures.code_scatter import save_code_scatter
 from tfp_priors.figures.image_rows import save_image_rows
 from tfp_priors.figures.latent_panels import save_latent_panels
 from tfp_priors.figures.scores import save_scores
 
 # Of the images that are compared with samples, so that photographs fit in memory.
 _NEIGHBOURS_AMONG = 10_000
+
+# Codes, and draws, of a scatter plot.
+_CODES = 5_000
 
 # Images without the attribute whose paths make a curve.
 _CURVES = 200
@@ -155,6 +159,16 @@ def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     )
 
 
+def code_scatter(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """Codes beside as many draws, in the plane of the codes' largest variance."""
+    del choice
+    split = "held_out" if evaluator.subject.of_codes else _SPLIT
+    codes = evaluator.codes(split)[:_CODES]
+    save_code_scatter(
+        codes, evaluator.prior_codes(len(codes))["z"], out / "code_scatter"
+    )
+
+
 def interpolations(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """Paths between test images in z0 and in z, the images at both ends (figures 4
     and 8)."""
@@ -252,6 +266,7 @@ FIGURES: dict[str, Callable[[Evaluator, Path, Choice], None]] = {
         transfers,
         appearances,
         latent_panels,
+        code_scatter,
         interpolations,
         code_paths,
         attribute,

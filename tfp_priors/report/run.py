@@ -56,6 +56,7 @@ CAPTIONS = {
     "reconstructions": "Test images, each row above its reconstructions.",
     "interpolations": "Paths between the codes of two images, decoded.",
     "latent_panels": "Codes of test images and draws of the prior.",
+    "code_scatter": "Codes, and draws of the prior, in the plane of the codes.",
     "code_paths": "Paths between codes, and the log density along them.",
     "attribute": "Test images that get an attribute, step by step.",
     "attribute_curves": "A classifier's probability of the attribute along the paths.",
@@ -84,7 +85,7 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
     if not (run_dir / CONFIG).is_file():
         raise UserError(
             f"{run_dir} is not a run: it has no {CONFIG}. Expected a --run_dir of "
-            "bin/train."
+            "bin/train or bin/fit_prior."
         )
     config = (run_dir / CONFIG).read_text(encoding="utf-8")
     where = shlex.quote(str(run_dir))

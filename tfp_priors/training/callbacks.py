@@ -5,38 +5,18 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.figures.grid import image_grid
 from tfp_priors.figures.grid import save_image
 from tfp_priors.files import disk_errors_named
+from tfp_priors.learning.callbacks import StepCallback
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.workers import Workers
-
-
-class StepCallback(keras.callbacks.Callback):
-    """Counts training steps across resumed runs.
-
-    Args:
-      start_step: steps done before this run.
-    """
-
-    def __init__(self, start_step: int = 0):
-        super().__init__()
-        self.step = start_step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        self.on_step(self.step, logs)
-
-    def on_step(self, step: int, logs) -> None:
-        """Called after each step with the running means of the terms."""
 
 
 class NonFiniteGuard(StepCallback):
@@ -301,68 +281,6 @@ class CheckpointWriter(StepCallback):
                     weight.path,
                     step,
                 )
-
-
-class BestOnHeldOut(StepCallback):
-    """Saves the model whenever it is the best one so far on held-out data.
-
-    The first look is before the first step. Ends the training after `patience` steps
-    without a better model. Stands before the writer.
-
-    Args:
-      measure: a function of no arguments: what the model is chosen by, the lower the
-        better.
-      writer: saves it.
-      checkpoints: those of the writer.
-      every: steps between two looks.
-      patience: steps.
-      first_step: from which on steps are counted here.
-      start_step: steps done before this run.
-    """
-
-    def __init__(
-        self,
-        measure: Callable[[], float],
-        writer: CheckpointWriter,
-        checkpoints: Checkpoints,
-        every: int,
-        patience: int,
-        first_step: int = 0,
-        start_step: int = 0,
-    ):
-        super().__init__(start_step)
-        self._measure = measure
-        self.writer = writer
-        self._every = every
-        self._patience = patience
-        self._first_step = first_step
-        self._best_step, self._best = checkpoints.best()
-        self._last = None
-        self.is_over = self._is_over(start_step)
-
-    def on_train_begin(self, logs=None):
-        if self.step == self._first_step:
-            self._look(self.step)
-
-    def on_step(self, step, logs):
-        if (step - self._first_step) % self._every == 0:
-            self._last = self._look(step)
-        if self._last is not None:
-            logs["held_out"] = self._last
-
-    def _look(self, step):
-        """The measure after a step, which is saved if it is the best one."""
-        value = self._measure()
-        if value < self._best:
-            self._best_step, self._best = step, value
-            self.writer.save_at(step, value)
-        self.is_over = self._is_over(step)
-        if self.is_over:
-            self.model.stop_training = True
-        return value
-
-    def _is_over(self, step):
-        return step - max(self._best_step, self._first_step) >= self._patience
 
 
 class SignalStop(StepCallback):

@@ -2,25 +2,26 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.data import CodeDataset
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import Views
-from tfp_priors.data import shuffled_indices
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
-from tfp_priors.models import POSTERIOR
-from tfp_priors.models import STANDARD
-from tfp_priors.models import LatentVariableModel
+from tfp_priors.learning.callbacks import BestOnHeldOut
+from tfp_priors.models import CodeLearner
 from tfp_priors.priors import Prior
+from tfp_priors.training.checkpoints import checkpoints_of
+from tfp_priors.training.course import TrainingResult
 from tfp_priors.training.workers import spread
 
 _ENCODED_PER_REPLICA = 500
-_EVALUATED_AT_ONCE = 2_000
 
 
 class PostHoc:
@@ -70,7 +71,7 @@ class PostHoc:
         self.every = max(1, steps // evaluations)
         self.patience = max(1, round(patience * steps))
 
-    def model(self, autoencoder: LatentVariableModel) -> LatentVariableModel:
+    def model(self, autoencoder: CodeLearner) -> CodeLearner:
         """The model that learns: the same autoencoder, held fixed, and the prior."""
         return autoencoder.at_rest(
             self.prior and self.prior(), self.divergence and self.divergence()
@@ -78,15 +79,18 @@ class PostHoc:
 
     def encode(
         self,
-        model: LatentVariableModel,
-        dataset: ImageDataset,
+        model: CodeLearner,
+        dataset: ImageDataset | CodeDataset,
         views: Views | None = None,
-    ) -> tf.Tensor:
+    ) -> tuple[Any, Any]:
         """The posterior's parameters for all images, and for all views of them.
 
         Returns:
-          A float tensor `[(1 + copies) * size, parameters]`.
+          Rows `[(1 + copies) * size, parameters]`, and the prior's context of each or
+          None; of a set of codes, these.
         """
+        if isinstance(dataset, CodeDataset):
+            return dataset.rows, dataset.context
         strategy = model.distribute_strategy
         batch_size = _ENCODED_PER_REPLICA * strategy.num_replicas_in_sync
         parameters = spread(model.posterior_parameters, strategy)
@@ -94,89 +98,75 @@ class PostHoc:
         for copy in range(views.copies if views else 0):
             view = functools.partial(views, copy=copy)
             parts.append(dataset.map(lambda x, v=view: parameters(v(x)), batch_size))
-        return tf.constant(np.concatenate(parts))
+        return tf.constant(np.concatenate(parts)), None
 
-    def fit(self, model: LatentVariableModel, parameters, seed: int) -> None:
-        """Sets the standardisation, and fits the prior if it needs no gradient steps.
 
-        Raises:
-          UserError: if the prior's own way takes more codes.
-        """
-        posterior = model.posterior.distribution(parameters)
-        codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
-        try:
-            model.prior.set_statistics(codes, seed)
-            model.prior.fit(codes, self.steps, seed)
-        except ValueError as error:
-            # EM needs 2 codes, and as many as there are components.
-            raise UserError(
-                f"{type(model.prior).__name__} cannot be fitted to {len(codes)} codes "
-                f"({str(error).splitlines()[0]}): take more images, or a simpler prior."
-            ) from error
+def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
+    """The last phase of a training; see `PostHoc`.
 
-    def training_batches(
-        self,
-        model: LatentVariableModel,
-        parameters,
-        seed: int,
-        start_step: int,
-        worker: int = 0,
-        workers: int = 1,
-    ) -> tf.data.Dataset:
-        """Endless shuffled batches of parameters, a function of seed and step.
+    Args:
+      run: its `Course`.
+      post_hoc: says how.
+      model: of `PostHoc.model`, compiled.
+      optimizers: makes the optimizer of each group.
+      training: data that the prior learns from.
+      held_out: data by which it is chosen; None: the last step's is.
+      joint: the `TrainingResult` of the phase before.
 
-        Args:
-          model: as `PostHoc.model` makes it, with the prior's statistics.
-          parameters: of the posterior, `[size, parameters]`.
-          seed: of the order.
-          start_step: batches to leave out.
-          worker: see `shuffled_indices`.
-          workers: see `shuffled_indices`.
-        """
-        columns = {POSTERIOR: parameters}
-        if not model.posterior.has_density:
-            columns[STANDARD] = _standard(model, parameters)
-        indices = shuffled_indices(
-            parameters.shape[0], self.batch_size, seed, start_step, worker, workers
+    Returns:
+      A `TrainingResult`.
+    """
+    border, checkpoints = joint.step, checkpoints_of(run.dir)[1]
+    end = border + post_hoc.steps
+    is_new = not run.workers.chiefs(len(checkpoints.steps()))
+    start = max(border, run.restored(model, checkpoints, optimizers))
+    first = start if joint.start_step == border else joint.start_step
+    result = TrainingResult(model, first, start, finished=True)
+    if start < end:
+        rows, context = post_hoc.encode(model, training, post_hoc.views)
+        by_steps = model.prior.learns_by_steps
+        if is_new or not by_steps:
+            model.fit_directly(rows, post_hoc.steps, run.seed)
+        if by_steps:
+            codes = (rows, context)
+            step, finished = _learn(
+                run, post_hoc, model, codes, held_out, checkpoints, start, border
+            )
+        else:
+            step, finished = end, True
+            run.writer(checkpoints).save_once(model, end)
+            if run.workers.is_chief:
+                run.summaries(start).write_once(model, end)
+        result = result._replace(step=step, finished=finished)
+    if result.finished:
+        checkpoints.restore_best(model)
+    return result
+
+
+def _learn(run, post_hoc, model, codes, held_out, checkpoints, start, border):
+    """Steps of the prior; returns the last one, and whether they were all."""
+    writer = run.writer(checkpoints, start)
+    best = None
+    # The loss of a prior that a critic leads tells nothing.
+    if held_out is not None and not model.divergence.critic_steps:
+        best = BestOnHeldOut(
+            model.measure(*post_hoc.encode(model, held_out)),
+            writer.save_at,
+            post_hoc.every,
+            post_hoc.patience,
+            checkpoints.best(),
+            border,
+            start,
         )
-        return indices.map(
-            lambda index: {k: tf.gather(v, index) for k, v in columns.items()}
-        )
-
-    def measure(self, model: LatentVariableModel, parameters) -> Callable[[], float]:
-        """A function of no arguments: the divergence from held-out codes, now.
-
-        Args:
-          model: as `PostHoc.model` makes it.
-          parameters: of the posteriors of held-out images, `[size, parameters]`.
-        """
-        objective = tf.function(
-            lambda rows: model.prior_objective(rows, model.step_seed(model.seed, 0)),
-            autograph=False,
-            reduce_retracing=True,
-        )
-        parts = _parts(parameters)
-
-        def mean():
-            values = [float(objective(part).loss) for part in parts]
-            return float(np.average(values, weights=[part.shape[0] for part in parts]))
-
-        return mean
-
-
-def _parts(parameters):
-    starts = range(0, parameters.shape[0], _EVALUATED_AT_ONCE)
-    return [parameters[i : i + _EVALUATED_AT_ONCE] for i in starts]
-
-
-def _standard(model, parameters):
-    """Standard codes of posteriors at a point, and their log-determinants beside."""
-
-    def standard(part):
-        z = model.posterior.code(part)
-        codes, log_det = model.prior.standardization(z)
-        log_det = tf.broadcast_to(log_det, tf.shape(z)[:1])
-        return tf.concat([codes, log_det[:, None]], axis=-1)
-
-    compiled = tf.function(standard, autograph=False, reduce_retracing=True)
-    return tf.concat([compiled(part) for part in _parts(parameters)], axis=0)
+        if best.is_over:
+            return start, True
+    batches = model.code_batches(
+        *codes,
+        post_hoc.batch_size,
+        run.seed,
+        start - border,
+        **run.workers.share,
+    )
+    end = border + post_hoc.steps
+    result = run.fit(model, batches, writer, start, end, best)
+    return result.step, result.finished

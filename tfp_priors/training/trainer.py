@@ -7,55 +7,31 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.files import remove
-from tfp_priors.files import write_text
-from tfp_priors.models import POSTERIOR
 from tfp_priors.models import GroupedModel
 from tfp_priors.runs.run_dir import RunLock
-from tfp_priors.runs.run_dir import record_environment
 from tfp_priors.runs.run_dir import record_rollback
 from tfp_priors.runs.run_dir import rollbacks
 from tfp_priors.runs.run_dir import set_finished
-from tfp_priors.training import callbacks
 from tfp_priors.training.batch_statistics import recompute_batch_statistics
 from tfp_priors.training.checkpoints import checkpoints_of
+from tfp_priors.training.course import ROLLBACK_FACTOR
+from tfp_priors.training.course import Course
+from tfp_priors.training.course import TrainingResult
 from tfp_priors.training.post_hoc import PostHoc
-from tfp_priors.training.rates import scale_learning_rate
+from tfp_priors.training.post_hoc import learn_at_rest
 from tfp_priors.training.strategy import create_strategy
-from tfp_priors.training.strategy import visible_devices
 from tfp_priors.training.workers import Workers
 
-_HELD_OUT_IMAGES = 512
-
-#: How often a run goes back to its last checkpoint, and what each time does to all
-#: learning rates.
+#: How often a run goes back to its last checkpoint.
 ROLLBACKS = 3
-ROLLBACK_FACTOR = 0.5
-
-
-class TrainingResult(NamedTuple):
-    """The trained model, and how far the training came.
-
-    Attributes:
-      model: the model.
-      start_step: the step of the checkpoint that it started from, or 0.
-      step: steps done in all.
-      finished: whether these are all that were asked for.
-    """
-
-    model: GroupedModel
-    start_step: int
-    step: int
-    finished: bool
 
 
 class Trainer:
@@ -65,7 +41,8 @@ class Trainer:
       model: called with seed=seed in the strategy's scope.
       optimizers: makes the optimizer of each group of variables, by the group's name;
         names of groups that the model lacks are ignored.
-      steps: total number of steps.
+      steps: total number of steps; 0: what has a `post_hoc` only, such as a
+        `CodeModel`.
       batch_size: images per step over all replicas.
       clip_norm: see `GroupedModel.compile`.
       seed: of initial weights, order of images and noise.
@@ -108,7 +85,7 @@ class Trainer:
     ):
         check_counts(
             "train",
-            steps=steps,
+            steps=1 if steps == 0 and post_hoc is not None else steps,
             scalars_every=scalars_every,
             images_every=images_every,
             checkpoint_every=checkpoint_every,
@@ -224,7 +201,15 @@ class Trainer:
         with workers.chief_first():
             training, held_out = self.datasets(load_dataset)
         model.check_data(training.image_shape, training.features)
-        run = _Run(workers, Path(run_dir), held_out, records, self.seed, done)
+        run = Course(
+            workers,
+            Path(run_dir),
+            held_out,
+            records,
+            self.seed,
+            done,
+            (self.scalars_every, self.images_every, self.checkpoint_every),
+        )
         joint, rest = checkpoints_of(run_dir)
         start, borrowed = self._begun(run, model, joint, initialize, is_trained)
         began = time.monotonic()
@@ -236,7 +221,9 @@ class Trainer:
             batches = training.training_batches(
                 self.batch_size, self.seed, start, **workers.share
             )
-            result = self._fit(run, model, batches, joint, start, self.steps)
+            result = run.fit(
+                model, batches, run.writer(joint, start), start, self.steps
+            )
         if self.post_hoc is None or not result.finished:
             return result
         if run.is_stopped:
@@ -257,7 +244,7 @@ class Trainer:
 
     def _begun(self, run, model, joint, initialize, is_trained):
         """The steps that are done, and whether another run has done them."""
-        start = self._restored(run, model, joint, self.optimizers)
+        start = run.restored(model, joint, self.optimizers)
         borrowed = bool(run.workers.chiefs(joint.is_borrowed(start)))
         if start and is_trained and not borrowed:
             raise UserError(
@@ -267,8 +254,7 @@ class Trainer:
         if start == 0 and initialize is not None:
             initialize(model)
             if is_trained:
-                writer = run.writer(joint, self.checkpoint_every)
-                writer.save_once(model, self.steps, is_borrowed=True)
+                run.writer(joint).save_once(model, self.steps, is_borrowed=True)
                 return self.steps, True
         return start, borrowed
 
@@ -283,16 +269,15 @@ class Trainer:
 
     def _rest(self, run, training, joint):
         """The last phase, see `PostHoc`, after the one whose result is `joint`."""
-        post_hoc, autoencoder, border = self.post_hoc, joint.model, joint.step
-        end = border + post_hoc.steps
+        autoencoder = joint.model
         checkpoints = checkpoints_of(run.dir)[1]
         is_new = not run.workers.chiefs(len(checkpoints.steps()))
-        if is_new:
+        if is_new and self.steps:
             recompute_batch_statistics(autoencoder, training, self.seed)
         # Whether this process has trained before or not.
         keras.utils.set_random_seed(self.seed)
         with autoencoder.distribute_strategy.scope():
-            model = post_hoc.model(autoencoder)
+            model = self.post_hoc.model(autoencoder)
             optimizers = self._compile(model, at_rest=True)
         came, learns = type(autoencoder.prior), type(model.prior)
         if is_new and learns is not came and run.workers.is_chief:
@@ -301,108 +286,9 @@ class Trainer:
                 f"{came.__name__}, as PostHoc.prior says.",
                 file=sys.stderr,
             )
-        start = max(border, self._restored(run, model, checkpoints, optimizers))
-        first = start if joint.start_step == border else joint.start_step
-        result = TrainingResult(model, first, start, finished=True)
-        if start < end:
-            parameters = post_hoc.encode(model, training, post_hoc.views)
-            by_steps = model.prior.learns_by_steps
-            if is_new or not by_steps:
-                post_hoc.fit(model, parameters, self.seed)
-            learn = self._learn_by_steps if by_steps else self._keep_fitted
-            step, finished = learn(run, model, parameters, checkpoints, start, border)
-            result = result._replace(step=step, finished=finished)
-        if result.finished:
-            checkpoints.restore_best(model)
-        return result
-
-    def _keep_fitted(self, run, model, parameters, checkpoints, start, border):
-        """Saves a prior that has taken no steps; returns the step, and True."""
-        end = border + self.post_hoc.steps
-        run.writer(checkpoints, self.checkpoint_every).save_once(model, end)
-        if run.workers.is_chief:
-            self._summaries(run, start).write_once(model, end)
-        return end, True
-
-    def _learn_by_steps(self, run, model, parameters, checkpoints, start, border):
-        """Steps of the prior; returns the last one, and whether they were all."""
-        best = self._best(run, model, checkpoints, border, start)
-        if best is not None and best.is_over:
-            return start, True
-        batches = self.post_hoc.training_batches(
-            model, parameters, self.seed, start - border, **run.workers.share
-        )
-        end = border + self.post_hoc.steps
-        result = self._fit(run, model, batches, checkpoints, start, end, best)
-        return result.step, result.finished
-
-    def _best(self, run, model, checkpoints, border, start):
-        """Keeps the best prior on held-out images; None if there is no telling."""
-        if not self.validation_share or model.divergence.critic_steps:
-            return None
-        held_out = self.post_hoc.encode(model, run.held_out)
-        return callbacks.BestOnHeldOut(
-            self.post_hoc.measure(model, held_out),
-            run.writer(checkpoints, self.checkpoint_every, start),
-            checkpoints,
-            self.post_hoc.every,
-            self.post_hoc.patience,
-            border,
-            start,
-        )
-
-    def _fit(self, run, model, batches, checkpoints, start, end, best=None):
-        """Steps from `start` to `end`, or to where `best` ends them."""
-        workers = run.workers
-        writer = (
-            best.writer
-            if best
-            else run.writer(checkpoints, self.checkpoint_every, start)
-        )
-        stop = callbacks.SignalStop(workers, start)
-        callback_list = [callbacks.NonFiniteGuard(run.batch, start)]
-        if best is not None:
-            callback_list.append(best)
-        if workers.is_chief:
-            rows = next(iter(tf.nest.flatten(batches.element_spec))).shape[0]
-            unit = "codes" if POSTERIOR in batches.element_spec else "images"
-            progress = callbacks.Progress(
-                end, rows * workers.count, start, self.scalars_every, unit
-            )
-            callback_list += [progress, self._summaries(run, start)]
-        callback_list += [
-            writer,
-            stop,
-            callbacks.MetricWindows(self.scalars_every, start),
-        ]
-        with stop.listening():
-            model.fit(
-                workers.distributed(batches),
-                steps_per_epoch=end - start,
-                shuffle=False,
-                verbose=0,
-                callbacks=callback_list,
-            )
-        run.is_stopped = stop.was_asked
-        finished = writer.step >= end or (best is not None and best.is_over)
-        return TrainingResult(model, start, writer.step, finished)
-
-    def _restored(self, run, model, checkpoints, optimizers):
-        """The step of the newest checkpoint, which the model gets; 0 without one."""
-        workers = run.workers
-        step = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
-        if step and not workers.is_chief:
-            checkpoints.load(model, step)
-        if run.rollbacks:
-            factor = ROLLBACK_FACTOR**run.rollbacks
-            with model.distribute_strategy.scope():
-                for name, optimizer in model.optimizers.items():
-                    scale_learning_rate(optimizer, optimizers[name](), factor)
-        return step
-
-    def _summaries(self, run, start):
-        return callbacks.Summaries(
-            run.dir, run.batch, self.scalars_every, self.images_every, run.texts, start
+        held_out = run.held_out if self.validation_share else None
+        return learn_at_rest(
+            run, self.post_hoc, model, optimizers, training, held_out, joint
         )
 
     def compiled_model(self, at_rest: bool = False) -> GroupedModel:
@@ -430,60 +316,22 @@ class Trainer:
         makers = dict(self.optimizers)
         if at_rest and self.post_hoc.optimizer is not None:
             makers["prior"] = self.post_hoc.optimizer
+        groups, clip_norm = model.variable_groups(), self.clip_norm
+        if isinstance(clip_norm, dict):
+            # Names of optimizers are names of groups, which the model may lack.
+            clip_norm = {
+                name: norm
+                for name, norm in clip_norm.items()
+                if name in groups or name not in makers
+            }
         model.compile(
-            {
-                name: optimizer()
-                for name, optimizer in makers.items()
-                if model.variable_groups().get(name)
-            },
-            self.clip_norm,
+            {name: make() for name, make in makers.items() if groups.get(name)},
+            clip_norm,
             self.jit_compile,
             self.precision,
             self.accumulation,
         )
         return makers
-
-
-class _Run:
-    """What the phases of one training share.
-
-    Args:
-      workers: that train.
-      folder: the run_dir.
-      held_out: data that nothing learns from.
-      records: see `Trainer.train`.
-      seed: of the run.
-      rollbacks: how often it went back.
-    """
-
-    def __init__(self, workers, folder, held_out, records, seed, rollbacks):
-        self.workers = workers
-        self.dir = folder
-        self.held_out = held_out
-        self.rollbacks = rollbacks
-        self.is_stopped = False
-        self._records = records
-        self._seed = seed
-
-    @functools.cached_property
-    def batch(self):
-        """What is looked at now and then."""
-        return self.held_out.take(_HELD_OUT_IMAGES)
-
-    @functools.cached_property
-    def texts(self):
-        """What tells of the run; written to it once they are asked for."""
-        texts = self._records()
-        for name, text in texts.items():
-            write_text(self.dir / name, text)
-        set_finished(self.dir, None)
-        record_environment(self.dir, self._seed, visible_devices())
-        return texts
-
-    def writer(self, checkpoints, every, start=0):
-        return callbacks.CheckpointWriter(
-            checkpoints, every, start, self.workers.is_chief
-        )
 
 
 def _roll_back(run_dir, error, number):

@@ -39,6 +39,14 @@ DEFAULTS = ("two_sample_accuracy_quadratic_test", "two_sample_accuracy_mlp_test"
 #: What comes before them for a prior with a density: an overfitted one may pass them.
 DEFAULTS_OF_DENSITIES = ("prior_nll_test", "prior_overfitting")
 
+#: Of priors alone.
+DEFAULTS_OF_CODES = (
+    "prior_nll_held_out",
+    "prior_overfitting_held_out",
+    "two_sample_accuracy_mlp_held_out",
+    "sliced_wasserstein_held_out",
+)
+
 
 class Request(NamedTuple):
     """A metric that was asked for.

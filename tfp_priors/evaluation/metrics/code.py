@@ -26,7 +26,7 @@ def _active_units(evaluator, split):
 def _two_sample(evaluator, classifier, split):
     """Accuracy of a classifier told to separate codes of images, one draw of q(z|x)
     each, from draws of the prior; 0.5 is a perfect match."""
-    from tfp_priors.evaluation import latent_match
+    from tfp_priors.latent_space import latent_match
 
     codes = evaluator.codes(split)
     draws = evaluator.prior_codes(len(codes))["z"]
@@ -41,7 +41,7 @@ def _two_sample(evaluator, classifier, split):
 def _mmd(evaluator, split):
     """Unbiased squared MMD between codes of images and draws of the prior, Gaussian
     kernels about the median distance."""
-    from tfp_priors.evaluation import latent_match
+    from tfp_priors.latent_space import latent_match
 
     codes = evaluator.codes(split)
     estimate = latent_match.mmd(codes, evaluator.prior_codes(len(codes))["z"])
@@ -58,7 +58,7 @@ def _sliced_wasserstein(evaluator, split):
     """1-Wasserstein distance between codes and draws of the prior along 64 random
     directions, in the code's units; beside it over the code's mean standard
     deviation."""
-    from tfp_priors.evaluation import latent_match
+    from tfp_priors.latent_space import latent_match
 
     codes = evaluator.codes(split)
     distance = latent_match.sliced_wasserstein(
@@ -80,7 +80,8 @@ def _prior_nll(evaluator, split):
     code's scale, so compare splits of one model and not models."""
     log_prob = evaluator.subject.ask("log_prob")
     codes = evaluator.codes(split)
-    yield mean_of(-np.asarray(log_prob(codes))) | {"codes": len(codes)}
+    nll = -np.asarray(log_prob(codes, *evaluator.given_codes(split)))
+    yield mean_of(nll) | {"codes": len(codes)}
 
 
 @metric(
@@ -92,15 +93,32 @@ def _prior_nll(evaluator, split):
 def _prior_overfitting(evaluator):
     """Nats by which the prior's NLL of test codes exceeds that of training codes: 0 if
     it fits what it has not seen as well."""
+    yield _gap(evaluator, "train", "test")
+
+
+@metric(
+    "prior_overfitting_{split}",
+    "prior_overfitting_held_out",
+    "an encoder and a prior with a density, and a run",
+    "a pass of the encoder",
+)
+def _prior_overfitting_of(evaluator, split):
+    """As prior_overfitting, of any split against those that the run learned from."""
+    yield _gap(evaluator, "learned", split)
+
+
+def _gap(evaluator, first, second):
     log_prob = evaluator.subject.ask("log_prob")
-    train, test = (
-        -np.asarray(log_prob(evaluator.codes(split)), np.float64)
-        for split in ("train", "test")
+    before, after = (
+        -np.asarray(
+            log_prob(evaluator.codes(split), *evaluator.given_codes(split)), np.float64
+        )
+        for split in (first, second)
     )
-    error = np.sqrt(train.var() / len(train) + test.var() / len(test))
-    yield {
-        "value": float(test.mean() - train.mean()),
+    error = np.sqrt(before.var() / len(before) + after.var() / len(after))
+    return {
+        "value": float(after.mean() - before.mean()),
         "standard_error": float(error),
-        "train": float(train.mean()),
-        "test": float(test.mean()),
+        first: float(before.mean()),
+        second: float(after.mean()),
     }

@@ -9,11 +9,11 @@ from tfp_priors.core import replicas
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
-from tfp_priors.models.batches import batch_of
-from tfp_priors.models.batches import check_images
-from tfp_priors.models.batches import evenly_shared
-from tfp_priors.models.batches import first_batch
-from tfp_priors.models.batches import scaled
+from tfp_priors.learning.batches import batch_of
+from tfp_priors.learning.batches import check_images
+from tfp_priors.learning.batches import evenly_shared
+from tfp_priors.learning.batches import first_batch
+from tfp_priors.learning.batches import scaled
 
 
 class CheckedModel(Configured, keras.Model):

@@ -4,10 +4,10 @@ import scipy.spatial
 import scipy.stats
 
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation import latent_match
-from tfp_priors.evaluation.latent_match import mmd
-from tfp_priors.evaluation.latent_match import sliced_wasserstein
-from tfp_priors.evaluation.latent_match import two_sample_accuracy
+from tfp_priors.latent_space import latent_match
+from tfp_priors.latent_space.latent_match import mmd
+from tfp_priors.latent_space.latent_match import sliced_wasserstein
+from tfp_priors.latent_space.latent_match import two_sample_accuracy
 
 
 @pytest.mark.parametrize("classifier", ["quadratic", "mlp"])

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
-from tfp_priors.models.checked_model import CheckedModel
-from tfp_priors.models.checked_model import rows_of
-from tfp_priors.models.running_means import RunningMeans
-from tfp_priors.models.shared_rate import copied
-from tfp_priors.models.shared_rate import serialized
-from tfp_priors.models.shared_rate import share_rate
+from tfp_priors.learning.checked_model import CheckedModel
+from tfp_priors.learning.checked_model import rows_of
+from tfp_priors.learning.running_means import RunningMeans
+from tfp_priors.learning.shared_rate import copied
+from tfp_priors.learning.shared_rate import serialized
+from tfp_priors.learning.shared_rate import share_rate
 
 #: What networks may compute in; see `GroupedModel.compile`.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.preprocessing import StandardScaler
 
+from tfp_priors.core.estimate import Estimate
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.feature_metrics import Estimate
 from tfp_priors.latent_space.rows import comparable_rows
 
 _BLOCK_MIB = 16  # of distances at once

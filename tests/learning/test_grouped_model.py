@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.learning.running_means import RunningMeans
 from tfp_priors.models import Classifier
-from tfp_priors.models.running_means import RunningMeans
 
 RANDOM = np.random.RandomState(0)
 BATCH = {

@@ -5,11 +5,11 @@ import tensorflow as tf
 from tfp_priors import posteriors
 from tfp_priors import priors
 from tfp_priors.errors import UserError
+from tfp_priors.learning.batches import batch_of
+from tfp_priors.learning.batches import check_images
+from tfp_priors.learning.batches import first_batch
+from tfp_priors.learning.batches import scaled
 from tfp_priors.models import Classifier
-from tfp_priors.models.batches import batch_of
-from tfp_priors.models.batches import check_images
-from tfp_priors.models.batches import first_batch
-from tfp_priors.models.batches import scaled
 from tfp_priors.training import create_strategy
 
 SHAPE = (8, 8, 1)

@@ -1,0 +1,101 @@
+"""Rows of numbers, in memory or read as they are needed."""
+
+import math
+
+import numpy as np
+
+from tfp_priors.errors import UserError
+
+# Rows that are looked at at a time.
+_AT_ONCE = 100_000
+
+
+class Rows:
+    """Rows of what is indexed as an array, as float32 vectors, read when asked for.
+
+    Args:
+      whole: what they are rows of, `[size, ...]`.
+      rows: their numbers; None: all.
+    """
+
+    def __init__(self, whole, rows=None):
+        self._whole = whole
+        self._rows = rows
+        size = whole.shape[0] if rows is None else len(rows)
+        self.shape = (size, math.prod(whole.shape[1:]))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        rows = index if self._rows is None else self._rows[index]
+        return np.asarray(self._whole[rows], np.float32).reshape(-1, self.shape[1])
+
+
+def some_rows(rows, numbers):
+    """The rows with these numbers; of an array in memory at once."""
+    return rows[numbers] if isinstance(rows, np.ndarray) else Rows(rows, numbers)
+
+
+def checked_rows(name: str, values):
+    """Finite numbers as float32 vectors.
+
+    Args:
+      name: of the values, for messages.
+      values: an array, which is copied if its type is another one; or what is indexed
+        as one, which is only looked at.
+
+    Returns:
+      An array `[size, numbers]`, or `Rows`, and the shape of a row before.
+
+    Raises:
+      UserError: if there are none, or they are no finite numbers.
+    """
+    shape = tuple(values.shape)
+    if not shape or not shape[0]:
+        raise UserError(f"Expected {name} with a row each, received {shape}.")
+    if np.dtype(values.dtype).kind not in "fiub":
+        raise UserError(f"Expected {name} of numbers, received {values.dtype}.")
+    rows = Rows(values)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
+        if len(bad):
+            raise UserError(
+                f"Expected finite {name} within float32, received others in row "
+                f"{start + bad[0]}: leave such rows out."
+            )
+    return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
+
+
+def checked_context(context, size: int | None, rows: int):
+    """The context of codes as float32 vectors.
+
+    Args:
+      context: numbers `[rows, size]`, or integers `[rows]` from 0, which become
+        one-hot vectors if `size` is not 1.
+      size: width of the vectors; None: as there are in it.
+      rows: how many there must be.
+
+    Raises:
+      UserError: if there are others, or they are no finite numbers.
+    """
+    context = np.asarray(context)
+    if context.shape[:1] != (rows,):
+        raise UserError(
+            f"Expected a context for each of the {rows} codes, received one of shape "
+            f"{context.shape}."
+        )
+    if context.ndim == 1 and context.dtype.kind in "iub" and size != 1:
+        low, high = int(context.min()), int(context.max())
+        if low < 0 or (size is not None and high >= size):
+            most = f"to {size - 1}, the prior's context_size less 1" if size else "on"
+            raise UserError(f"Expected labels from 0 {most}, received {low} to {high}.")
+        return np.eye(size or high + 1, dtype=np.float32)[context.astype(int)]
+    vectors, _ = checked_rows("context", context)
+    if size is not None and vectors.shape[1] != size:
+        raise UserError(
+            f"Expected a context of {size} numbers, the prior's context_size, received "
+            f"{vectors.shape[1]}."
+        )
+    return vectors

@@ -1,0 +1,251 @@
+"""Codes in files of NumPy, as a data set: of any autoencoder, or of any table."""
+
+import bisect
+import math
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfp_priors.core.rows import checked_context
+from tfp_priors.core.rows import checked_rows
+from tfp_priors.core.rows import some_rows
+from tfp_priors.errors import UserError
+
+_SUFFIXES = (".npy", ".npz")
+
+
+class CodeDataset:
+    """Codes and, if a prior is to be conditional, a context for each.
+
+    Args:
+      codes: finite numbers `[size, ...]`, an array or what is indexed as one.
+      context: `[size, width]`, or integers `[size]`, which become one-hot vectors.
+
+    Raises:
+      UserError: if they are not.
+    """
+
+    #: See `ImageDataset`.
+    factors = {}
+
+    def __init__(self, codes, context=None):
+        self.rows, self.image_shape = checked_rows("codes", codes)
+        self.features = {}
+        if context is not None:
+            self.features["context"] = checked_context(context, None, len(self.rows))
+
+    @classmethod
+    def _of(cls, rows, features, shape):
+        part = cls.__new__(cls)
+        part.rows, part.features, part.image_shape = rows, features, shape
+        return part
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return len(self.rows)
+
+    @property
+    def context(self) -> np.ndarray | None:
+        """`[size, width]`, or None."""
+        return self.features.get("context")
+
+    def gather(self, numbers) -> dict[str, np.ndarray]:
+        """The codes with these numbers, as "posterior", and their features."""
+        features = {name: values[numbers] for name, values in self.features.items()}
+        return {"posterior": self.rows[numbers], **features}
+
+    def take(self, n: int) -> dict[str, np.ndarray]:
+        """The first n codes, or all if there are fewer; see `gather`."""
+        return self.gather(slice(0, n))
+
+    def split(self, share: float, seed: int) -> tuple["CodeDataset", "CodeDataset"]:
+        """All codes but a share, and this share; see `ImageDataset.split`."""
+        if self.size < 2:
+            raise UserError(
+                f"Expected at least 2 codes, to hold one out, received {self.size}."
+            )
+        order = np.random.RandomState(seed).permutation(self.size)
+        held = min(self.size - 1, max(1, round(share * self.size)))
+        return tuple(
+            self._of(
+                some_rows(self.rows, part),
+                {name: values[part] for name, values in self.features.items()},
+                self.image_shape,
+            )
+            for part in (np.sort(order[held:]), np.sort(order[:held]))
+        )
+
+
+def load_codes(
+    codes: str | Path, context: str | Path | None = None, split: str = "train"
+) -> CodeDataset:
+    """Codes of a file, or of the files of a folder, as they are; see `open_array`.
+
+    Args:
+      codes: path of the codes.
+      context: path of their context, or None.
+      split: "train", which is all; a run holds some of them out.
+
+    Raises:
+      UserError: if they cannot be read, or there is no such split.
+    """
+    if split != "train":
+        raise UserError(
+            f"Codes of files have no split {split}: take held_out, the share that the "
+            "run has not learned from."
+        )
+    return CodeDataset(
+        open_array(codes), None if context is None else open_array(context)[:]
+    )
+
+
+def open_array(path: str | Path):
+    """An array of a .npy file or of a .npz file's only array, or "codes" among several;
+    or the arrays of all such files of a folder, one after the other.
+
+    What is in .npy files is read as it is needed, which costs no memory.
+
+    Raises:
+      UserError: if there is none, or it holds Python objects.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        paths = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
+        if not paths:
+            raise UserError(f"There are no .npy or .npz files in {path}.")
+        return _Joined([open_array(p) for p in paths], paths)
+    if not path.is_file():
+        raise UserError(f"There is no file or folder {path}.")
+    if path.suffix not in _SUFFIXES:
+        raise UserError(
+            f"Expected a .npy or .npz file, or a folder of them, received {path}."
+        )
+    try:
+        return _NpyFile(path) if path.suffix == ".npy" else _of_archive(path)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is no array of numbers that NumPy can read "
+            f"({str(error).splitlines()[0]}): write it with numpy.save."
+        ) from error
+
+
+def _of_archive(path):
+    with np.load(path, allow_pickle=False) as archive:
+        names = archive.files
+        if len(names) != 1 and "codes" not in names:
+            raise UserError(
+                f"Expected one array in {path}, or one that is named codes, received "
+                f"{', '.join(names) or 'none'}."
+            )
+        return archive["codes" if "codes" in names else names[0]]
+
+
+class _NpyFile:
+    """The array of a .npy file, of which no more is in memory than was asked for.
+
+    A memory map would do as well, but counts as memory of the process.
+    """
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }.get(version)
+            if read is None:
+                raise ValueError(f"its format is {version}")
+            self.shape, in_columns, self.dtype = read(file)
+            self._offset = file.tell()
+        if self.dtype.hasobject:
+            raise ValueError("it holds Python objects")
+        self._row = math.prod(self.shape[1:]) * self.dtype.itemsize
+        if os.path.getsize(path) < self._offset + math.prod(self.shape) * (
+            self.dtype.itemsize
+        ):
+            raise ValueError("it ends too early")
+        self._whole = None
+        if in_columns and len(self.shape) > 1:
+            self._whole = np.load(path, allow_pickle=False)
+        self._file = open(path, "rb")  # As long as the object lives.
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        if self._whole is not None:
+            return self._whole[index]
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                return self[np.arange(start, stop, step)]
+            rows = self._empty(max(0, stop - start))
+            self._read(rows, start)
+            return rows
+        index = np.asarray(index)
+        rows = self._empty(len(index))
+        for i, row in enumerate(index):
+            self._read(rows[i : i + 1], int(row))
+        return rows
+
+    def _empty(self, size):
+        return np.empty((size, *self.shape[1:]), self.dtype)
+
+    def _read(self, rows, start):
+        """Fills an array with rows from `start` on."""
+        buffer = memoryview(rows.reshape(-1).view(np.uint8))
+        position = self._offset + start * self._row
+        while len(buffer):
+            done = os.preadv(self._file.fileno(), [buffer], position)
+            if not done:
+                raise UserError(f"{self._file.name} ends too early: it was cut off.")
+            buffer, position = buffer[done:], position + done
+
+
+class _Joined:
+    """Arrays one after the other."""
+
+    def __init__(self, arrays, paths):
+        self.dtype = np.result_type(*(array.dtype for array in arrays))
+        for array, path in zip(arrays, paths, strict=True):
+            if array.shape[1:] != arrays[0].shape[1:] or not array.shape:
+                raise UserError(
+                    f"Expected rows of shape {arrays[0].shape[1:]} as in {paths[0]}, "
+                    f"received {array.shape[1:]} in {path}."
+                )
+        self._arrays = arrays
+        self._ends = list(np.cumsum([array.shape[0] for array in arrays]))
+        self.shape = (int(self._ends[-1]), *arrays[0].shape[1:])
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step == 1:
+                return self._between(start, stop)
+            index = np.arange(start, stop, step)
+        index = np.asarray(index)
+        which = np.searchsorted(self._ends, index, side="right")
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for i in np.unique(which):
+            mine = which == i
+            rows[mine] = self._arrays[i][index[mine] - self._start(i)]
+        return rows
+
+    def _start(self, i):
+        return self._ends[i - 1] if i else 0
+
+    def _between(self, start, stop):
+        parts = []
+        i = bisect.bisect_right(self._ends, start)
+        while start < stop:
+            end = min(stop, self._ends[i])
+            first = self._start(i)
+            parts.append(self._arrays[i][int(start - first) : int(end - first)])
+            start, i = end, i + 1
+        return np.concatenate(parts) if parts else np.empty((0, *self.shape[1:]))

@@ -1,0 +1,238 @@
+"""What learns a prior from codes that do not move (equation 6)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.core import replicas
+from tfp_priors.core.order import shuffled_indices
+from tfp_priors.errors import UserError
+from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import fold_in
+from tfp_priors.learning.prior_model import PriorModel
+
+#: Key of the data that holds the parameters of q(z|x): codes, if it is a point.
+POSTERIOR = "posterior"
+
+#: Key of the data beside it that holds the prior's context.
+CONTEXT = "context"
+
+#: Key of the data beside it that holds the prior's standard codes and, last, their
+#: log-determinants, if q(z|x) has one code only.
+STANDARD = "standard"
+
+# What is folded into a step's seed for uses other than the posterior's noise.
+DRAWS, DROPOUT, CRITIC = 1, 2, 200
+
+# Rows of which a value is computed at a time.
+_AT_ONCE = 2_000
+
+# Bytes of codes that statistics are taken of; of more codes, a part drawn at random.
+_FITTED_BYTES = 2**27
+
+# Bytes of rows that are kept in memory as they are; of more, standard codes are
+# computed step by step.
+_KEPT_BYTES = 2**29
+
+
+class CodeLearner(PriorModel):
+    """Learns the prior from batches of "posterior", by its divergence from them.
+
+    A subclass has attributes `prior`, `divergence`, `posterior`, of which codes are
+    drawn, and `seed`. Groups of variables are "prior" and, for an adversarial
+    divergence, "discriminator".
+    """
+
+    inputs = (POSTERIOR,)
+
+    def variable_groups(self):
+        return {
+            "prior": self.prior.trainable_variables,
+            "discriminator": self.divergence.trainable_variables,
+        }
+
+    def divergence_names(self, beta=0.0) -> list[str]:
+        """Names of the divergence's metrics."""
+        terms = self.divergence.metric_names(self.posterior, self.prior, beta)
+        return [*terms, *self.divergence.critic_metric_names()]
+
+    # The step --------------------------------------------------------------------
+
+    def prior_objective(self, parameters, seed, context=None) -> Objective:
+        """The prior's objective (equation 6) on a batch of fixed codes.
+
+        Args:
+          parameters: of q(z|x), `[batch, ...]`.
+          seed: int tensor `[2]`, of all noise.
+          context: of the prior, `[batch, context_size]`, or None.
+        """
+        posterior = self.posterior.distribution(tf.stop_gradient(parameters))
+        z = replicas.sample(posterior, seed)
+        divergence = self.divergence.terms(
+            posterior, z, self.prior, 0.0, fold_in(seed, DRAWS), context
+        )
+        loss = tf.reduce_mean(divergence.loss)
+        metrics = {k: tf.reduce_mean(v) for k, v in divergence.metrics.items()}
+        return Objective(loss, metrics, z)
+
+    def groups_on(self, batch):
+        return [name for name in ("prior",) if name in self.optimizers]
+
+    def objective_on(self, batch, step, seed):
+        with self.learning(batch, seed):
+            return self.prior_objective(batch[POSTERIOR], seed, self.context_of(batch))
+
+    def learning(self, batch, seed):
+        """A context within which the prior's densities are those of a step."""
+        known = batch.get(STANDARD)
+        standard = None if known is None else (known[:, :-1], known[:, -1])
+        return self.prior.learning(fold_in(seed, DROPOUT), standard)
+
+    def finish_step(self, batch, codes, seed):
+        scalars = {}
+        for i in range(self.divergence.critic_steps):
+            critic_seed = fold_in(seed, CRITIC + i)
+            scalars |= self._critic_step(codes, critic_seed, self.context_of(batch))
+        return scalars
+
+    def _critic_step(self, z, seed, context):
+        group = "discriminator"
+        with tf.GradientTape() as tape:
+            terms = self.divergence.critic_terms(z, self.prior, seed, context)
+            loss = self.scaled_loss(terms.loss, [group])
+        gradients = tape.gradient(loss, self.divergence.trainable_variables)
+        return terms.metrics | self.apply_gradients(group, gradients)
+
+    # Codes at rest ---------------------------------------------------------------
+
+    def fit_directly(self, rows, steps: int, seed: int) -> None:
+        """Sets the standardisation, and fits a prior that needs no gradient steps.
+
+        Args:
+          rows: parameters of q(z|x), `[size, ...]`: an array, a tensor, or what is
+            indexed as an array; of many a part is used.
+          steps: iterations at most.
+          seed: of the codes and of the fit.
+
+        Raises:
+          UserError: if the prior's own way takes more codes.
+        """
+        posterior = self.posterior.distribution(_part_of(rows, seed))
+        codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
+        try:
+            self.prior.set_statistics(codes, seed)
+            if not self.prior.learns_by_steps:
+                self.prior.fit_directly(codes, steps, seed)
+        except ValueError as error:
+            # EM needs 2 codes, and as many as there are components.
+            raise UserError(
+                f"{type(self.prior).__name__} cannot be fitted to {len(codes)} codes "
+                f"({str(error).splitlines()[0]}): take more codes, or a simpler prior."
+            ) from error
+
+    def code_batches(
+        self,
+        rows,
+        context=None,
+        batch_size: int = 512,
+        seed: int = 0,
+        start_step: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+    ) -> tf.data.Dataset:
+        """Endless shuffled batches of rows, a function of seed and step.
+
+        Args:
+          rows: as in `fit_directly`, which comes first.
+          context: of the prior, a row for each, or None.
+          batch_size: rows per step, over all workers.
+          seed: of the order.
+          start_step: batches to leave out.
+          worker: see `shuffled_indices`.
+          workers: see `shuffled_indices`.
+        """
+        columns = {POSTERIOR: _kept(rows)}
+        if context is not None:
+            columns[CONTEXT] = _kept(context)
+        if not self.posterior.has_density and _is_kept(rows):
+            columns[STANDARD] = self._standard(rows)
+        indices = shuffled_indices(
+            len(rows), batch_size, seed, start_step, worker, workers
+        )
+        return indices.map(
+            lambda index: {k: _gathered(v, index) for k, v in columns.items()}
+        )
+
+    def _standard(self, rows):
+        """Standard codes of posteriors at a point, with their log-determinants."""
+
+        def standard(part):
+            z = self.posterior.code(part)
+            codes, log_det = self.prior.standardization(z)
+            log_det = tf.broadcast_to(log_det, tf.shape(z)[:1])
+            return tf.concat([codes, log_det[:, None]], axis=-1)
+
+        compiled = tf.function(standard, autograph=False, reduce_retracing=True)
+        return tf.concat([compiled(part) for part, _ in _parts(rows)], axis=0)
+
+    def measure(self, rows, context=None) -> Callable[[], float]:
+        """A function of no arguments: the divergence from held-out codes, now.
+
+        Args:
+          rows: as in `fit_directly`.
+          context: of the prior, a row for each, or None.
+        """
+
+        def objective(part, context):
+            return self.prior_objective(part, self.step_seed(self.seed, 0), context)
+
+        compiled = tf.function(objective, autograph=False, reduce_retracing=True)
+
+        def mean():
+            values = [
+                (float(compiled(*part).loss), len(part[0]))
+                for part in _parts(rows, context)
+            ]
+            means, sizes = zip(*values, strict=True)
+            return float(np.average(means, weights=sizes))
+
+        return mean
+
+
+def _parts(rows, context=None):
+    """Yields rows, and their context, of some at a time."""
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        some = tf.convert_to_tensor(rows[part])
+        yield some, None if context is None else tf.convert_to_tensor(context[part])
+
+
+def _part_of(rows, seed):
+    """The rows as a tensor, or some of them if they take too much memory."""
+    most = max(1, _FITTED_BYTES // (4 * int(np.prod(rows.shape[1:]))))
+    if len(rows) > most and not tf.is_tensor(rows):
+        chosen = np.random.RandomState(seed).choice(len(rows), most, replace=False)
+        rows = rows[np.sort(chosen)]
+    return tf.convert_to_tensor(rows[:])
+
+
+def _is_kept(rows):
+    """Whether rows are, or may be, in memory."""
+    return 4 * int(np.prod(rows.shape)) <= _KEPT_BYTES
+
+
+def _kept(rows):
+    """The rows as a tensor if they may be in memory, else as they are."""
+    if tf.is_tensor(rows) or not _is_kept(rows):
+        return rows
+    with tf.device("CPU"):
+        return tf.constant(rows[:])
+
+
+def _gathered(rows, index):
+    """The rows with these numbers, within a graph."""
+    if tf.is_tensor(rows):
+        return tf.gather(rows, index)
+    taken = tf.numpy_function(lambda i: rows[i], [index], tf.float32)
+    return tf.ensure_shape(taken, [*index.shape, *rows.shape[1:]])

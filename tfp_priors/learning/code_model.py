@@ -1,0 +1,128 @@
+"""A Keras model of a prior alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.learning.code_learner import CONTEXT
+from tfp_priors.learning.code_learner import POSTERIOR
+from tfp_priors.learning.code_learner import CodeLearner
+from tfp_priors.learning.grouped_model import Summary
+from tfp_priors.learning.grouped_model import describe
+from tfp_priors.posteriors import DeterministicPosterior
+
+
+class CodeModel(CodeLearner):
+    """Learns a prior by a divergence from codes, and has nothing else to learn.
+
+    The data are dicts of "posterior", codes or the parameters of distributions of
+    codes, and "context" if the prior has one. `Prior.fit` is the way from arrays to a
+    prior.
+
+    Args:
+      prior: p(z).
+      divergence: D.
+      posterior: q(z|x) of the parameters; None: codes themselves.
+      code_shape: shape of a code as it is given back, see `Prior`; None: the prior's.
+      seed: of all noise.
+    """
+
+    def __init__(
+        self,
+        prior,
+        divergence,
+        posterior=None,
+        code_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if posterior is None:
+            posterior = DeterministicPosterior(prior.latent_size, project=False)
+        if code_shape is not None:
+            prior.code_shape = tuple(code_shape)
+        self.prior = prior
+        self.code_shape = code_shape
+        if prior.context_size:
+            self.conditioner = _GivenContext(prior.context_size)
+        self.divergence = divergence
+        self.posterior = posterior
+        self.seed = seed
+        for part, width in (
+            (posterior, prior.latent_size),
+            (prior, prior.latent_size),
+            (divergence, prior.latent_size + prior.context_size),
+        ):
+            if not part.built:
+                part.build((None, width))
+        divergence.check(posterior, prior, 0.0)
+        self.track(["loss", *self.divergence_names()])
+        self.built = True
+
+    @property
+    def image_shape(self):
+        return self.prior.code_shape
+
+    def at_rest(self, prior=None, divergence=None) -> "CodeModel":
+        """A model of other parts, whose codes do not move either."""
+        return CodeModel(
+            prior or self.prior,
+            divergence or self.divergence,
+            self.posterior,
+            self.code_shape,
+            self.seed,
+        )
+
+    def check_data(self, image_shape, features):
+        if tuple(image_shape) != tuple(self.image_shape):
+            raise UserError(
+                f"The data has codes of shape {tuple(image_shape)}, the prior expects "
+                f"{self.image_shape}: set LATENT_SIZE and CodeModel.code_shape."
+            )
+        given = features.get(CONTEXT)
+        width = 0 if given is None else given.shape[1]
+        if width != self.prior.context_size:
+            raise UserError(
+                f"The prior expects a context of width {self.prior.context_size}, that "
+                f"of the codes has {width}: set CONTEXT_SIZE = {width}."
+            )
+
+    def networks(self):
+        return []
+
+    # Draws -----------------------------------------------------------------------
+
+    def sample(self, n, seed=0, temperature=1.0, condition=None):
+        """Draws n codes, `[n, *code_shape]`; see `sample_prior`."""
+        z = self.sample_prior(n, seed, temperature, condition)
+        return tf.reshape(z, [-1, *self.prior.code_shape])
+
+    # What training shows ---------------------------------------------------------
+
+    def summary_of(self, batch):
+        scalars, z = {}, batch[POSTERIOR]
+        context = self.context_of(batch)
+        if self.prior.has_density:
+            nll = -self.prior.log_prob(z, context)
+            scalars["held_out/prior_nll"] = tf.reduce_mean(nll)
+        for name, value in self.prior.diagnostics(z, context).items():
+            scalars[f"prior/{name}"] = value
+        return Summary(scalars, {})
+
+    def diagnosis(self, batch):
+        return describe("codes", np.asarray(batch[POSTERIOR]))
+
+
+class _GivenContext:
+    """The context itself as the condition of a model."""
+
+    feature = CONTEXT
+
+    def __init__(self, context_size):
+        self.context_size = context_size
+        self.condition_shape = (context_size,)
+
+    def __call__(self, context):
+        return tf.cast(context, tf.float32)

@@ -1,0 +1,77 @@
+"""A Keras model that has a prior."""
+
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.learning.grouped_model import GroupedModel
+
+
+class PriorModel(GroupedModel):
+    """What is common to models with a prior; a subclass has it as `prior`."""
+
+    #: Whether codes become images: `decode` is there.
+    has_decoder = False
+    #: Whether images have codes: `encode`, `reconstruct` and `posterior` are there.
+    has_encoder = False
+
+    #: What the model is conditional on; see `LatentVariableModel`.
+    conditioner = None
+
+    @property
+    def latent_size(self) -> int:
+        """Dimensions of z."""
+        return self.prior.latent_size
+
+    def check_data(self, image_shape, features):
+        super().check_data(image_shape, features)
+        if self.conditioner is None:
+            return
+        name = self.conditioner.feature
+        shape = features[name].shape[1:] if name in features else None
+        if shape is None or tuple(shape) != self.conditioner.condition_shape:
+            raise UserError(
+                f"The model is conditional on a feature {name!r} of shape "
+                f"{self.conditioner.condition_shape}; the data has "
+                f"{', '.join(features) or 'no features'}: choose data with it."
+            )
+
+    def context(self, condition):
+        """The prior's context, `[batch, context_size]`; None without a condition."""
+        return None if condition is None else self.conditioner(condition)
+
+    def condition_of(self, batch):
+        """The condition of a batch of data, `[batch, ...]`, or None."""
+        if self.conditioner is None:
+            return None
+        return self.feature(batch, self.conditioner.feature)
+
+    def context_of(self, batch):
+        """The prior's context of a batch of data, `[batch, context_size]`, or None."""
+        return self.context(self.condition_of(batch))
+
+    def sample_prior(self, n, seed=0, temperature=1.0, condition=None):
+        """Draws n codes from the prior, `[n, latent_size]`.
+
+        Args:
+          n: number of codes.
+          seed: int; the same seed gives the same codes.
+          temperature: factor on the standard deviation of z0; see `Prior.distribution`.
+          condition: of a conditional model, one for each code, `[n, ...]`.
+        """
+        stateless_seed = tf.stack([tf.cast(seed, tf.int32), 0])
+        context = self.context(condition)
+        z = self.prior.sample(n, stateless_seed, temperature, context)
+        return tf.reshape(z, [-1, self.latent_size])
+
+    def to_base(self, z, condition=None):
+        """z to z0, both `[batch, latent_size]`."""
+        return self.prior.to_base(z, self.context(condition))
+
+    def from_base(self, z0, condition=None):
+        """z0 to z, both `[batch, latent_size]`."""
+        z = self.prior.from_base(z0, self.context(condition))
+        return tf.reshape(z, [-1, self.latent_size])
+
+    def log_prob(self, z, condition=None):
+        """log p(z) under the prior in nats, `[batch]`."""
+        return self.prior.log_prob(z, self.context(condition))

@@ -1,0 +1,201 @@
+"""A model of an encoder and a decoder that were trained elsewhere."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.core.configured import Configured
+from tfp_priors.divergences import KLDivergence
+from tfp_priors.divergences import MMDDivergence
+from tfp_priors.errors import UserError
+from tfp_priors.likelihoods import NormalLikelihood
+from tfp_priors.models.latent_variable_model import LatentVariableModel
+from tfp_priors.posteriors import DeterministicPosterior
+from tfp_priors.priors import Prior
+
+# Images that are sent through, and by how much of the range outputs may miss it: a
+# decoder without a last sigmoid does so a little.
+_PROBES = 2
+_MARGIN = 0.25
+
+
+def attach(
+    encoder: Callable,
+    decoder: Callable,
+    prior: Prior,
+    image_shape: Sequence[int] | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+) -> LatentVariableModel:
+    """Puts a prior on the code of an autoencoder that was trained elsewhere.
+
+    The model samples, encodes, reconstructs and interpolates, and goes wherever one of
+    this library does: to figures, metrics and `export`. Encoder and decoder are held
+    fixed, so that only the prior can learn; see `Prior.fit`.
+
+    Args:
+      encoder: a Keras model, or a function of TensorFlow tensors: images
+        `[batch, height, width, channels]` in `value_range` to codes `[batch, ...]`.
+      decoder: likewise from codes to images.
+      prior: p(z), of as many dimensions as a code has numbers.
+      image_shape: `(height, width, channels)`; None: of the encoder's own input.
+      value_range: the lowest and the highest value of the images of both. Outputs
+        beyond it are clipped.
+      seed: of all noise.
+
+    Returns:
+      A model whose images are in [0, 1].
+
+    Raises:
+      UserError: if the parts do not fit each other, or their values the range.
+
+    >>> encoder = keras.Sequential(
+    ...     [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    ... )
+    >>> decoder = keras.Sequential(
+    ...     [
+    ...         keras.Input((4,)),
+    ...         keras.layers.Dense(64, "sigmoid"),
+    ...         keras.layers.Reshape((8, 8, 1)),
+    ...     ]
+    ... )
+    >>> images = np.random.RandomState(0).rand(100, 8, 8, 1).astype("float32")
+    >>> prior = GaussianMixturePrior(latent_size=4, components=2, standardize=True)
+    >>> history = prior.fit(encoder.predict(images, verbose=0))
+    >>> model = attach(encoder, decoder, prior)
+    >>> model.sample(3).shape, model.log_prob(model.encode(images)).shape
+    (TensorShape([3, 8, 8, 1]), TensorShape([100]))
+    """
+    low, high = value_range
+    if not low < high:
+        raise UserError(
+            f"Expected a value_range (lowest, highest), received {value_range}."
+        )
+    shape = tuple(image_shape or _input_shape(encoder))
+    probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
+    probe = tf.constant(probe, tf.float32)
+    codes = _called("encoder", encoder, probe)
+    code_shape = tuple(codes.shape[1:])
+    if not code_shape or math.prod(code_shape) != prior.latent_size:
+        raise UserError(
+            f"The encoder gives codes of shape {code_shape}, the prior expects "
+            f"{prior.latent_size} numbers: set its latent_size = "
+            f"{math.prod(code_shape)}."
+        )
+    images = _called("decoder", decoder, codes)
+    if tuple(images.shape) != tuple(probe.shape):
+        raise UserError(
+            f"Expected a decoder of images of shape {shape}, received "
+            f"{tuple(images.shape[1:])}."
+        )
+    least, most = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+    margin = _MARGIN * (high - low)
+    # A NaN compares as false.
+    if not (least >= low - margin and most <= high + margin):
+        raise UserError(
+            f"Expected a decoder of images in {value_range}, received values from "
+            f"{least:.3g} to {most:.3g}: say in value_range what it makes."
+        )
+    divergence = KLDivergence() if prior.has_nll else MMDDivergence()
+    model = LatentVariableModel(
+        encoder=ForeignEncoder(encoder, shape, prior.latent_size, value_range),
+        posterior=DeterministicPosterior(prior.latent_size, project=False),
+        decoder=ForeignDecoder(decoder, code_shape, shape, value_range),
+        likelihood=NormalLikelihood(squash=False),
+        prior=prior,
+        divergence=divergence,
+        beta=0.0,
+        seed=seed,
+    )
+    for part in model.autoencoder.values():
+        part.trainable = False
+    return model
+
+
+class ForeignEncoder(Configured, keras.layers.Layer):
+    """Images in [0, 1] to flat codes, by a function of images in another range."""
+
+    def __init__(
+        self,
+        network: Callable,
+        image_shape: Sequence[int],
+        latent_size: int,
+        value_range: tuple[float, float] = (0.0, 1.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.image_shape = tuple(image_shape)
+        self.latent_size = latent_size
+        self.value_range = tuple(value_range)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, images):
+        low, high = self.value_range
+        codes = self.network(low + (high - low) * images)
+        return tf.reshape(codes, [-1, self.latent_size])
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.latent_size)
+
+
+class ForeignDecoder(Configured, keras.layers.Layer):
+    """Flat codes to images in [0, 1], by a function to images in another range."""
+
+    def __init__(
+        self,
+        network: Callable,
+        code_shape: Sequence[int],
+        image_shape: Sequence[int],
+        value_range: tuple[float, float] = (0.0, 1.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.code_shape = tuple(code_shape)
+        self.image_shape = tuple(image_shape)
+        self.value_range = tuple(value_range)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, z):
+        low, high = self.value_range
+        images = self.network(tf.reshape(z, [-1, *self.code_shape]))
+        return (images - low) / (high - low)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.image_shape)
+
+
+def _input_shape(encoder):
+    inputs = getattr(encoder, "inputs", None)
+    shape = tuple(inputs[0].shape[1:]) if inputs else ()
+    if len(shape) != 3 or None in shape:
+        raise UserError(
+            "Expected an image_shape (height, width, channels): the encoder has no "
+            "input of such a shape of its own."
+        )
+    return shape
+
+
+def _called(name, network, inputs):
+    """The outputs of a part for some inputs, as a tensor."""
+    try:
+        outputs = network(inputs)
+    except Exception as error:
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"The {name} cannot take inputs of shape {tuple(inputs.shape)}: {told[0]}"
+        ) from error
+    if not tf.is_tensor(outputs):
+        raise UserError(
+            f"Expected the {name} to be a Keras model, or a function of TensorFlow "
+            f"tensors, received one that returns a {type(outputs).__name__}."
+        )
+    return outputs

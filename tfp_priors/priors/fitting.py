@@ -1,0 +1,237 @@
+"""Fits a prior to arrays of codes: what is behind `Prior.fit`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_priors.core.rows import checked_context
+from tfp_priors.core.rows import checked_rows
+from tfp_priors.core.rows import some_rows
+from tfp_priors.divergences import KLDivergence
+from tfp_priors.divergences import MMDDivergence
+from tfp_priors.errors import UserError
+from tfp_priors.learning.callbacks import BestOnHeldOut
+from tfp_priors.learning.code_model import CodeModel
+
+_EPOCHS = 20
+_ITERATIONS = 100
+_LEARNING_RATE = 1e-3
+
+# As in `gin/base.gin`: a guard.
+_CLIP_NORM = 500.0
+
+# Draws that are compared with codes.
+_DRAWS = 10_000
+
+
+class FitData(NamedTuple):
+    """What is learned from; see `Prior.fit`."""
+
+    codes: Any
+    context: Any
+    validation_split: float
+    validation_data: Any
+    seed: int
+
+
+class FitSettings(NamedTuple):
+    """How it is learned; see `Prior.fit`."""
+
+    epochs: int | None
+    batch_size: int
+    optimizer: keras.optimizers.Optimizer | None
+    divergence: keras.layers.Layer | None
+    patience: int | None
+    callbacks: Sequence[keras.callbacks.Callback]
+    verbose: int | str
+
+
+def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
+    """See `Prior.fit`."""
+    learned, held_out, prior.code_shape = _split(prior, data)
+    if not prior.built:
+        prior.build((None, prior.latent_size))
+    model = code_model(prior, settings.divergence, data.seed)
+    batch_size = min(_positive("batch_size", settings.batch_size), len(learned[0]))
+    by_steps = prior.learns_by_steps
+    epochs = settings.epochs
+    if epochs is None:
+        epochs = _EPOCHS if by_steps else _ITERATIONS
+    _positive("epochs", epochs)
+    model.fit_directly(learned[0], epochs, data.seed)
+    if not by_steps:
+        return _history_of(model, learned, held_out)
+    each = math.ceil(len(learned[0]) / batch_size)
+    patience = settings.patience
+    if patience is None:
+        patience = max(1, epochs // 2)
+    best = _BestInMemory(model, held_out, each, _positive("patience", patience))
+    model.compile(settings.optimizer or _adam(epochs * each), _CLIP_NORM)
+    history = model.fit(
+        model.code_batches(*learned, batch_size, data.seed),
+        epochs=epochs,
+        steps_per_epoch=each,
+        shuffle=False,
+        verbose=settings.verbose,
+        callbacks=[*best.callbacks, *settings.callbacks],
+    )
+    best.restore()
+    return history
+
+
+def code_model(prior, divergence=None, seed: int = 0) -> CodeModel:
+    """The model that learns a prior from codes; see `Prior.fit`."""
+    if divergence is None:
+        divergence = KLDivergence() if prior.has_nll else MMDDivergence()
+    return CodeModel(prior, divergence, seed=seed)
+
+
+def evaluate(prior, codes, context, learned, seed: int) -> dict[str, float]:
+    """See `Prior.evaluate`."""
+    # It takes scikit-learn, which takes a while.
+    from tfp_priors.latent_space import latent_match
+
+    codes, context, _ = _checked(prior, codes, context)
+    results = {}
+    if prior.has_density:
+        results["nll"] = _mean_nll(prior, codes, context)
+    if learned is not None:
+        learned_nll = _mean_nll(prior, *_pair(prior, learned))
+        results["overfitting"] = results["nll"] - learned_nll
+    chosen = np.arange(len(codes))
+    if len(codes) > _DRAWS:
+        chosen = np.random.RandomState(seed).permutation(len(codes))[:_DRAWS]
+        chosen.sort()
+    some = codes[chosen]
+    given = None if context is None else tf.constant(context[chosen])
+    draws = prior.sample(len(chosen), tf.constant([seed, 0]), context=given)
+    draws = draws.numpy().reshape(len(chosen), -1)
+    return results | {
+        "two_sample_accuracy": latent_match.two_sample_accuracy(some, draws, seed=seed),
+        "sliced_wasserstein": latent_match.sliced_wasserstein(some, draws, seed=seed),
+    }
+
+
+def _mean_nll(prior, codes, context):
+    nll = code_model(prior, KLDivergence()).measure(codes, context)
+    return nll()
+
+
+def _adam(steps):
+    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    return keras.optimizers.Adam(rate, beta_1=0.5)
+
+
+def _positive(name, value):
+    if not (isinstance(value, (int, np.integer)) and value >= 1):
+        raise UserError(f"Expected a whole {name} >= 1, received {value!r}.")
+    return int(value)
+
+
+class _BestInMemory:
+    """Keeps the weights that are best on held-out codes, if there are any."""
+
+    def __init__(self, model, held_out, every, patience):
+        self._variables = model.prior.trainable_variables
+        self._weights = None
+        self.callbacks = []
+        # The loss of a prior that a critic leads tells nothing.
+        if held_out is not None and not model.divergence.critic_steps:
+            measure = model.measure(*held_out)
+            self.callbacks = [
+                BestOnHeldOut(measure, self._keep, every, patience * every)
+            ]
+
+    def _keep(self, step, value):
+        del step, value
+        self._weights = [variable.numpy() for variable in self._variables]
+
+    def restore(self):
+        """Gives the variables the weights that were kept, if any were."""
+        for variable, weight in zip(self._variables, self._weights or (), strict=False):
+            variable.assign(weight)
+
+
+def _history_of(model, learned, held_out):
+    history = keras.callbacks.History()
+    history.set_model(model)
+    history.history = {"loss": [model.measure(*learned)()]}
+    if held_out is not None:
+        history.history["val_loss"] = [model.measure(*held_out)()]
+    history.epoch = [0]
+    return history
+
+
+def _split(prior, data):
+    """What is learned from and what is held out, as pairs, and a code's shape."""
+    codes, context, shape = _checked(prior, data.codes, data.context)
+    if data.validation_data is not None:
+        return (codes, context), _pair(prior, data.validation_data), shape
+    share = data.validation_split
+    if not 0 <= share < 1:
+        raise UserError(f"Expected a validation_split in [0, 1), received {share}.")
+    if not share:
+        return (codes, context), None, shape
+    if len(codes) < 2:
+        raise UserError(
+            f"Expected at least 2 codes, to hold one out, received {len(codes)}: give "
+            "more, or validation_split = 0."
+        )
+    held = min(len(codes) - 1, max(1, round(share * len(codes))))
+    order = np.random.RandomState(data.seed).permutation(len(codes))
+    parts = [np.sort(order[held:]), np.sort(order[:held])]
+    pairs = [
+        (some_rows(codes, part), None if context is None else context[part])
+        for part in parts
+    ]
+    return *pairs, shape
+
+
+def _pair(prior, given):
+    """Codes, or (codes, context), as checked codes and context."""
+    pair = given if isinstance(given, tuple) else (given, None)
+    return _checked(prior, *pair)[:2]
+
+
+def _checked(prior, codes, context):
+    """Codes as vectors, the context, and the shape of a code.
+
+    Raises:
+      UserError: if they are none, or do not suit the prior.
+    """
+    if isinstance(codes, tf.data.Dataset):
+        codes, context = _collected(codes, context)
+    if not hasattr(codes, "shape") or tf.is_tensor(codes):
+        codes = np.asarray(codes)
+    codes, shape = checked_rows("codes", codes)
+    if not shape or math.prod(shape) != prior.latent_size:
+        raise UserError(
+            f"Expected codes of shape [n, {prior.latent_size}] for this "
+            f"{type(prior).__name__}, received {(len(codes), *shape)}: set its "
+            f"latent_size = {math.prod(shape)}."
+        )
+    if context is not None and prior.context_size:
+        context = checked_context(context, prior.context_size, len(codes))
+    prior.checked(context)
+    return codes, context, shape
+
+
+def _collected(dataset, context):
+    if context is not None:
+        raise UserError(
+            "Expected the context in the tf.data.Dataset, as pairs (codes, context): "
+            "leave context out."
+        )
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise UserError("Expected a finite tf.data.Dataset: add take(n).")
+    batches = list(dataset.as_numpy_iterator())
+    if not batches:
+        raise UserError("Expected codes, received an empty tf.data.Dataset.")
+    if isinstance(batches[0], tuple):
+        codes, context = (np.concatenate(x) for x in zip(*batches, strict=True))
+        return codes, context
+    return np.concatenate(batches), None
