@@ -66,7 +66,7 @@ def make_model():
             "posterior": posteriors.DeterministicPosterior(latent_size),
             "likelihood": likelihoods.BernoulliLikelihood(),
             "prior": priors.RealNVPPrior(
-                latent_size, couplings=4, hidden_sizes=(16,), standardize=True
+                latent_size, couplings=2, hidden_sizes=(16,), standardize=True
             ),
             "divergence": divergences.KLDivergence(),
             "beta": 0.0,

@@ -115,7 +115,9 @@ RUN = [*PREDICTOR, "LATENT_SIZE = 4"]
 SMALL_IMAGES = ["IMAGE_SHAPE = (16, 16, 3)", "train.post_hoc = None"]
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", ["embedded_digits_beta0", "cifar10_prior_aae"])
 def test_run_and_load(name, precision, tmp_path, fake_data):
     params = [*RUN, f"train.precision = '{precision}'"]
@@ -151,6 +153,7 @@ def test_a_run_with_a_perceptual_loss_is_read_without_the_file_of_its_weights(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_perceptual_loss_in_the_activations_of_a_classifier(tmp_path, monkeypatch):
     def fake(split, data_dir=None):
         del split, data_dir

@@ -133,9 +133,9 @@ def test_a_mixture_of_few_codes_gets_one_line(size):
     config.parse([str(ROOT / "gin" / "mnist_ae_gmm.gin")], params(4, 4))
     trainer = config.trainer()
     model = trainer.compiled_model(at_rest=True)
-    parameters = trainer.post_hoc.encode(model, dataset(size=size))
+    parameters, _ = trainer.post_hoc.encode(model, dataset(size=size))
     with pytest.raises(UserError, match=f"Mixture.* cannot be fitted to {size} codes"):
-        trainer.post_hoc.fit(model, parameters, seed=0)
+        model.fit_directly(parameters, 100, seed=0)
 
 
 def test_a_code_that_cannot_be_split_gets_one_line(tmp_path):

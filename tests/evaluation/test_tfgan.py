@@ -13,6 +13,7 @@ _BOTH = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_modules_load_in_either_order(order):
     """In fresh processes: here they are loaded already."""

@@ -127,6 +127,7 @@ def test_trains_and_summarises(tmp_path):
     assert "standard deviation" in model.diagnosis(held_out)
 
 
+@pytest.mark.slow
 def test_a_critic_sees_the_pose():
     divergence = divergences.AdversarialDivergence(networks.MLP((4,), 1))
     model = make(divergence=divergence)
@@ -156,6 +157,7 @@ def test_at_beta_zero_the_prior_does_not_touch_the_autoencoder():
     assert all(g is not None for g in gradients()["prior"])
 
 
+@pytest.mark.slow
 def test_export(tmp_path):
     model = make()
     randomize(model.prior)

@@ -294,6 +294,7 @@ def test_the_discriminator_learns_first_and_from_other_latents():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_accumulation_averages_over_parts():
     model = make(shape=(8, 8, 1), compiled={"accumulation": 2})
     seed, whole = tf.constant([1, 2]), {"image": tf.constant(images(shape=(8, 8, 1)))}
@@ -381,6 +382,7 @@ def trained(strategy, batch_size=8, steps=6):
     return before, numbers(model.weights), history.history
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one():
     (before, one, means), (same, two, means_of_two) = map(
         trained, ("one_device", "mirrored")
@@ -455,6 +457,7 @@ def test_xla_compiles_all_levels_into_one_step():
         assert np.abs(a - b).max() > 0, b.path
 
 
+@pytest.mark.slow
 def test_the_samples_mean_comes_to_the_datas():
     """Images of one brightness each, 0.85 on average, through a fade."""
     random = np.random.RandomState(0)

@@ -54,9 +54,8 @@ class TestGaussianMixturePrior(DensityContract):
         prior = GaussianMixturePrior(
             2, components=2, covariance=self.covariance, standardize=True
         )
-        prior.build()
-        prior.set_statistics(codes)
-        assert prior.fit(codes, iterations=100, seed=0)
+        history = prior.fit(codes, validation_split=0.0).history
+        assert history["loss"] == [pytest.approx(-np.mean(prior.log_prob(codes)))]
         density = [
             (1 - p) * scipy.stats.multivariate_normal(m, factor @ factor.T).pdf(codes)
             for p, m in zip((0.3, 0.7), means, strict=True)

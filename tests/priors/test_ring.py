@@ -129,7 +129,7 @@ def trained(make_model, name):
     codes = tf.constant(codes, tf.float32)
     post_hoc = PostHoc(steps, prior, divergence)
     model = post_hoc.model(model)
-    post_hoc.fit(model, codes, seed=0)
+    model.fit_directly(codes, steps, seed=0)
     if not model.prior.learns_by_steps:
         return model.prior
     critic_steps = model.divergence.critic_steps
@@ -143,7 +143,7 @@ def trained(make_model, name):
         if length
     }
     model.compile(optimizers, clip_norm=5.0, jit_compile=False)
-    batches = post_hoc.training_batches(model, codes, 0, 0)
+    batches = model.code_batches(codes)
     model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
     return model.prior
 

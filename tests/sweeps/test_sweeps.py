@@ -135,6 +135,7 @@ def folder(tmp_path_factory):
 GRID = ["model=vae,beta0", "seed=0,1"]
 
 
+@pytest.mark.slow
 def test_one_failed_run_does_not_lose_the_others(folder):
     grid = ["model=vae", "LATENT_SIZE=2,0,3"]
     flags = sweep_flags(folder, "failing", grid)

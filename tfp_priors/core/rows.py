@@ -29,7 +29,10 @@ class Rows:
 
     def __getitem__(self, index):
         rows = index if self._rows is None else self._rows[index]
-        return np.asarray(self._whole[rows], np.float32).reshape(-1, self.shape[1])
+        # What float32 cannot hold becomes infinite, which `checked_rows` refuses.
+        with np.errstate(over="ignore"):
+            values = np.asarray(self._whole[rows], np.float32)
+        return values.reshape(-1, self.shape[1])
 
 
 def some_rows(rows, numbers):

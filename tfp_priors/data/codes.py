@@ -3,6 +3,7 @@
 import bisect
 import math
 import os
+import weakref
 import zipfile
 from pathlib import Path
 
@@ -170,7 +171,9 @@ class _NpyFile:
         self._whole = None
         if in_columns and len(self.shape) > 1:
             self._whole = np.load(path, allow_pickle=False)
-        self._file = open(path, "rb")  # As long as the object lives.
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
 
     def __len__(self):
         return self.shape[0]
@@ -199,9 +202,9 @@ class _NpyFile:
         buffer = memoryview(rows.reshape(-1).view(np.uint8))
         position = self._offset + start * self._row
         while len(buffer):
-            done = os.preadv(self._file.fileno(), [buffer], position)
+            done = os.preadv(self._descriptor, [buffer], position)
             if not done:
-                raise UserError(f"{self._file.name} ends too early: it was cut off.")
+                raise UserError(f"{self._path} ends too early: it was cut off.")
             buffer, position = buffer[done:], position + done
 
 

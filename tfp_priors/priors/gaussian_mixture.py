@@ -19,7 +19,7 @@ _COVARIANCES = ("full", "diag")
 
 
 class GaussianMixturePrior(Prior):
-    """p(z) = sum_k w_k N(z; m_k, S_k), trained by gradients or by EM (`fit`).
+    """p(z) = sum_k w_k N(z; m_k, S_k), trained by gradients or by EM.
 
     A context changes the weights, and moves all means, by linear functions of it.
 
@@ -33,10 +33,7 @@ class GaussianMixturePrior(Prior):
       context_size: see `Prior`.
 
     >>> prior = GaussianMixturePrior(latent_size=2, components=3, covariance="full")
-    >>> prior.build((None, 2))
-    >>> codes = np.random.RandomState(0).rand(1000, 2)
-    >>> prior.fit(codes, iterations=20, seed=0)
-    True
+    >>> history = prior.fit(np.random.RandomState(0).rand(1000, 2))
     >>> prior.sample(5, seed=0).shape
     TensorShape([5, 2])
     """

@@ -1,0 +1,151 @@
+"""Codes of files: the arrays that NumPy wrote, without taking memory."""
+
+import numpy as np
+import pytest
+
+from tfp_priors.data import CodeDataset
+from tfp_priors.data import load_codes
+from tfp_priors.data import open_array
+from tfp_priors.errors import UserError
+
+CODES = np.random.RandomState(0).randn(50, 3).astype(np.float32)
+
+
+@pytest.fixture(params=["npy", "npz", "named", "shards", "columns", "version 2"])
+def path(request, tmp_path):
+    """The same codes, written in many ways."""
+    path = tmp_path / "codes.npy"
+    if request.param == "npy":
+        np.save(path, CODES)
+    elif request.param == "columns":
+        np.save(path, np.asfortranarray(CODES))
+    elif request.param == "version 2":
+        with open(path, "wb") as file:
+            np.lib.format.write_array(file, CODES, version=(2, 0))
+    elif request.param == "shards":
+        path = tmp_path / "shards"
+        path.mkdir()
+        np.save(path / "a.npy", CODES[:20])
+        np.savez(path / "b.npz", CODES[20:21])
+        np.save(path / "c.npy", CODES[21:])
+    else:
+        path = tmp_path / "codes.npz"
+        others = {"labels": np.arange(50)} if request.param == "named" else {}
+        np.savez_compressed(path, codes=CODES, **others)
+    return path
+
+
+def test_rows_are_those_of_the_array(path):
+    array = open_array(path)
+    assert array.shape == (50, 3) and array.dtype == np.float32
+    for index in (
+        slice(None),
+        slice(15, 30),
+        slice(40, 90),
+        slice(9, 2),
+        slice(0, 50, 7),
+        np.array([49, 0, 20, 20, 3]),
+        np.array([], np.int64),
+    ):
+        np.testing.assert_array_equal(array[index], CODES[index])
+
+
+def test_a_data_set_of_codes(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES.reshape(50, 1, 3).astype(">f8"))
+    np.save(tmp_path / "labels.npy", np.arange(50) % 4)
+    dataset = load_codes(tmp_path / "codes.npy", tmp_path / "labels.npy")
+    assert dataset.size == 50 and dataset.image_shape == (1, 3)
+    learned, held_out = dataset.split(0.1, seed=0)
+    assert (learned.size, held_out.size) == (45, 5)
+    both = np.concatenate([learned.rows[:], held_out.rows[:]])
+    np.testing.assert_allclose(np.sort(both[:, 0]), np.sort(CODES[:, 0]), rtol=1e-6)
+    batch = held_out.take(2)
+    row = int(np.flatnonzero(np.isclose(CODES[:, 0], batch["posterior"][1, 0]))[0])
+    np.testing.assert_allclose(batch["posterior"][1], CODES[row], rtol=1e-6)
+    np.testing.assert_array_equal(batch["context"][1], np.eye(4)[row % 4])
+
+
+def test_files_cost_no_memory(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "codes.npy"
+    shape = (400_000, 64)
+    np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    dataset = CodeDataset(open_array(path))
+    dataset.rows[np.random.RandomState(0).randint(0, shape[0], 512)]
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The codes are 100,000 KiB; 100,000 rows are looked at at a time, twice over.
+    assert after - before < 80_000
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message"),
+    [
+        ("none.npy", lambda path: None, "There is no file"),
+        ("codes.csv", lambda path: path.write_text("1,2"), "a .npy or .npz file"),
+        ("codes.npy", lambda path: path.write_bytes(b"1,2"), "no array of numbers"),
+        ("empty.npy", lambda path: path.write_bytes(b""), "no array of numbers"),
+        (
+            "objects.npy",
+            lambda path: np.save(path, np.array([{}, 1], object)),
+            "holds Python objects",
+        ),
+        (
+            "objects.npz",
+            lambda path: np.savez(path, codes=np.array([{}, 1], object)),
+            "no array of numbers",
+        ),
+        ("cut.npy", lambda path: _cut(path), "ends too early"),
+        (
+            "two.npz",
+            lambda path: np.savez(path, a=CODES, b=CODES),
+            "one that is named codes, received a, b",
+        ),
+        ("folder", lambda path: path.mkdir(), "no .npy or .npz files"),
+        ("nan.npy", lambda path: np.save(path, CODES * np.nan), "row 0"),
+        ("huge.npy", lambda path: np.save(path, np.full((2, 2), 1e300)), "row 0"),
+        ("text.npy", lambda path: np.save(path, np.array(["a"])), "of numbers"),
+        ("none.npy", lambda path: np.save(path, CODES[:0]), "with a row each"),
+        ("scalar.npy", lambda path: np.save(path, 3.0), "with a row each"),
+    ],
+)
+def test_mistakes(tmp_path, name, write, message):
+    write(tmp_path / name)
+    with pytest.raises(UserError, match=message):
+        load_codes(tmp_path / name)
+
+
+def _cut(path):
+    np.save(path, CODES)
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def test_shards_of_different_rows(tmp_path):
+    np.save(tmp_path / "a.npy", CODES)
+    np.save(tmp_path / "b.npy", CODES[:, :2])
+    with pytest.raises(UserError, match=r"shape \(3,\) as in .*a.npy, received \(2,\)"):
+        load_codes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (np.arange(49), "for each of the 50 codes"),
+        (np.arange(50) - 1, "labels from 0 on, received -1 to 48"),
+        (np.full((50, 2), np.inf), "finite context"),
+    ],
+)
+def test_mistakes_of_the_context(context, message):
+    with pytest.raises(UserError, match=message):
+        CodeDataset(CODES, context)
+
+
+def test_there_is_one_split(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    with pytest.raises(UserError, match="no split test: take held_out"):
+        load_codes(tmp_path / "codes.npy", split="test")
+
+
+def test_one_code_cannot_be_split():
+    with pytest.raises(UserError, match="at least 2 codes"):
+        CodeDataset(CODES[:1]).split(0.1, 0)

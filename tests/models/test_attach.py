@@ -1,0 +1,101 @@
+"""Autoencoders that were trained elsewhere, with a prior of ours."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_priors import models
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.subject import subject_of_model
+from tfp_priors.export import export
+from tfp_priors.priors import GaussianMixturePrior
+from tfp_priors.priors import RealNVPPrior
+
+IMAGES = np.random.RandomState(0).rand(30, 8, 8, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """An encoder to maps and a decoder, of images in [-1, 1]."""
+    encoder = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, strides=2, padding="same")]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((4, 4, 2)),
+            keras.layers.Conv2DTranspose(
+                1, 3, strides=2, padding="same", activation="tanh"
+            ),
+        ]
+    )
+    prior = GaussianMixturePrior(32, components=1, standardize=True)
+    prior.fit(encoder(2 * IMAGES - 1).numpy())
+    return encoder, decoder, prior
+
+
+def test_the_model_does_what_its_parts_do(parts, tmp_path):
+    encoder, decoder, prior = parts
+    model = models.attach(encoder, decoder, prior, value_range=(-1, 1))
+    codes = encoder(2 * IMAGES - 1)
+    np.testing.assert_allclose(model.encode(IMAGES), tf.reshape(codes, [30, 32]))
+    decoded = (decoder(codes) + 1) / 2
+    np.testing.assert_allclose(model.reconstruct(IMAGES), decoded, atol=1e-6)
+    drawn = (decoder(prior.sample(5, tf.constant([3, 0]))) + 1) / 2
+    np.testing.assert_allclose(model.sample(5, seed=3), drawn, atol=1e-6)
+    assert model.variable_groups()["autoencoder"] == []
+    subject = subject_of_model(model, "attached")
+    assert subject.sample_codes(4, 0)["z"].shape == (4, 32)
+    export(model, tmp_path / "exported")
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(exported.sample(5, 3, 1.0), drawn, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.sample(5, seed=3), drawn, atol=1e-6)
+
+
+def test_only_the_prior_learns(parts):
+    encoder, decoder, _ = parts
+    prior = RealNVPPrior(32, couplings=2, hidden_sizes=(8,), standardize=True)
+    model = models.attach(encoder, decoder, prior, value_range=(-1, 1))
+    before = [w.numpy() for w in encoder.weights + decoder.weights]
+    model.compile("adam")
+    model.fit(IMAGES, batch_size=10, verbose=0)
+    for weight, old in zip(encoder.weights + decoder.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_functions_will_do():
+    def encoder(images):
+        return tf.reduce_mean(images, axis=[1, 3])
+
+    def decoder(z):
+        return tf.tile(z[:, None, :, None], [1, 8, 1, 1])
+
+    prior = GaussianMixturePrior(8, components=1, standardize=True)
+    prior.fit(encoder(IMAGES))
+    model = models.attach(encoder, decoder, prior, image_shape=(8, 8, 1))
+    np.testing.assert_allclose(
+        model.reconstruct(IMAGES), np.tile(IMAGES.mean(1, keepdims=True), (1, 8, 1, 1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prior": GaussianMixturePrior(31)}, "set its latent_size = 32"),
+        ({}, r"decoder of images in \(0.0, 1.0\), received values from -"),
+        ({"decoder": lambda z: z}, r"images of shape \(8, 8, 1\), received \(4, 4, 2"),
+        ({"decoder": lambda z: z.numpy()}, "TensorFlow tensors, received .* ndarray"),
+        ({"encoder": tf.abs}, "Expected an image_shape"),
+        ({"image_shape": (9, 9, 3)}, r"encoder cannot take inputs of shape \(2, 9"),
+        ({"value_range": (1, 0)}, "value_range"),
+    ],
+)
+def test_mistakes(parts, change, message):
+    given = dict(zip(("encoder", "decoder", "prior"), parts, strict=True))
+    if not change:
+        # An affine last layer, far off the range.
+        given["decoder"] = lambda z: parts[1](z) - 1
+    with pytest.raises(UserError, match=message):
+        models.attach(**(given | change))
