@@ -18,7 +18,16 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["tfp_priors", "tfp_priors.*"]),
+    packages=[
+        *find_packages(include=["tfp_priors", "tfp_priors.*"]),
+        # The experiments, which have a folder of their own here.
+        "tfp_priors.gin",
+    ],
+    package_dir={"tfp_priors.gin": "gin"},
+    package_data={"tfp_priors.gin": ["*.gin", "*/*.gin"]},
+    entry_points={
+        "console_scripts": ["tfp-priors = tfp_priors.commands.__main__:main"]
+    },
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py",

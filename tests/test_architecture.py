@@ -111,7 +111,7 @@ def imports(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_arrow_points_backwards(path):
     home = path.relative_to(ROOT).with_suffix("").parts[0]
-    if home in ("__init__", "config"):
+    if home in ("__init__", "config", "commands"):
         return
     for name in imports(path):
         if name.startswith("tfp_priors.") and name != "tfp_priors.__version__":
@@ -140,6 +140,6 @@ def test_the_page_of_the_house_names_all_rooms_below_what_they_import():
         for line in re.findall(r"^      (\S.*?)  ", page, re.MULTILINE)
         for name in re.findall(r"\w+", line)
     ]
-    assert sorted(listed) == sorted([*ALLOWED, "config"])
+    assert sorted(listed) == sorted([*ALLOWED, "config", "commands"])
     for home, targets in ALLOWED.items():
         assert all(listed.index(t) < listed.index(home) for t in targets), home

@@ -106,7 +106,7 @@ def test_the_walk_finds_what_it_looks_for(source):
 
 def test_the_walk_sees_the_commands():
     names = {str(path.relative_to(ROOT)) for path in SOURCES}
-    assert {"bin/train", "bin/_command.py", "tfp_priors/config.py"} <= names
+    assert {"bin/train", "bin/_environment.py", "tfp_priors/config.py"} <= names
     assert "benchmarks/peers/models.py" in names
 
 

@@ -9,33 +9,52 @@ from pathlib import Path
 _MODELS = "models"
 
 
+def folder() -> Path:
+    """The folder gin/ of this package: of the checkout, or as it was installed."""
+    package = Path(__file__).resolve().parent
+    installed = package / "gin"
+    return installed if installed.is_dir() else package.parent / "gin"
+
+
 def gin_files(path: str | Path) -> list[Path]:
     """The files that the name of an experiment stands for.
+
+    gin/NAME, where there is no such file, is that of `folder`.
 
     FOLDER/DATA_MODEL.gin stands for FOLDER/DATA.gin, which sets IMAGE_SHAPE, and then
     FOLDER/models/MODEL.gin, if these are there and it is not. Otherwise a name stands
     for itself.
     """
     path = Path(path).expanduser()
-    if not path.is_file() and path.suffix == ".gin":
+    known = _known(path)
+    if known.is_file():
+        return [known]
+    if path.suffix == ".gin":
         for i in (i for i, letter in enumerate(path.stem) if letter == "_"):
             data, model = path.stem[:i], path.stem[i + 1 :]
-            parts = [path.with_name(f"{data}.gin"), _model(path.parent, model)]
+            parts = [known.with_name(f"{data}.gin"), _model(known.parent, model)]
             if all(part.is_file() for part in parts) and _is_data_set(parts[0]):
                 return parts
     return [path]
 
 
+def _known(path):
+    """The path, or that of the package if gin/ is not in the present folder."""
+    is_ours = path.parts[:1] == ("gin",) and not path.parent.is_dir()
+    return folder() / Path(*path.parts[1:]) if is_ours else path
+
+
 def nearest(path: str | Path) -> str | None:
     """The name of an experiment that a wrong name is nearest to, if one is near."""
-    folder = Path(path).expanduser().parent
+    path = Path(path).expanduser()
+    folder = _known(path).parent
     files = [file.stem for file in folder.glob("*.gin")]
     models = [file.stem for file in folder.glob(f"{_MODELS}/*.gin")]
     names = dict.fromkeys(
         [*files, *map("_".join, itertools.product(data_sets(folder), models))]
     )
-    near = difflib.get_close_matches(Path(path).stem, names, n=1)
-    return str(folder / f"{near[0]}.gin") if near else None
+    near = difflib.get_close_matches(path.stem, names, n=1)
+    return str(path.with_name(f"{near[0]}.gin")) if near else None
 
 
 def data_sets(folder: str | Path) -> list[str]:
@@ -54,13 +73,13 @@ def listing(folder: str | Path) -> str:
     others = sorted({*folder.glob("*.gin")} - {*sets, folder / "base.gin"})
     return "\n".join(
         [
-            f"Data sets, {folder}/DATA.gin:",
+            f"Data sets, {folder.name}/DATA.gin:",
             *map(_line, sets),
-            f"Models, {folder}/{_MODELS}/MODEL.gin:",
+            f"Models, {folder.name}/{_MODELS}/MODEL.gin:",
             *map(_line, models),
             "Experiments with settings of their own:",
             *map(_line, others),
-            f"--gin_file={folder}/DATA_MODEL.gin is DATA with MODEL.",
+            f"--gin_file={folder.name}/DATA_MODEL.gin is DATA with MODEL.",
         ]
     )
 

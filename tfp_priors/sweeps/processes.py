@@ -19,6 +19,9 @@ _LIBC = ctypes.CDLL(None)
 
 _PR_SET_PDEATHSIG = 1
 
+# The folder that holds the package.
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
 
 class Sweeper:
     """Carries out runs, some at a time; one that fails does not stop the others.
@@ -28,15 +31,13 @@ class Sweeper:
 
     Args:
       runs: of `plan`.
-      root: folder of bin/.
       logs: folder for the commands' output.
       jobs: runs at a time. They get equal shares of the processors, and of the devices
         in CUDA_VISIBLE_DEVICES if that is set.
     """
 
-    def __init__(self, runs: Sequence[Run], root: Path, logs: Path, jobs: int = 1):
+    def __init__(self, runs: Sequence[Run], logs: Path, jobs: int = 1):
         self._runs = list(runs)
-        self._root = root
         self._logs = logs
         self._jobs = min(jobs, max(1, len(self._runs)))
         self._stopping = threading.Event()
@@ -111,7 +112,11 @@ class Sweeper:
         if devices:
             share = _share(devices.split(","), slot, self._jobs)
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(share)
-        program = [sys.executable, str(self._root / command[0]), *command[1:]]
+        # The commands of this package, wherever it is.
+        paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        name = command[0].removeprefix("bin/")
+        program = [sys.executable, "-m", "tfp_priors.commands", name, *command[1:]]
         with self._lock:
             if self.stopped:
                 return 0

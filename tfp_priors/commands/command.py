@@ -2,65 +2,61 @@
 
 import errno
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
+from absl import app
+from absl import flags
+from absl import logging
 
-#: The folder of the experiments.
-GIN = _ROOT / "gin"
+# TensorFlow's own messages bury those of the commands.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# So that commands share a GPU: an evaluation beside a training.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# Whatever the user's shell or keras.json says.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
-def _enter_environment():
-    """Runs the command in the project's .venv, if there is one and none is active."""
-    python = _ROOT / ".venv" / "bin" / "python"
-    if sys.prefix == sys.base_prefix and python.exists():
-        os.execv(python, [str(python), *sys.argv])
-    sys.path.insert(0, str(_ROOT))
-    # TensorFlow's own messages bury those of the commands.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    # So that commands share a GPU: an evaluation beside a training.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    # Whatever the user's shell or keras.json says.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    try:
-        import absl  # noqa: F401
-    except ImportError:
-        _fail("the packages are not installed: run bin/quickstart, or pip install -e .")
+def told(text: str) -> str:
+    """A text with the commands as the user calls them."""
+    if Path(sys.argv[0]).parent.name == "bin":
+        return text
+    return re.sub(r"\bbin/(\w+)", r"tfp-priors \1", text)
+
+
+def say(text: str) -> None:
+    """Prints a text, see `told`."""
+    print(told(text), flush=True)
 
 
 def _fail(message, code=2):
     from tfp_priors.errors import printable
 
-    sys.stderr.write(f"{Path(sys.argv[0]).name}: {printable(message)}\n")
+    sys.stderr.write(f"{Path(sys.argv[0]).name}: {printable(told(message))}\n")
     sys.exit(code)
 
 
-_enter_environment()
-
-from absl import app  # noqa: E402
-from absl import flags  # noqa: E402
-from absl import logging  # noqa: E402
-
-
-def _help(doc):
-    lines = [doc.strip(), "", "Flags:"]
-    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+def _help(module):
+    # So absl calls a script.
+    name = sys.argv[0] if module.__name__ == "__main__" else module.__name__
+    lines = [told(module.__doc__.strip()), "", "Flags:"]
+    for flag in flags.FLAGS.get_key_flags_for_module(name):
         default = (
             "" if flag.default in (None, [], "") else f" (default: {flag.default})"
         )
         # absl adds a remark of its own to flags that may be repeated.
-        text = flag.help.split("\n")[0].removesuffix(";")
+        text = told(flag.help.split("\n")[0].removesuffix(";"))
         name = f"--{flag.name}" if flag.boolean else f"--{flag.name}=..."
         lines.append(f"  {name:<18} {text}{default}")
     return "\n".join(lines) + "\n"
 
 
-def _parse(argv, doc):
+def _parse(argv, module):
     if any(argument in ("--help", "-h", "--helpfull") for argument in argv[1:]):
-        sys.stdout.write(_help(doc))
+        sys.stdout.write(_help(module))
         sys.exit(0)
     try:
         rest = flags.FLAGS(argv)
@@ -84,12 +80,11 @@ def _expand_home(flag):
         ]
 
 
-def run(main, doc):
+def run(module) -> None:
     """Parses the flags, calls main() and turns users' mistakes into one line.
 
     Args:
-      main: function without arguments.
-      doc: the text of --help.
+      module: has a function `main` of no arguments, and the text of --help.
     """
 
     def guarded(_):
@@ -101,7 +96,7 @@ def run(main, doc):
         from tfp_priors.errors import WorkerLostError
 
         try:
-            main()
+            module.main()
         except UserError as error:
             _fail(str(error).splitlines()[0])
         except (NonFiniteError, RunsFailedError, WorkerLostError) as error:
@@ -114,7 +109,7 @@ def run(main, doc):
                 raise
             _fail(message)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, doc))
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, module))
 
 
 def _one_line(message, *_):

@@ -1,7 +1,8 @@
 """What the commands share that read gin files, those of runs included."""
 
-import _command
 from absl import flags
+
+from tfp_priors.commands import command
 
 _ALLOW_IMPORTS = flags.DEFINE_boolean(
     "allow_gin_imports", False, "Let gin files import any module, which runs its code."
@@ -10,7 +11,7 @@ _ALLOW_IMPORTS = flags.DEFINE_boolean(
 
 def config():
     """The module `tfp_priors.config`, which obeys the flag."""
-    _command.import_tensorflow()
+    command.import_tensorflow()
     from tfp_priors import config
     from tfp_priors import configurables
 

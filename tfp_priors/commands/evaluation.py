@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-import _gin
 from absl import flags
+
+from tfp_priors.commands import gin_flags
 
 CLASSIFIER = flags.DEFINE_string(
     "classifier", None, "Run of a classifier of the data set."
@@ -28,7 +29,7 @@ SEED = flags.DEFINE_integer(
     upper_bound=2**31 - 1,
 )
 STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train; one machine.")
-flags.adopt_module_key_flags(_gin)
+flags.adopt_module_key_flags(gin_flags)
 
 
 def strategy():
@@ -63,7 +64,7 @@ def subject_of_run(run_dir, strategy):
     from tfp_priors.models import Predictor
 
     with strategy.scope():
-        run = _gin.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
+        run = gin_flags.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
     make = subject.subject_of_model
     if isinstance(run.model, Predictor):
         make = subject.subject_of_predictor
@@ -125,7 +126,7 @@ def _predictor(name, strategy, dataset):
             f"--{flag.name}=RUN, a run of gin/{file}.gin."
         )
     with strategy.scope():
-        run = _gin.config().load_run(flag.value, DATA_DIR.value, kind)
+        run = gin_flags.config().load_run(flag.value, DATA_DIR.value, kind)
     if run.dataset != dataset:
         raise UserError(
             f"{flag.value} was trained on {run.dataset}, but the images are compared "

@@ -1,0 +1,122 @@
+"""Measures a run, an exported model, or a folder of pictures.
+
+  bin/evaluate --run_dir=runs/mnist_beta0
+  bin/evaluate --run_dir=runs/mnist_beta0 --classifier=runs/mnist_classifier \\
+      --metrics=fcd10k_test,prdc_classifier10k_test
+  bin/evaluate --images=pictures --gin_file=gin/cifar10.gin --metrics=fid10k_test
+  bin/evaluate --list
+
+A metric's name is its protocol; --list explains them. Prints a line of JSON per result
+and adds it to RUN_DIR/metrics.jsonl, and to TensorBoard. Activations are kept, so an
+interrupted evaluation goes on where it stopped.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from tfp_priors.commands import command
+from tfp_priors.commands import evaluation
+from tfp_priors.commands import gin_flags
+
+_RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of bin/export.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder of pictures by any model.")
+_METRICS = flags.DEFINE_list(
+    "metrics", [], "Names, with commas [how well the prior matches the codes]."
+)
+_LIST = flags.DEFINE_boolean("list", False, "Explain all metrics and end.")
+_GIN_FILE = flags.DEFINE_string(
+    "gin_file", None, "Names the data set for --saved_model and --images."
+)
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "A binding that overrides the file; repeatable."
+)
+_OUT = flags.DEFINE_string("out", None, "Folder for the results [RUN_DIR].")
+flags.adopt_module_key_flags(evaluation)
+
+
+def main():
+    from tfp_priors.errors import UserError
+    from tfp_priors.evaluation import metrics
+
+    if _LIST.value:
+        _explain(metrics.METRICS)
+        return
+    sources = [_RUN_DIR.value, _SAVED_MODEL.value, _IMAGES.value]
+    if sum(map(bool, sources)) != 1:
+        raise UserError(
+            "expected one of --run_dir=FOLDER, --saved_model=FOLDER and "
+            "--images=FOLDER, see --help."
+        )
+    if not _RUN_DIR.value and not (_GIN_FILE.value and _METRICS.value):
+        raise UserError(
+            "expected --gin_file=FILE, which names the data set to compare with, such "
+            "as gin/cifar10.gin, and --metrics=NAMES."
+        )
+    if _RUN_DIR.value and (_GIN_FILE.value or _GIN_PARAM.value):
+        raise UserError(
+            "a run is measured as it was trained: leave --gin_file and --gin_param "
+            "out, or train another run."
+        )
+    names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
+
+    command.import_tensorflow()
+    from tfp_priors.evaluation.records import Recorder
+    from tfp_priors.runs.run_dir import to_json
+
+    networks = evaluation.networks()
+    strategy = evaluation.strategy()
+    subject, dataset, load_dataset = _subject(strategy)
+    if subject.activations and not _METRICS.value:
+        names = ["accuracy_test" if subject.correct else "joint_distance_test"]
+    elif subject.of_codes and not _METRICS.value:
+        names = metrics.DEFAULTS_OF_CODES[0 if subject.log_prob else 2 :]
+    elif subject.log_prob and subject.encode and not _METRICS.value:
+        names = [*metrics.DEFAULTS_OF_DENSITIES, *names]
+    out = Path(_OUT.value or _RUN_DIR.value or "evaluation")
+    evaluator = evaluation.evaluator(subject, dataset, load_dataset, strategy, out)
+    recorder = Recorder(
+        out,
+        subject.step,
+        of=subject.name,
+        dataset=dataset,
+        networks=networks,
+    )
+    for name in names:
+        for record in recorder.add(evaluator.evaluate(name)):
+            print(to_json(record), flush=True)
+
+
+def _subject(strategy):
+    """What is measured, and the data set to compare it with."""
+    from tfp_priors.evaluation import subject
+
+    if _RUN_DIR.value:
+        return evaluation.subject_of_run(_RUN_DIR.value, strategy)
+    dataset, load_dataset = gin_flags.config().dataset_of(
+        _GIN_FILE.value, _GIN_PARAM.value, evaluation.DATA_DIR.value
+    )
+    if _SAVED_MODEL.value:
+        return (
+            subject.subject_of_saved_model(_SAVED_MODEL.value),
+            dataset,
+            load_dataset,
+        )
+    of_folder = subject.subject_of_folder(
+        _IMAGES.value,
+        load_dataset("test").image_shape,
+        # As its own pictures were.
+        scale=dataset.startswith("image_folder/"),
+    )
+    return of_folder, dataset, load_dataset
+
+
+def _explain(metrics):
+    for metric in metrics:
+        command.say(
+            f"{metric.template}\n    such as {metric.example}\n    {metric.description}"
+            f"\n    needs {metric.needs}; costs {metric.cost}"
+        )
+    command.say("N and M may be 500 or 10k; SPLIT is train, test or validation, or")
+    command.say("held_out: training images that the run has learned nothing from.")

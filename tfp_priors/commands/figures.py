@@ -1,0 +1,129 @@
+"""Draws the paper's figures of a run, of several runs, or of a sweep.
+
+  bin/figures --run_dir=runs/mnist_beta0 --out=figures --report
+  bin/figures --run_dir=runs/mnist_beta0 --out=figures --figures=attribute \\
+      --attribute=7 --classifier=runs/mnist_classifier
+  bin/figures --run_dir=runs/mnist_vae --run_dir=runs/mnist_beta0 --out=figures
+  bin/figures --sweep=sweeps/beta --out=figures --report
+
+Each is a PNG, an SVG and a CSV of the numbers behind it. Of several runs: models, a row
+of draws each. Of a sweep: each metric over the last axis of numbers, and draws of its
+runs. --list explains the figures of a run. --report adds report.html, one page with all
+of it that needs no network.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from tfp_priors.commands import command
+from tfp_priors.commands import evaluation
+
+_RUN_DIR = flags.DEFINE_multi_string(
+    "run_dir", [], "Folder of a run of bin/train; repeatable."
+)
+_SWEEP = flags.DEFINE_string("sweep", None, "Folder of bin/sweep.")
+_OUT = flags.DEFINE_string("out", None, "Folder for the figures.")
+_FIGURES = flags.DEFINE_list("figures", [], "Names, with commas [all that can be].")
+_LIST = flags.DEFINE_boolean("list", False, "Explain the figures of a run and end.")
+_ATTRIBUTE = flags.DEFINE_integer("attribute", 0, "Attribute or class of figure 7.")
+_PAIRS = flags.DEFINE_integer("pairs", 4, "Interpolations.", lower_bound=1)
+_REPORT = flags.DEFINE_boolean("report", False, "Write OUT/report.html too.")
+flags.adopt_module_key_flags(evaluation)
+
+
+def main():
+    from tfp_priors.errors import UserError
+
+    if _LIST.value:
+        _explain()
+        return
+    if bool(_RUN_DIR.value) == bool(_SWEEP.value) or not _OUT.value:
+        raise UserError(
+            "expected --run_dir=FOLDER or --sweep=FOLDER, and --out=FOLDER, see --help."
+        )
+    if _REPORT.value and len(_RUN_DIR.value) > 1:
+        raise UserError("--report is of one run or one sweep: give one --run_dir.")
+
+    command.import_tensorflow()
+    out = Path(_OUT.value)
+    if _SWEEP.value:
+        _show_sweep(Path(_SWEEP.value), out)
+    elif len(_RUN_DIR.value) > 1:
+        names = [Path(folder).name for folder in _RUN_DIR.value]
+        if len({*names}) < len(names):
+            names = _RUN_DIR.value
+        _compare(dict(zip(names, _RUN_DIR.value, strict=True)), out, "models")
+    else:
+        _show_run(_RUN_DIR.value[0], out)
+    command.say(f"Figures in {out}")
+    if _REPORT.value:
+        from tfp_priors.report import write_report
+
+        write_report(_SWEEP.value or _RUN_DIR.value[0], out, out / "report.html")
+        command.say(f"Report: {out / 'report.html'}")
+
+
+def _show_run(run_dir, out):
+    from tfp_priors.errors import UserError
+    from tfp_priors.report import gallery
+
+    for name in _FIGURES.value:
+        if name not in gallery.FIGURES:
+            raise UserError(
+                f"there is no figure {name!r}: choose of {', '.join(gallery.FIGURES)}."
+            )
+    strategy = evaluation.strategy()
+    subject, dataset, load_dataset = evaluation.subject_of_run(run_dir, strategy)
+    evaluator = evaluation.evaluator(
+        subject, dataset, load_dataset, strategy, Path(run_dir)
+    )
+    choice = gallery.Choice(_ATTRIBUTE.value, _PAIRS.value)
+    left_out = []
+    for name in _FIGURES.value or gallery.FIGURES:
+        try:
+            gallery.FIGURES[name](evaluator, out, choice)
+        except UserError:
+            if _FIGURES.value:
+                raise
+            left_out.append(name)
+    if left_out:
+        command.say(
+            f"Not for this run: {', '.join(left_out)}; --figures=NAME says why."
+        )
+
+
+def _compare(run_dirs, out, name):
+    """A row of draws for each run, or for each of its conditions."""
+    from tfp_priors.report import gallery
+
+    draws = {}
+    for label, folder in run_dirs.items():
+        strategy = evaluation.strategy()
+        subject, *data = evaluation.subject_of_run(folder, strategy)
+        evaluator = evaluation.evaluator(subject, *data, strategy, Path(folder))
+        for condition, images in gallery.rows_of(evaluator, _PAIRS.value).items():
+            draws[condition, label] = images
+    # Rows of one condition below each other.
+    rows = {
+        f"{condition}, {label}".removeprefix(", "): draws[condition, label]
+        for condition, label in sorted(draws, key=lambda key: int(key[0] or 0))
+    }
+    gallery.compare(rows, out / name, evaluation.SEED.value)
+
+
+def _show_sweep(folder, out):
+    from tfp_priors import sweeps
+    from tfp_priors.report import gallery
+
+    gallery.scores(folder, out)
+    for panel, runs in sweeps.first_of_each(folder).items():
+        _compare(runs, out, "_".join(["draws", *panel.split()]))
+
+
+def _explain():
+    command.import_tensorflow()
+    from tfp_priors.report import gallery
+
+    for name, figure in gallery.FIGURES.items():
+        command.say(f"{name}\n    {' '.join(figure.__doc__.split())}")

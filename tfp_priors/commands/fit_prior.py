@@ -1,0 +1,72 @@
+"""Fits a prior to codes of any autoencoder, or to any table of numbers.
+
+  bin/fit_prior --codes=codes.npy --run_dir=runs/prior
+  bin/fit_prior --codes=codes.npy --context=labels.npy --gin_file=gin/priors/maf.gin
+
+Codes are a .npy or .npz file, or a folder of such files; a row each, of any shape. A
+tenth of them is held out, by which the weights are chosen. --context has a row for each
+code, or a class from 0 for each. Run again with the same --run_dir, it goes on from the
+last checkpoint.
+"""
+
+import math
+import shlex
+from pathlib import Path
+
+from absl import flags
+
+from tfp_priors.commands import command
+from tfp_priors.commands import gin_flags
+
+_CODES = flags.DEFINE_string("codes", None, "File or folder of codes.")
+_CONTEXT = flags.DEFINE_string("context", None, "File of vectors, or of classes.")
+_GIN_FILE = flags.DEFINE_multi_string(
+    "gin_file", [], "Configuration; repeatable [gin/priors/flow.gin]."
+)
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "Binding that overrides the files', 'name = value'; repeatable."
+)
+_RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run [runs/NAME].")
+_STEPS = flags.DEFINE_integer("steps", None, "Gradient steps, or EM's, at most [2000].")
+_SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and noise [0].")
+flags.adopt_module_key_flags(gin_flags)
+
+
+def main():
+    from tfp_priors.errors import UserError
+
+    if not _CODES.value:
+        raise UserError("expected --codes=FILE.npy, see --help.")
+    gin_files = _GIN_FILE.value or ["gin/priors/flow.gin"]
+    codes = Path(_CODES.value).expanduser().resolve()
+    run_dir = Path(_RUN_DIR.value or Path("runs") / codes.stem)
+    result = gin_flags.config().fit_prior(
+        run_dir,
+        gin_files,
+        _GIN_PARAM.value,
+        codes,
+        _CONTEXT.value and Path(_CONTEXT.value).expanduser().resolve(),
+        _STEPS.value,
+        _SEED.value,
+    )
+    if not result.finished:
+        command.say(
+            f"Stopped at step {result.step}, which is saved; the same command goes on."
+        )
+        return
+    command.say(f"Step {result.step}. Checkpoints and logs are in {run_dir}")
+    best, value = _best(run_dir)
+    if best or value < math.inf:
+        command.say(f"Step {best} is the best on held-out codes: {value:.3f}.")
+    quoted = shlex.quote(str(run_dir))
+    command.say(f"  bin/evaluate --run_dir={quoted}")
+    command.say(f"  bin/figures --run_dir={quoted} --out={quoted}/figures --report")
+    command.say(f"  bin/sample --run_dir={quoted} --n=1000 --out=draws.npy")
+    command.say(f"  bin/export --run_dir={quoted} --out={quoted}/saved_model")
+    command.say(f"  tensorboard --host=localhost --logdir={quoted}")
+
+
+def _best(run_dir):
+    from tfp_priors.training import checkpoints_of
+
+    return checkpoints_of(run_dir)[1].best()
