@@ -195,18 +195,20 @@ class Prior(Configured, keras.layers.Layer):
 
         return replicas.rows(draw, n)
 
-    def sample(self, n, seed, temperature=1.0, context=None):
+    def sample(self, n, seed=0, temperature=1.0, context=None):
         """Draws n codes; the same seed gives the same codes.
 
         Args:
           n: number of codes.
-          seed: int tensor of shape `[2]`, a stateless seed.
+          seed: int, or an int tensor of shape `[2]`, a stateless seed.
           temperature: see `distribution`.
           context: float tensor `[n, context_size]`, or None.
 
         Returns:
           Float tensor `[n, latent_size]`, or `[n, *code_shape]`.
         """
+        if isinstance(seed, int):
+            seed = tf.constant([seed, 0])
         draws = self.standard_sample(n, seed, temperature, self.checked(context))
         return self.unstandardized(draws)
 
