@@ -148,7 +148,8 @@ def test_figures_and_report_of_a_run(trained, tmp_path):
     folder, _ = trained
     flags = {"run_dir": folder / "run", "data_dir": folder / "data"}
     process = commands.run("figures", "--report", out=tmp_path, **flags)
-    names = {"samples", "reconstructions", "interpolations", "code_paths", "neighbours"}
+    names = {"samples", "reconstructions", "interpolations", "code_paths"}
+    names |= {"code_scatter", "neighbours"}
     expected = {
         f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "csv")
     }

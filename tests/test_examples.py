@@ -14,7 +14,8 @@ import tfp_priors
 NAMES = [
     module.name
     for module in pkgutil.walk_packages(tfp_priors.__path__, "tfp_priors.")
-    if ">>> " in Path(module.module_finder.find_spec(module.name).origin).read_text()
+    if not module.name.startswith("tfp_priors.commands")
+    and ">>> " in Path(module.module_finder.find_spec(module.name).origin).read_text()
 ]
 
 

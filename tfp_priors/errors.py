@@ -88,7 +88,7 @@ def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
     """
     if latent_size != int(latent_size) or latent_size < minimum:
         raise UserError(
-            f"{owner} expects a latent size of at least {minimum}, "
-            f"received {latent_size}. Set LATENT_SIZE."
+            f"{owner} expects a latent size of at least {minimum}, received "
+            f"{latent_size}: set LATENT_SIZE, or take another one, such as a mixture."
         )
     return int(latent_size)

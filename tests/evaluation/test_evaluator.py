@@ -323,7 +323,9 @@ def few(n, **parts):
     return Evaluator(
         subject(**parts),
         lambda split: ImageDataset(
-            SPLITS[split][:n], {"label": np.arange(n) % 2}, SHAPE
+            SPLITS["train" if split == "learned" else split][:n],
+            {"label": np.arange(n) % 2},
+            SHAPE,
         ),
         {"classifier": lambda: EXTRACTOR},
     )

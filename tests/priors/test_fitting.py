@@ -181,6 +181,11 @@ def test_a_constant_column_is_no_trouble():
     np.testing.assert_allclose(prior.sample(20, SEED)[:, 1], 7.0, atol=0.05)
 
 
+def test_codes_far_from_a_new_prior_are_told():
+    with pytest.warns(UserWarning, match="give it standardize=True"):
+        flow(standardize=False).fit(100 * normal(100), epochs=1)
+
+
 def test_one_dimension():
     codes = np.random.RandomState(0).randn(500, 1) * 2 + 5
     prior = GaussianMixturePrior(1, components=1, standardize=True)

@@ -231,5 +231,5 @@ def test_no_run(tmp_path):
         run.run_sections(tmp_path, None)
     assert str(error.value) == (
         f"{tmp_path} is not a run: it has no config.gin. Expected a --run_dir of "
-        "bin/train."
+        "bin/train or bin/fit_prior."
     )

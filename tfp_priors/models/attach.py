@@ -52,6 +52,7 @@ def attach(
     Raises:
       UserError: if the parts do not fit each other, or their values the range.
 
+    >>> from tfp_priors.priors import GaussianMixturePrior
     >>> encoder = keras.Sequential(
     ...     [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
     ... )

@@ -1,6 +1,7 @@
 """Fits a prior to arrays of codes: what is behind `Prior.fit`."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ _LEARNING_RATE = 1e-3
 
 # As in `gin/base.gin`: a guard.
 _CLIP_NORM = 500.0
+
+# Means, and scales or their inverses, that are far from those of a new prior.
+_FAR = 4.0
 
 # Draws that are compared with codes.
 _DRAWS = 10_000
@@ -55,6 +59,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     learned, held_out, prior.code_shape = _split(prior, data)
     if not prior.built:
         prior.build((None, prior.latent_size))
+    _warn_of_scale(prior, learned[0])
     model = code_model(prior, settings.divergence, data.seed)
     batch_size = min(_positive("batch_size", settings.batch_size), len(learned[0]))
     by_steps = prior.learns_by_steps
@@ -130,6 +135,21 @@ def _positive(name, value):
     if not (isinstance(value, (int, np.integer)) and value >= 1):
         raise UserError(f"Expected a whole {name} >= 1, received {value!r}.")
     return int(value)
+
+
+def _warn_of_scale(prior, codes):
+    """Warns of codes that a prior, new as N(0, I), would take long to reach."""
+    if prior.standardize or not prior.learns_by_steps:
+        return
+    some = codes[:_DRAWS]
+    mean, scale = np.abs(some.mean(0)).max(), some.std(0)
+    if mean > _FAR or scale.min() < 1 / _FAR or scale.max() > _FAR:
+        warnings.warn(
+            f"The codes have means up to {mean:.3g} and standard deviations from "
+            f"{scale.min():.3g} to {scale.max():.3g}, a new {type(prior).__name__} 0 "
+            "and 1: give it standardize=True.",
+            stacklevel=4,
+        )
 
 
 class _BestInMemory:

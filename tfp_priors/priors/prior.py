@@ -1,7 +1,6 @@
 """The base class of priors."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,8 +33,10 @@ class Prior(Configured, keras.layers.Layer):
       standardize: put a `LatentStandardization`, or the one that is given, such as a
         `MixtureStandardization`, between the prior and z.
       context_size: width of the context vector that conditions the prior; 0 for none.
-      code_shape: shape of a code as it is given back, such as that of a map,
-        `(height, width, channels)`; None: `(latent_size,)`. `fit` sets it.
+
+    Attributes:
+      code_shape: shape of a code as it is given back, `(latent_size,)` or that of a
+        map, `(height, width, channels)`, which `fit` sets.
     """
 
     #: Whether `log_prob` is known exactly.
@@ -52,17 +53,11 @@ class Prior(Configured, keras.layers.Layer):
         latent_size: int,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
-        code_shape: Sequence[int] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.latent_size = check_latent_size(latent_size, type(self).__name__)
-        self.code_shape = tuple(code_shape or (self.latent_size,))
-        if math.prod(self.code_shape) != self.latent_size:
-            raise UserError(
-                f"{type(self).__name__} expects codes of latent_size = "
-                f"{self.latent_size} numbers, received the shape {self.code_shape}."
-            )
+        self.code_shape = (self.latent_size,)
         self.standardize = standardize
         self.context_size = context_size
         self._standardization = (
@@ -98,6 +93,15 @@ class Prior(Configured, keras.layers.Layer):
         shape = self.code_shape
         of_maps = {"code_shape": list(shape)} if len(shape) > 1 else {}
         return super().get_config() | of_maps
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        shape = config.pop("code_shape", None)
+        made = super().from_config(config)
+        if shape is not None:
+            made.code_shape = tuple(shape)
+        return made
 
     def get_build_config(self):
         return {"input_shape": (None, self.latent_size)} if self.built else None
