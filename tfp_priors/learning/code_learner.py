@@ -28,6 +28,9 @@ DRAWS, DROPOUT, CRITIC = 1, 2, 200
 # Rows of which a value is computed at a time.
 _AT_ONCE = 2_000
 
+# Held-out rows that are measured.
+_MEASURED = 20_000
+
 # Bytes of codes that statistics are taken of; of more codes, a part drawn at random.
 _FITTED_BYTES = 2**27
 
@@ -85,9 +88,7 @@ class CodeLearner(PriorModel):
 
     def learning(self, batch, seed):
         """A context within which the prior's densities are those of a step."""
-        known = batch.get(STANDARD)
-        standard = None if known is None else (known[:, :-1], known[:, -1])
-        return self.prior.learning(fold_in(seed, DROPOUT), standard)
+        return self.prior.learning(fold_in(seed, DROPOUT), _known(batch))
 
     def finish_step(self, batch, codes, seed):
         scalars = {}
@@ -152,17 +153,22 @@ class CodeLearner(PriorModel):
           worker: see `shuffled_indices`.
           workers: see `shuffled_indices`.
         """
-        columns = {POSTERIOR: _kept(rows)}
-        if context is not None:
-            columns[CONTEXT] = _kept(context)
-        if not self.posterior.has_density and _is_kept(rows):
-            columns[STANDARD] = self._standard(rows)
+        columns = self._columns(rows, context)
         indices = shuffled_indices(
             len(rows), batch_size, seed, start_step, worker, workers
         )
         return indices.map(
             lambda index: {k: _gathered(v, index) for k, v in columns.items()}
         )
+
+    def _columns(self, rows, context):
+        """What a batch has, for all rows."""
+        columns = {POSTERIOR: _kept(rows)}
+        if context is not None:
+            columns[CONTEXT] = _kept(context)
+        if not self.posterior.has_density and _is_kept(rows):
+            columns[STANDARD] = self._standard(rows)
+        return columns
 
     def _standard(self, rows):
         """Standard codes of posteriors at a point, with their log-determinants."""
@@ -174,38 +180,49 @@ class CodeLearner(PriorModel):
             return tf.concat([codes, log_det[:, None]], axis=-1)
 
         compiled = tf.function(standard, autograph=False, reduce_retracing=True)
-        return tf.concat([compiled(part) for part, _ in _parts(rows)], axis=0)
+        parts = [rows[i : i + _AT_ONCE] for i in range(0, len(rows), _AT_ONCE)]
+        return tf.concat([compiled(tf.constant(part)) for part in parts], axis=0)
 
     def measure(self, rows, context=None) -> Callable[[], float]:
         """A function of no arguments: the divergence from held-out codes, now.
 
+        The standardisation must not change any more.
+
         Args:
-          rows: as in `fit_directly`.
+          rows: as in `fit_directly`; of many, 20,000 drawn at random are measured.
           context: of the prior, a row for each, or None.
         """
+        if len(rows) > _MEASURED:
+            random = np.random.RandomState(self.seed)
+            chosen = np.sort(random.choice(len(rows), _MEASURED, replace=False))
+            rows = tf.gather(rows, chosen) if tf.is_tensor(rows) else rows[chosen]
+            context = None if context is None else context[chosen]
+        columns = self._columns(rows, context)
+        batches = [
+            {name: column[start : start + _AT_ONCE] for name, column in columns.items()}
+            for start in range(0, len(rows), _AT_ONCE)
+        ]
 
-        def objective(part, context):
-            return self.prior_objective(part, self.step_seed(self.seed, 0), context)
+        def objective(batch):
+            # Without the dropout of a step.
+            with self.prior.learning(None, _known(batch)):
+                seed, context = self.step_seed(self.seed, 0), self.context_of(batch)
+                return self.prior_objective(batch[POSTERIOR], seed, context).loss
 
         compiled = tf.function(objective, autograph=False, reduce_retracing=True)
 
         def mean():
-            values = [
-                (float(compiled(*part).loss), len(part[0]))
-                for part in _parts(rows, context)
-            ]
-            means, sizes = zip(*values, strict=True)
-            return float(np.average(means, weights=sizes))
+            values = [float(compiled(batch)) for batch in batches]
+            sizes = [len(batch[POSTERIOR]) for batch in batches]
+            return float(np.average(values, weights=sizes))
 
         return mean
 
 
-def _parts(rows, context=None):
-    """Yields rows, and their context, of some at a time."""
-    for start in range(0, len(rows), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        some = tf.convert_to_tensor(rows[part])
-        yield some, None if context is None else tf.convert_to_tensor(context[part])
+def _known(batch):
+    """Standard codes of a batch and their log-determinants, if they are in it."""
+    known = batch.get(STANDARD)
+    return None if known is None else (known[:, :-1], known[:, -1])
 
 
 def _part_of(rows, seed):
