@@ -15,6 +15,7 @@ from tfp_priors.evaluation import metrics
 from tfp_priors.evaluation.activations import Activations
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
+from tfp_priors.evaluation.images import CHUNK
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.images import from_dataset
@@ -195,7 +196,18 @@ class Evaluator:
 
         return self.cached(("codes", split), compute)
 
-    def given_codes(self, split: str) -> tuple:
+    def prior_nll(self, split: str) -> np.ndarray:
+        """-log p(z) of `codes(split)` in nats, `[n]`, float64."""
+        log_prob = self.subject.ask("log_prob")
+        columns = [self.codes(split), *self._given_codes(split)]
+        # A mixture below a flow takes components * latent_size numbers for each code.
+        parts = [
+            np.asarray(log_prob(*(column[i : i + CHUNK] for column in columns)))
+            for i in range(0, len(columns[0]), CHUNK)
+        ]
+        return -np.concatenate(parts).astype(np.float64)
+
+    def _given_codes(self, split):
         """Conditions of `codes(split)` of a prior alone, if any, as the only item."""
         if not self.subject.of_codes or self.subject.condition is None:
             return ()

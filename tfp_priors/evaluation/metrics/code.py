@@ -78,10 +78,8 @@ def _sliced_wasserstein(evaluator, split):
 def _prior_nll(evaluator, split):
     """-E[log p(z)] in nats of codes, one draw of q(z|x) per image; it depends on the
     code's scale, so compare splits of one model and not models."""
-    log_prob = evaluator.subject.ask("log_prob")
-    codes = evaluator.codes(split)
-    nll = -np.asarray(log_prob(codes, *evaluator.given_codes(split)))
-    yield mean_of(nll) | {"codes": len(codes)}
+    nll = evaluator.prior_nll(split)
+    yield mean_of(nll) | {"codes": len(nll)}
 
 
 @metric(
@@ -108,13 +106,7 @@ def _prior_overfitting_of(evaluator, split):
 
 
 def _gap(evaluator, first, second):
-    log_prob = evaluator.subject.ask("log_prob")
-    before, after = (
-        -np.asarray(
-            log_prob(evaluator.codes(split), *evaluator.given_codes(split)), np.float64
-        )
-        for split in (first, second)
-    )
+    before, after = map(evaluator.prior_nll, (first, second))
     error = np.sqrt(before.var() / len(before) + after.var() / len(after))
     return {
         "value": float(after.mean() - before.mean()),
