@@ -76,7 +76,7 @@ ALLOWED = {
         "runs",
         "sweeps",
     ),
-    "export": ("errors", "files", "models"),
+    "export": ("errors", "files", "divergences", "priors", "models"),
     "configurables": (
         "core",
         "errors",

@@ -59,7 +59,7 @@ MODELS = [
 ]
 
 #: What a model cannot do, and says.
-SPLIT = "at least 2, received 1: set LATENT_SIZE"
+SPLIT = "at least 2, received 1: take a GaussianMixturePrior"
 PAIRS = "at least 2 codes, received 1: choose a larger train.batch_size"
 REFUSED = {
     ("beta0", "latent size 1"): SPLIT,

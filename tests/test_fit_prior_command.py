@@ -71,6 +71,17 @@ def test_the_same_command_goes_on_and_another_is_refused(run, codes):
     assert "load_dataset.codes" in line and "another --run_dir" in line
 
 
+def test_codes_that_were_replaced_are_refused(codes, tmp_path):
+    np.save(tmp_path / "codes.npy", np.load(codes / "codes.npy")[:50])
+    flags = {"codes": tmp_path / "codes.npy", "run_dir": tmp_path / "run"}
+    flags |= {"gin_file": "gin/priors/mixture.gin", "steps": 2}
+    commands.run("fit_prior", **flags)
+    np.save(tmp_path / "codes.npy", np.load(codes / "codes.npy")[50:100])
+    assert "another configuration" in commands.refused("fit_prior", **flags)
+    line = commands.refused("evaluate", run_dir=tmp_path / "run")
+    assert "other codes than the run learned from" in line
+
+
 def test_a_report(run):
     out = commands.run("figures", run_dir=run, out=run / "figures", report=True).stdout
     assert "Not for this run: samples" in out

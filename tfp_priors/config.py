@@ -135,6 +135,7 @@ def fit_prior(
     given = [
         f"load_dataset.codes = {str(codes)!r}",
         f"load_dataset.context = {str(context)!r}" if context else "",
+        f"load_dataset.fingerprint = {dataset.fingerprint!r}",
         f"LATENT_SIZE = {math.prod(shape)}",
         f"CODE_SHAPE = {tuple(shape)}" if len(shape) > 1 else "",
         "" if context is None else f"CONTEXT_SIZE = {dataset.context.shape[1]}",

@@ -87,8 +87,11 @@ def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
       UserError: otherwise; `owner` is named in the message.
     """
     if latent_size != int(latent_size) or latent_size < minimum:
+        hint = "set LATENT_SIZE."
+        if minimum > 1:
+            hint = "take a GaussianMixturePrior, or set LATENT_SIZE."
         raise UserError(
             f"{owner} expects a latent size of at least {minimum}, received "
-            f"{latent_size}: set LATENT_SIZE, or take another one, such as a mixture."
+            f"{latent_size}: {hint}"
         )
     return int(latent_size)

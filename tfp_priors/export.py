@@ -7,12 +7,16 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfp_priors.divergences import KLDivergence
+from tfp_priors.divergences import MMDDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.files import temporary_beside
+from tfp_priors.models import CodeModel
 from tfp_priors.models import PriorModel
+from tfp_priors.priors import Prior
 
 
-def export(model: PriorModel, out: str | Path) -> None:
+def export(model: PriorModel | Prior, out: str | Path) -> None:
     """Writes a SavedModel; `tf.saved_model.load(out)` gives functions and signatures
 
         sample(n: int32, seed: int32, temperature: float32) -> images
@@ -26,9 +30,9 @@ def export(model: PriorModel, out: str | Path) -> None:
     that is no flow no to_base and from_base; a model without an encoder has no encode
     and reconstruct.
 
-    A prior alone (`CodeModel`) has sample, which draws codes, log_prob, to_base and
-    from_base; given a context, `[n, size]`, it is sample(context, seed, temperature),
-    and the second argument of the others.
+    A prior alone (`Prior`, `CodeModel`) has sample, which draws codes, log_prob,
+    to_base and from_base; given a context, `[n, size]`, it is sample(context, seed,
+    temperature), and the second argument of the others.
 
     A model that is conditional on poses (keypoints) has instead
 
@@ -43,6 +47,8 @@ def export(model: PriorModel, out: str | Path) -> None:
     """
     out = Path(out)
     _check_new(out)
+    if isinstance(model, Prior):
+        model = CodeModel(model, KLDivergence() if model.has_nll else MMDDivergence())
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
         if signature[0].name == "images":

@@ -249,6 +249,55 @@ def test_a_prior_of_an_encoder_needs_its_model():
         VampPrior(2, (8, 8, 1), pseudo_inputs=3).fit(CODES)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"divergence": "kl"}, "a divergence of tfp_priors.divergences"),
+        ({"seed": -1}, "seed in"),
+        ({"validation_split": "a"}, "validation_split in"),
+        ({"validation_data": (CODES, CODES, CODES)}, "received 3 arrays"),
+        ({"patience": 0}, "whole patience >= 1"),
+    ],
+)
+def test_mistakes_of_the_settings_change_nothing(settings, message):
+    prior = flow()
+    prior.fit(CODES.reshape(-1, 1, 2), epochs=1)
+    with pytest.raises(UserError, match=message):
+        prior.fit(CODES, **settings)
+    if "validation_data" not in settings:
+        assert prior.sample(3).shape == (3, 1, 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_a_loss_that_is_not_finite_is_told():
+    with pytest.raises(UserError, match="is not finite: scale the codes"):
+        flow().fit(CODES * 1e30, epochs=1)
+
+
+def test_draws_of_a_context():
+    prior = flow(context_size=3)
+    prior.fit(CODES, np.arange(40) % 3, epochs=1)
+    one_hot = prior.sample(2, context=tf.constant([[0.0, 1.0, 0.0]] * 2))
+    np.testing.assert_array_equal(prior.sample(2, context=[1, 1]), one_hot)
+    for context in ([1, 1, 1], np.eye(3, dtype=np.float32)):
+        with pytest.raises(UserError, match="for each of the 2 codes"):
+            prior.sample(2, context=context)
+
+
+def test_codes_of_another_width_are_refused():
+    prior = flow()
+    prior.fit(CODES.reshape(-1, 2, 1), epochs=1)
+    with pytest.raises(UserError, match=r"Expected codes \[n, 2\] or .*received"):
+        prior.log_prob(np.zeros((4, 3), np.float32))
+
+
+def test_a_generator_is_measured_without_a_density():
+    prior = GeneratorPrior(2, hidden_sizes=(8,), standardize=True)
+    prior.fit(CODES, epochs=1)
+    found = prior.evaluate(CODES, learned=CODES)
+    assert set(found) == {"two_sample_accuracy", "sliced_wasserstein"}
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="ends in .keras"):
         flow().save(tmp_path / "prior.h5")

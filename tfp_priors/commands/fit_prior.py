@@ -61,7 +61,8 @@ def main():
     quoted = shlex.quote(str(run_dir))
     command.say(f"  bin/evaluate --run_dir={quoted}")
     command.say(f"  bin/figures --run_dir={quoted} --out={quoted}/figures --report")
-    command.say(f"  bin/sample --run_dir={quoted} --n=1000 --out=draws.npy")
+    draws = f"--context={shlex.quote(_CONTEXT.value)}" if _CONTEXT.value else "--n=1000"
+    command.say(f"  bin/sample --run_dir={quoted} {draws} --out=draws.npy")
     command.say(f"  bin/export --run_dir={quoted} --out={quoted}/saved_model")
     command.say(f"  tensorboard --host=localhost --logdir={quoted}")
 

@@ -152,6 +152,10 @@ def _sample_codes(out):
         raise UserError("the model draws images: expected --out=FILE.png.")
     if _CONTEXT.value:
         context = open_array(_CONTEXT.value)[:]
+        if flags.FLAGS["n"].present and n != len(context):
+            raise UserError(
+                f"{_CONTEXT.value} has {len(context)} rows, a code each: leave --n out."
+            )
         n = len(context)
         given = (checked_context(context, _context_size(model), n),)
     elif _context_size(model):

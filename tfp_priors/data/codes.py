@@ -1,6 +1,7 @@
 """Codes in files of NumPy, as a data set: of any autoencoder, or of any table."""
 
 import bisect
+import hashlib
 import math
 import os
 import weakref
@@ -53,6 +54,15 @@ class CodeDataset:
         """`[size, width]`, or None."""
         return self.features.get("context")
 
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the codes: their shape and up to 1,000 of them."""
+        some = np.linspace(0, self.size - 1, min(self.size, 1000)).astype(int)
+        digest = hashlib.sha256(np.ascontiguousarray(self.rows[some]))
+        if self.context is not None:
+            digest.update(np.ascontiguousarray(self.context[some]))
+        return f"{self.size}x{self.rows.shape[1]}-{digest.hexdigest()[:12]}"
+
     def gather(self, numbers) -> dict[str, np.ndarray]:
         """The codes with these numbers, as "posterior", and their features."""
         features = {name: values[numbers] for name, values in self.features.items()}
@@ -81,7 +91,10 @@ class CodeDataset:
 
 
 def load_codes(
-    codes: str | Path, context: str | Path | None = None, split: str = "train"
+    codes: str | Path,
+    context: str | Path | None = None,
+    split: str = "train",
+    fingerprint: str | None = None,
 ) -> CodeDataset:
     """Codes of a file, or of the files of a folder, as they are; see `open_array`.
 
@@ -89,18 +102,26 @@ def load_codes(
       codes: path of the codes.
       context: path of their context, or None.
       split: "train", which is all; a run holds some of them out.
+      fingerprint: that they must have, or None.
 
     Raises:
-      UserError: if they cannot be read, or there is no such split.
+      UserError: if they cannot be read or are others, or there is no such split.
     """
     if split != "train":
         raise UserError(
             f"Codes of files have no split {split}: take held_out, the share that the "
             "run has not learned from."
         )
-    return CodeDataset(
+    dataset = CodeDataset(
         open_array(codes), None if context is None else open_array(context)[:]
     )
+    if fingerprint is not None and dataset.fingerprint != fingerprint:
+        raise UserError(
+            f"{codes} has other codes than the run learned from "
+            f"({dataset.fingerprint}, not {fingerprint}): put these back, or fit a "
+            "prior in another --run_dir."
+        )
+    return dataset
 
 
 def open_array(path: str | Path):

@@ -45,6 +45,7 @@ def load_dataset(
     memory_limit: int = 4 * 2**30,
     codes: str | None = None,
     context: str | None = None,
+    fingerprint: str | None = None,
 ) -> ImageDataset | CodeDataset:
     """Loads one split of a data set, preparing it first if that needs no archive.
 
@@ -60,6 +61,7 @@ def load_dataset(
         from the files batch by batch. The batches are the same.
       codes: of "codes", see `load_codes`.
       context: of "codes", see `load_codes`.
+      fingerprint: of "codes", see `load_codes`.
 
     Raises:
       UserError: if the data is unknown, unprepared and unreachable, damaged, smaller
@@ -68,7 +70,7 @@ def load_dataset(
     if name == CODES:
         if codes is None:
             raise UserError("The data set codes needs load_dataset.codes, a path.")
-        return load_codes(codes, context, split)
+        return load_codes(codes, context, split, fingerprint)
     if data_dir is not None and Path(data_dir).is_file():
         raise UserError(f"Expected a folder of data sets, but {data_dir} is a file.")
     if memory_limit < 0:

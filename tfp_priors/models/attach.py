@@ -33,8 +33,8 @@ def attach(
     """Puts a prior on the code of an autoencoder that was trained elsewhere.
 
     The model samples, encodes, reconstructs and interpolates, and goes wherever one of
-    this library does: to figures, metrics and `export`. Encoder and decoder are held
-    fixed, so that only the prior can learn; see `Prior.fit`.
+    this library does: to figures, metrics and `export`. Encoder and decoder are frozen
+    (`trainable = False`), so that only the prior can learn; see `Prior.fit`.
 
     Args:
       encoder: a Keras model, or a function of TensorFlow tensors: images
@@ -70,16 +70,26 @@ def attach(
     >>> model.sample(3).shape, model.log_prob(model.encode(images)).shape
     (TensorShape([3, 8, 8, 1]), TensorShape([100]))
     """
-    low, high = value_range
-    if not low < high:
+    if not isinstance(prior, Prior) or prior.context_size:
+        raise UserError(
+            f"Expected a prior of tfp_priors.priors without a context, received "
+            f"{prior!r}."
+        )
+    if len(value_range) != 2 or not value_range[0] < value_range[1]:
         raise UserError(
             f"Expected a value_range (lowest, highest), received {value_range}."
         )
+    low, high = value_range
     shape = tuple(image_shape or _input_shape(encoder))
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
     code_shape = tuple(codes.shape[1:])
+    if codes.shape[0] != _PROBES or not np.isfinite(codes).all():
+        raise UserError(
+            f"Expected an encoder of finite codes, one for each of {_PROBES} images, "
+            f"received shape {tuple(codes.shape)} or values that are not finite."
+        )
     if not code_shape or math.prod(code_shape) != prior.latent_size:
         raise UserError(
             f"The encoder gives codes of shape {code_shape}, the prior expects "

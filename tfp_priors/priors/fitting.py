@@ -59,25 +59,25 @@ class FitSettings(NamedTuple):
 
 def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     """See `Prior.fit`."""
+    settings = _checked_settings(settings, data)
     learned, held_out, prior.code_shape = _split(prior, data)
     if not prior.built:
         prior.build((None, prior.latent_size))
     _warn_of_scale(prior, learned[0])
     model = code_model(prior, settings.divergence, data.seed)
-    batch_size = min(_positive("batch_size", settings.batch_size), len(learned[0]))
+    batch_size = min(settings.batch_size, len(learned[0]))
     by_steps = prior.learns_by_steps
     epochs = settings.epochs
     if epochs is None:
         epochs = _EPOCHS if by_steps else _ITERATIONS
-    _positive("epochs", epochs)
     model.fit_directly(learned[0], epochs, data.seed)
     if not by_steps:
-        return _history_of(model, learned, held_out)
+        return _finite(prior, _history_of(model, learned, held_out))
     each = math.ceil(len(learned[0]) / batch_size)
     patience = settings.patience
     if patience is None:
         patience = max(1, epochs // 2)
-    best = _BestInMemory(model, held_out, each, _positive("patience", patience))
+    best = _BestInMemory(model, held_out, each, patience)
     model.compile(settings.optimizer or _adam(epochs * each), _CLIP_NORM)
     history = model.fit(
         model.code_batches(*learned, batch_size, data.seed),
@@ -88,7 +88,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
         callbacks=[*best.callbacks, *settings.callbacks],
     )
     best.restore()
-    return history
+    return _finite(prior, history)
 
 
 def code_model(prior, divergence=None, seed: int = 0) -> CodeModel:
@@ -107,7 +107,7 @@ def evaluate(prior, codes, context, learned, seed: int) -> dict[str, float]:
     results = {}
     if prior.has_density:
         results["nll"] = _mean_nll(prior, codes, context)
-    if learned is not None:
+    if learned is not None and prior.has_density:
         learned_nll = _mean_nll(prior, *_pair(prior, learned))
         results["overfitting"] = results["nll"] - learned_nll
     chosen = np.arange(len(codes))
@@ -138,6 +138,41 @@ def _mean_nll(prior, codes, context):
 def _adam(steps):
     rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
     return keras.optimizers.Adam(rate, beta_1=0.5)
+
+
+def _checked_settings(settings, data):
+    """The settings, with callbacks as a list.
+
+    Raises:
+      UserError: if one is of another kind than it must be.
+    """
+    seed, share, divergence = data.seed, data.validation_split, settings.divergence
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**31):
+        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
+    if not (isinstance(share, (int, float)) and 0 <= share < 1):
+        raise UserError(f"Expected a validation_split in [0, 1), received {share!r}.")
+    if divergence is not None and not isinstance(divergence, keras.layers.Layer):
+        raise UserError(
+            f"Expected a divergence of tfp_priors.divergences, received {divergence!r}."
+        )
+    _positive("batch_size", settings.batch_size)
+    for name in ("epochs", "patience"):
+        if getattr(settings, name) is not None:
+            _positive(name, getattr(settings, name))
+    callbacks = settings.callbacks or ()
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = (callbacks,)
+    return settings._replace(callbacks=callbacks)
+
+
+def _finite(prior, history):
+    """The history, unless it tells that the fit has failed."""
+    if not np.isfinite(history.history["loss"][-1]):
+        raise UserError(
+            f"The loss of the {type(prior).__name__} is not finite: scale the codes to "
+            "about unit variance, or give it standardize=True, or a lower rate."
+        )
+    return history
 
 
 def _positive(name, value):
@@ -201,8 +236,6 @@ def _split(prior, data):
     if data.validation_data is not None:
         return (codes, context), _pair(prior, data.validation_data), shape
     share = data.validation_split
-    if not 0 <= share < 1:
-        raise UserError(f"Expected a validation_split in [0, 1), received {share}.")
     if not share:
         return (codes, context), None, shape
     if len(codes) < 2:
@@ -222,7 +255,14 @@ def _split(prior, data):
 
 def _pair(prior, given):
     """Codes, or (codes, context), as checked codes and context."""
-    pair = given if isinstance(given, tuple) else (given, None)
+    is_pair = isinstance(given, tuple) or (
+        isinstance(given, list) and len(given) == 2 and np.ndim(given[0]) > 1
+    )
+    pair = given if is_pair else (given, None)
+    if len(pair) != 2:
+        raise UserError(
+            f"Expected codes, or (codes, context), received {len(pair)} arrays."
+        )
     return _checked(prior, *pair)[:2]
 
 
@@ -234,8 +274,13 @@ def _checked(prior, codes, context):
     """
     if isinstance(codes, tf.data.Dataset):
         codes, context = _collected(codes, context)
-    if not hasattr(codes, "shape") or tf.is_tensor(codes):
-        codes = np.asarray(codes)
+    if not hasattr(codes, "dtype") or tf.is_tensor(codes):
+        try:
+            codes = np.asarray(codes)
+        except ValueError as error:
+            raise UserError(
+                "Expected codes as an array, received rows of different lengths."
+            ) from error
     codes, shape = checked_rows("codes", codes)
     if not shape or math.prod(shape) != prior.latent_size:
         raise UserError(
@@ -260,7 +305,14 @@ def _collected(dataset, context):
     batches = list(dataset.as_numpy_iterator())
     if not batches:
         raise UserError("Expected codes, received an empty tf.data.Dataset.")
-    if isinstance(batches[0], tuple):
+    first = batches[0]
+    if isinstance(first, dict) or (isinstance(first, tuple) and len(first) != 2):
+        raise UserError(
+            "Expected a tf.data.Dataset of codes, or of pairs (codes, context): map it."
+        )
+    if np.ndim(first[0] if isinstance(first, tuple) else first) < 2:
+        raise UserError("Expected a tf.data.Dataset of batches of codes: batch it.")
+    if isinstance(first, tuple):
         codes, context = (np.concatenate(x) for x in zip(*batches, strict=True))
         return codes, context
     return np.concatenate(batches), None

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow_probability as tfp
 from tfp_priors.core import replicas
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.core.rows import checked_context
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_latent_size
 from tfp_priors.priors import fitting
@@ -206,13 +208,15 @@ class Prior(Configured, keras.layers.Layer):
           n: number of codes.
           seed: int, or an int tensor of shape `[2]`, a stateless seed.
           temperature: see `distribution`.
-          context: float tensor `[n, context_size]`, or None.
+          context: `[n, context_size]`, or integers `[n]`, see `fit`; or None.
 
         Returns:
           Float tensor `[n, latent_size]`, or `[n, *code_shape]`.
         """
-        if isinstance(seed, int):
-            seed = tf.constant([seed, 0])
+        if isinstance(seed, (int, np.integer)):
+            seed = tf.constant([int(seed), 0])
+        if context is not None:
+            context = self._context_of(context, n)
         draws = self.standard_sample(n, seed, temperature, self.checked(context))
         return self.unstandardized(draws)
 
@@ -250,9 +254,28 @@ class Prior(Configured, keras.layers.Layer):
         return tf.reshape(z, [-1, *self.code_shape])
 
     def _flat(self, z):
-        if len(self.code_shape) == 1:
-            return z
-        return tf.reshape(z, [-1, self.latent_size])
+        """Codes as vectors, those of `fit`'s shape included."""
+        shape = tuple(z.shape)
+        if len(shape) > 2 and shape[1:] == self.code_shape:
+            return tf.reshape(z, [-1, self.latent_size])
+        if shape and shape[-1] not in (None, self.latent_size):
+            raise UserError(
+                f"Expected codes [n, {self.latent_size}] or "
+                f"{('n', *self.code_shape)}, received {shape}."
+            )
+        return z
+
+    def _context_of(self, context, n):
+        """The context of n draws as a tensor."""
+        if not tf.is_tensor(context) and self.context_size:
+            rows = n if isinstance(n, int) else len(context)
+            context = tf.constant(checked_context(context, self.context_size, rows))
+        if isinstance(n, int) and context.shape[0] not in (None, n):
+            raise UserError(
+                f"Expected a context for each of the {n} codes, received "
+                f"{context.shape[0]}."
+            )
+        return context
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
@@ -355,6 +378,7 @@ class Prior(Configured, keras.layers.Layer):
             raise UserError(
                 f"Expected a path that ends in .keras, received {filepath}."
             )
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         keras.saving.save_model(self, filepath)
 
     @property
@@ -376,11 +400,12 @@ class Prior(Configured, keras.layers.Layer):
           UserError: if its width is not `context_size`.
         """
         shape = () if context is None else tuple(context.shape)
-        width = shape[-1] if shape else 0
+        width = shape[-1] if len(shape) > 1 else len(shape)
         if width != self.context_size:
             raise UserError(
                 f"{type(self).__name__} expects a context of width "
-                f"{self.context_size}, received {'none' if not width else width}."
+                f"{self.context_size}, received {'none' if not width else width}: set "
+                "its context_size, or leave the context out."
             )
         return context
 
