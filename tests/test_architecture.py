@@ -24,12 +24,11 @@ ALLOWED = {
     "divergences": ("errors", "core", "networks"),
     "regularizers": ("errors", "core"),
     "latent_space": ("errors", "core"),
-    "learning": ("errors", "core", "posteriors"),
+    "learning": ("errors", "core", "posteriors", "divergences"),
     "priors": (
         "errors",
         "core",
         "networks",
-        "divergences",
         "latent_space",
         "learning",
     ),
@@ -76,7 +75,7 @@ ALLOWED = {
         "runs",
         "sweeps",
     ),
-    "export": ("errors", "files", "divergences", "priors", "models"),
+    "export": ("errors", "files", "priors", "models"),
     "configurables": (
         "core",
         "errors",

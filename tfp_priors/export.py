@@ -7,8 +7,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfp_priors.divergences import KLDivergence
-from tfp_priors.divergences import MMDDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.files import temporary_beside
 from tfp_priors.models import CodeModel
@@ -48,7 +46,7 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
     out = Path(out)
     _check_new(out)
     if isinstance(model, Prior):
-        model = CodeModel(model, KLDivergence() if model.has_nll else MMDDivergence())
+        model = CodeModel(model)
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
         if signature[0].name == "images":

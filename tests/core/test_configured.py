@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import gin
 from tfp_priors import divergences
 from tfp_priors import likelihoods
 from tfp_priors import models
@@ -163,6 +164,20 @@ def test_a_file_that_could_not_be_read_is_not_written(tmp_path):
     with pytest.raises(UserError, match="ends in .keras"):
         model(PRIORS["normal"]()).save(tmp_path / "a.h5")
     assert not list(tmp_path.iterdir())
+
+
+def test_bindings_of_gin_stay_out_of_what_is_loaded(tmp_path):
+    gin.clear_config()
+    gin.bind_parameter("InfoGANEncoder.width", 3)
+    try:
+        encoder = networks.InfoGANEncoder((8, 8, 1), width=4)
+        config = keras.saving.serialize_keras_object(encoder)
+        del config["config"]["width"]
+        loaded = keras.saving.deserialize_keras_object(config)
+    finally:
+        gin.clear_config()
+    default = inspect.signature(networks.InfoGANEncoder).parameters["width"].default
+    assert loaded.width == default
 
 
 def test_clones_have_new_weights():

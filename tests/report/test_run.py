@@ -211,13 +211,17 @@ def test_what_is_missing_names_the_command_that_makes_it(tmp_path):
 
 
 def test_configuration_and_starts(tmp_path):
-    later = folders.START | {"tensorflow": "2.22.0", "seed": 4, "command": ["b", "c d"]}
+    later = folders.START | {
+        "tensorflow": "2.22.0",
+        "seed": 4,
+        "command": ["train", "c d"],
+    }
     folder = folders.make_run(tmp_path / "run", starts=(folders.START, later))
     root = report(folder)
     assert [e.text for e in root.all("pre")] == [
         f"\n{folders.CONFIG}",
         "\nbin/train '--gin_param=A.b = '\"'\"'<i>'\"'\"'' --seed=3",
-        "\nb 'c d'",
+        "\ntfp-priors train 'c d'",
     ]
     told = parsed.values(root)
     assert told["commit"] == "1a963a8"

@@ -88,7 +88,13 @@ def main():
             f"expected at most {_LARGEST_GRID} images in one picture, received "
             f"--n={_N.value}: for a file each, end --out with a slash, as samples/."
         )
+    _sample_images(out, in_folder)
+
+
+def _sample_images(out, in_folder):
+    """Writes images into one picture, or a file each."""
     command.import_tensorflow()
+    from tfp_priors.errors import UserError
     from tfp_priors.figures.grid import image_grid
     from tfp_priors.figures.grid import save_image
 

@@ -1,4 +1,4 @@
-"""The order of training examples, as a function of seed and step."""
+"""Which examples are held out, and the order of the others, as functions of a seed."""
 
 import numpy as np
 import tensorflow as tf
@@ -67,3 +67,19 @@ def shuffled_indices(
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(indices)
+
+
+def held_out_rows(size: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the examples that are learned from, and of those held out.
+
+    Args:
+      size: number of examples, at least 2.
+      share: part of them that is held out, rounded; at least one is in each.
+      seed: of the choice.
+
+    Returns:
+      Two ascending arrays of integers.
+    """
+    order = np.random.RandomState(seed).permutation(size)
+    held = min(size - 1, max(1, round(share * size)))
+    return np.sort(order[held:]), np.sort(order[:held])

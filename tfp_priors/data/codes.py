@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
@@ -76,17 +77,16 @@ class CodeDataset:
         """All codes but a share, and this share; see `ImageDataset.split`."""
         if self.size < 2:
             raise UserError(
-                f"Expected at least 2 codes, to hold one out, received {self.size}."
+                f"Expected at least 2 codes, to hold one out, received {self.size}: "
+                "give more."
             )
-        order = np.random.RandomState(seed).permutation(self.size)
-        held = min(self.size - 1, max(1, round(share * self.size)))
         return tuple(
             self._of(
                 some_rows(self.rows, part),
                 {name: values[part] for name, values in self.features.items()},
                 self.image_shape,
             )
-            for part in (np.sort(order[held:]), np.sort(order[:held]))
+            for part in held_out_rows(self.size, share, seed)
         )
 
 

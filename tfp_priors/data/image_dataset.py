@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
@@ -145,11 +146,10 @@ class ImageDataset:
         """
         if not 0 < share < 1:
             raise UserError(f"Expected a share of images in (0, 1), received {share}.")
-        order = np.random.RandomState(seed).permutation(self.size)
         if self.size == 1:
-            return _Part(self, order), _Part(self, order)
-        held = min(self.size - 1, max(1, round(share * self.size)))
-        return _Part(self, np.sort(order[held:])), _Part(self, np.sort(order[:held]))
+            return _Part(self, np.arange(1)), _Part(self, np.arange(1))
+        learned, held_out = held_out_rows(self.size, share, seed)
+        return _Part(self, learned), _Part(self, held_out)
 
     def _gather(self, indices, scaled=False):
         """The examples of each batch of indices; float32 images if `scaled`."""

@@ -11,3 +11,4 @@ from tfp_priors.divergences.kernels import GaussianKernel
 from tfp_priors.divergences.kernels import InverseMultiquadricKernel
 from tfp_priors.divergences.kl import KLDivergence
 from tfp_priors.divergences.mmd import MMDDivergence
+from tfp_priors.divergences.usual import usual_divergence

@@ -1,6 +1,7 @@
 """What learns a prior from codes that do not move (equation 6)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -104,6 +105,16 @@ class CodeLearner(PriorModel):
             loss = self.scaled_loss(terms.loss, [group])
         gradients = tape.gradient(loss, self.divergence.trainable_variables)
         return terms.metrics | self.apply_gradients(group, gradients)
+
+    def prior_scalars(self, z, context=None) -> dict[str, Any]:
+        """What TensorBoard shows of the prior on held-out codes, by name."""
+        scalars = {}
+        if self.prior.has_density:
+            nll = -self.prior.log_prob(z, context)
+            scalars["held_out/prior_nll"] = tf.reduce_mean(nll)
+        for name, value in self.prior.diagnostics(z, context).items():
+            scalars[f"prior/{name}"] = value
+        return scalars
 
     # Codes at rest ---------------------------------------------------------------
 

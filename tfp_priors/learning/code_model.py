@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
 from tfp_priors.learning.code_learner import CONTEXT
 from tfp_priors.learning.code_learner import POSTERIOR
@@ -23,7 +24,7 @@ class CodeModel(CodeLearner):
 
     Args:
       prior: p(z).
-      divergence: D.
+      divergence: D; None: see `divergences.usual_divergence`.
       posterior: q(z|x) of the parameters; None: codes themselves.
       code_shape: shape of a code as it is given back, see `Prior`; None: the prior's.
       seed: of all noise.
@@ -32,13 +33,15 @@ class CodeModel(CodeLearner):
     def __init__(
         self,
         prior,
-        divergence,
+        divergence=None,
         posterior=None,
         code_shape: Sequence[int] | None = None,
         seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if divergence is None:
+            divergence = usual_divergence(prior)
         if posterior is None:
             posterior = DeterministicPosterior(prior.latent_size, project=False)
         if code_shape is not None:
@@ -102,14 +105,7 @@ class CodeModel(CodeLearner):
     # What training shows ---------------------------------------------------------
 
     def summary_of(self, batch):
-        scalars, z = {}, batch[POSTERIOR]
-        context = self.context_of(batch)
-        if self.prior.has_density:
-            nll = -self.prior.log_prob(z, context)
-            scalars["held_out/prior_nll"] = tf.reduce_mean(nll)
-        for name, value in self.prior.diagnostics(z, context).items():
-            scalars[f"prior/{name}"] = value
-        return Summary(scalars, {})
+        return Summary(self.prior_scalars(batch[POSTERIOR], self.context_of(batch)), {})
 
     def diagnosis(self, batch):
         return describe("codes", np.asarray(batch[POSTERIOR]))

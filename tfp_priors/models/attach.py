@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
-from tfp_priors.divergences import KLDivergence
-from tfp_priors.divergences import MMDDivergence
+from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
 from tfp_priors.likelihoods import NormalLikelihood
 from tfp_priors.models.latent_variable_model import LatentVariableModel
@@ -70,54 +69,22 @@ def attach(
     >>> model.sample(3).shape, model.log_prob(model.encode(images)).shape
     (TensorShape([3, 8, 8, 1]), TensorShape([100]))
     """
-    if not isinstance(prior, Prior) or prior.context_size:
-        raise UserError(
-            f"Expected a prior of tfp_priors.priors without a context, received "
-            f"{prior!r}."
-        )
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise UserError(
-            f"Expected a value_range (lowest, highest), received {value_range}."
-        )
-    low, high = value_range
+    _check_arguments(prior, value_range)
     shape = tuple(image_shape or _input_shape(encoder))
+    low, high = value_range
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
-    code_shape = tuple(codes.shape[1:])
-    if codes.shape[0] != _PROBES or not np.isfinite(codes).all():
-        raise UserError(
-            f"Expected an encoder of finite codes, one for each of {_PROBES} images, "
-            f"received shape {tuple(codes.shape)} or values that are not finite."
-        )
-    if not code_shape or math.prod(code_shape) != prior.latent_size:
-        raise UserError(
-            f"The encoder gives codes of shape {code_shape}, the prior expects "
-            f"{prior.latent_size} numbers: set its latent_size = "
-            f"{math.prod(code_shape)}."
-        )
-    images = _called("decoder", decoder, codes)
-    if tuple(images.shape) != tuple(probe.shape):
-        raise UserError(
-            f"Expected a decoder of images of shape {shape}, received "
-            f"{tuple(images.shape[1:])}."
-        )
-    least, most = float(tf.reduce_min(images)), float(tf.reduce_max(images))
-    margin = _MARGIN * (high - low)
-    # A NaN compares as false.
-    if not (least >= low - margin and most <= high + margin):
-        raise UserError(
-            f"Expected a decoder of images in {value_range}, received values from "
-            f"{least:.3g} to {most:.3g}: say in value_range what it makes."
-        )
-    divergence = KLDivergence() if prior.has_nll else MMDDivergence()
+    _check_codes(codes, prior)
+    _check_images(_called("decoder", decoder, codes), probe, value_range)
+    code_shape = codes.shape[1:]
     model = LatentVariableModel(
         encoder=ForeignEncoder(encoder, shape, prior.latent_size, value_range),
         posterior=DeterministicPosterior(prior.latent_size, project=False),
         decoder=ForeignDecoder(decoder, code_shape, shape, value_range),
         likelihood=NormalLikelihood(squash=False),
         prior=prior,
-        divergence=divergence,
+        divergence=usual_divergence(prior),
         beta=0.0,
         seed=seed,
     )
@@ -182,6 +149,50 @@ class ForeignDecoder(Configured, keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.image_shape)
+
+
+def _check_arguments(prior, value_range):
+    if not isinstance(prior, Prior) or prior.context_size:
+        raise UserError(
+            "Expected a prior of tfp_priors.priors without a context, received "
+            f"{prior!r}."
+        )
+    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise UserError(
+            f"Expected a value_range (lowest, highest), received {value_range}."
+        )
+
+
+def _check_codes(codes, prior):
+    code_shape = tuple(codes.shape[1:])
+    if codes.shape[0] != _PROBES or not np.isfinite(codes).all():
+        raise UserError(
+            f"Expected an encoder of finite codes, one for each of {_PROBES} images, "
+            f"received shape {tuple(codes.shape)} or values that are not finite."
+        )
+    if not code_shape or math.prod(code_shape) != prior.latent_size:
+        raise UserError(
+            f"The encoder gives codes of shape {code_shape}, the prior expects "
+            f"{prior.latent_size} numbers: set its latent_size = "
+            f"{math.prod(code_shape)}."
+        )
+
+
+def _check_images(images, probe, value_range):
+    if tuple(images.shape) != tuple(probe.shape):
+        raise UserError(
+            f"Expected a decoder of images of shape {tuple(probe.shape[1:])}, received "
+            f"{tuple(images.shape[1:])}."
+        )
+    low, high = value_range
+    least, most = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+    margin = _MARGIN * (high - low)
+    # A NaN compares as false.
+    if not (least >= low - margin and most <= high + margin):
+        raise UserError(
+            f"Expected a decoder of images in {value_range}, received values from "
+            f"{least:.3g} to {most:.3g}: say in value_range what it makes."
+        )
 
 
 def _input_shape(encoder):

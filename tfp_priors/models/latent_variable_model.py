@@ -412,11 +412,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             "latent/scale_max": tf.reduce_max(scale),
             "latent/active_units": tf.reduce_sum(active),
         }
-        if self.prior.has_density:
-            scalars["held_out/prior_nll"] = -tf.reduce_mean(self.log_prob(z, condition))
-        context = self.context(condition)
-        for name, value in self.prior.diagnostics(z, context).items():
-            scalars[f"prior/{name}"] = value
+        scalars |= self.prior_scalars(z, self.context(condition))
         first = None if condition is None else condition[:10]
         pairs = tf.concat([images[:10], self.decode(z[:10], condition=first)], axis=0)
         # A row of draws for each condition.

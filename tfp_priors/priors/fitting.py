@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
-from tfp_priors.divergences import KLDivergence
-from tfp_priors.divergences import MMDDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_model import CodeModel
@@ -64,7 +63,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     if not prior.built:
         prior.build((None, prior.latent_size))
     _warn_of_scale(prior, learned[0])
-    model = code_model(prior, settings.divergence, data.seed)
+    model = CodeModel(prior, settings.divergence, seed=data.seed)
     batch_size = min(settings.batch_size, len(learned[0]))
     by_steps = prior.learns_by_steps
     epochs = settings.epochs
@@ -89,13 +88,6 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     )
     best.restore()
     return _finite(prior, history)
-
-
-def code_model(prior, divergence=None, seed: int = 0) -> CodeModel:
-    """The model that learns a prior from codes; see `Prior.fit`."""
-    if divergence is None:
-        divergence = KLDivergence() if prior.has_nll else MMDDivergence()
-    return CodeModel(prior, divergence, seed=seed)
 
 
 def evaluate(prior, codes, context, learned, seed: int) -> dict[str, float]:
@@ -243,12 +235,9 @@ def _split(prior, data):
             f"Expected at least 2 codes, to hold one out, received {len(codes)}: give "
             "more, or validation_split = 0."
         )
-    held = min(len(codes) - 1, max(1, round(share * len(codes))))
-    order = np.random.RandomState(data.seed).permutation(len(codes))
-    parts = [np.sort(order[held:]), np.sort(order[:held])]
     pairs = [
         (some_rows(codes, part), None if context is None else context[part])
-        for part in parts
+        for part in held_out_rows(len(codes), share, data.seed)
     ]
     return *pairs, shape
 

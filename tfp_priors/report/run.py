@@ -383,4 +383,6 @@ def _starts(starts) -> Iterator[Block]:
     for start in starts:
         label = f"Started {start['time']}, seed {start['seed']}:"
         yield Text(label)
-        yield Code(shlex.join(start["command"]), label)
+        # Of the console script a record has the name of the command alone.
+        script = [] if "/" in start["command"][0] else ["tfp-priors"]
+        yield Code(shlex.join([*script, *start["command"]]), label)

@@ -1,0 +1,41 @@
+"""Rows that are read when they are asked for."""
+
+import numpy as np
+import pytest
+
+from tfp_priors.core.order import held_out_rows
+from tfp_priors.core.rows import Rows
+from tfp_priors.core.rows import checked_rows
+from tfp_priors.core.rows import some_rows
+from tfp_priors.errors import UserError
+
+WHOLE = np.arange(24.0).reshape(6, 2, 2)
+
+
+def test_rows_are_vectors_of_what_they_are_rows_of():
+    rows = Rows(WHOLE, np.array([5, 0, 3]))
+    assert rows.shape == (3, 4) and len(rows) == 3
+    np.testing.assert_array_equal(rows[:], WHOLE.reshape(6, 4)[[5, 0, 3]])
+    np.testing.assert_array_equal(rows[np.array([2])], WHOLE.reshape(6, 4)[[3]])
+    assert rows[:].dtype == np.float32
+
+
+def test_rows_of_rows():
+    part = some_rows(Rows(WHOLE, np.array([5, 0, 3])), np.array([1, 2]))
+    np.testing.assert_array_equal(part[:], WHOLE.reshape(6, 4)[[0, 3]])
+
+
+def test_the_row_that_is_not_finite_is_named(monkeypatch):
+    monkeypatch.setattr("tfp_priors.core.rows._AT_ONCE", 2)
+    values = WHOLE.copy()
+    values[4, 1, 0] = np.inf
+    with pytest.raises(UserError, match="in row 4"):
+        checked_rows("codes", values)
+
+
+@pytest.mark.parametrize("share, held", [(0.1, 2), (0.5, 10), (0.001, 1), (0.999, 19)])
+def test_held_out_rows_are_a_share(share, held):
+    learned, held_out = held_out_rows(20, share, seed=1)
+    assert len(held_out) == held
+    np.testing.assert_array_equal(np.sort([*learned, *held_out]), np.arange(20))
+    assert (np.diff(learned) > 0).all() and (np.diff(held_out) > 0).all()
