@@ -66,6 +66,6 @@ def _fit(side, codes, test):
     command = [str(python), "-m", module, side, codes, test]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
     if done.returncode:
-        sys.stderr.write(done.stderr)
+        sys.stderr.write(done.stderr[-2000:])
         raise UserError(f"{side} failed: see the message above.")
     return json.loads(done.stdout.splitlines()[-1])

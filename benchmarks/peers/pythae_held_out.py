@@ -1,6 +1,7 @@
 """pythae's samplers of an autoencoder's codes, with their own default settings.
 
-Their model is here the identity on codes.
+Their model is here the identity on codes, but for a shift: the samplers take data from
+0 on.
 """
 
 import tempfile
@@ -23,8 +24,12 @@ from benchmarks.sides import threads
 
 
 class _Encoder(BaseEncoder):
+    def __init__(self, lowest):
+        super().__init__()
+        self.lowest = lowest
+
     def forward(self, x):
-        return ModelOutput(embedding=x)
+        return ModelOutput(embedding=x + self.lowest)
 
 
 class _Decoder(BaseDecoder):
@@ -36,18 +41,20 @@ def fit(name, codes, seed):
     torch.set_num_threads(threads())
     torch.manual_seed(seed)
     size = codes.shape[1]
-    model = AE(AEConfig(input_dim=(size,), latent_dim=size), _Encoder(), _Decoder())
-    learned, held_out = map(torch.from_numpy, split(codes, seed))
+    lowest = float(codes.min())
+    config = AEConfig(input_dim=(size,), latent_dim=size)
+    model = AE(config, _Encoder(lowest), _Decoder())
+    learned, held_out = (torch.from_numpy(x - lowest) for x in split(codes, seed))
     if name == "pythae.mixture10":
         sampler = GaussianMixtureSampler(
             model, GaussianMixtureSamplerConfig(n_components=10)
         )
-        sampler.fit(torch.from_numpy(codes))
+        sampler.fit(torch.from_numpy(codes - lowest))
         return sampler.gmm.score_samples
     sampler = MAFSampler(model, MAFSamplerConfig())
     with tempfile.TemporaryDirectory() as folder:
         sampler.fit(learned, held_out, BaseTrainerConfig(output_dir=folder))
-    flow = sampler.flow_model.eval()
+    flow = sampler.maf_model.eval()
 
     def of_codes(z):
         with torch.no_grad():

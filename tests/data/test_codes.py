@@ -127,6 +127,13 @@ def test_shards_of_different_rows(tmp_path):
         load_codes(tmp_path)
 
 
+def test_contexts_among_codes(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    np.save(tmp_path / "labels.npy", np.arange(len(CODES)))
+    with pytest.raises(UserError, match="labels.npy: a folder of codes has nothing"):
+        load_codes(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("context", "message"),
     [

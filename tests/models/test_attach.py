@@ -12,7 +12,7 @@ from tfp_priors.export import export
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
 
-IMAGES = np.random.RandomState(0).rand(30, 8, 8, 1).astype(np.float32)
+IMAGES = np.random.RandomState(0).rand(60, 8, 8, 1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_model_does_what_its_parts_do(parts, tmp_path):
     encoder, decoder, prior = parts
     model = models.attach(encoder, decoder, prior, value_range=(-1, 1))
     codes = encoder(2 * IMAGES - 1)
-    np.testing.assert_allclose(model.encode(IMAGES), tf.reshape(codes, [30, 32]))
+    np.testing.assert_allclose(model.encode(IMAGES), tf.reshape(codes, [60, 32]))
     decoded = (decoder(codes) + 1) / 2
     np.testing.assert_allclose(model.reconstruct(IMAGES), decoded, atol=1e-6)
     drawn = (decoder(prior.sample(5, tf.constant([3, 0]))) + 1) / 2
@@ -89,7 +89,17 @@ def test_functions_will_do():
         ({"decoder": lambda z: z.numpy()}, "TensorFlow tensors, received .* ndarray"),
         ({"encoder": tf.abs}, "Expected an image_shape"),
         ({"image_shape": (9, 9, 3)}, r"encoder cannot take inputs of shape \(2, 9"),
+        ({"image_shape": 8}, r"image_shape .*, received 8"),
+        ({"image_shape": (8, 8)}, "image_shape .* of whole numbers"),
+        ({"image_shape": (8, 8, 0.5)}, "image_shape .* of whole numbers"),
         ({"value_range": (1, 0)}, "value_range"),
+        ({"value_range": None}, "value_range .*, received None"),
+        ({"value_range": ("low", 1)}, "two finite numbers"),
+        ({"value_range": (0, np.inf)}, "two finite numbers"),
+        ({"value_range": (0, 1, 2)}, "value_range"),
+        ({"encoder": None}, "Expected as encoder a Keras model, .* received None"),
+        ({"decoder": GaussianMixturePrior(32)}, "Expected as decoder a Keras model"),
+        ({"seed": -1}, "seed"),
     ],
 )
 def test_mistakes(parts, change, message):

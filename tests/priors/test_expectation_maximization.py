@@ -93,3 +93,13 @@ def test_whitening_is_the_inverse_factor():
 def test_too_few_codes():
     with pytest.raises(ValueError, match="2 codes are too few for 3 components"):
         fit_mixture(draws(2), 3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_parts_of_the_codes_lead_as_far_as_all(seed):
+    random = np.random.RandomState(0)
+    waves = np.sin(random.randn(60_000, 3) @ random.randn(3, 8))
+    z = (waves + 0.2 * random.randn(60_000, 8)).astype(np.float32)
+    peer = GaussianMixture(10, random_state=seed).fit(z)
+    found = log_density(fit_mixture(z, 10, 200, seed), z).mean()
+    assert found > peer.score(z) - 0.02

@@ -1,5 +1,8 @@
 """Priors fitted to arrays: against densities that are known, and users' mistakes."""
 
+import errno
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -186,6 +189,11 @@ def test_codes_far_from_a_new_prior_are_told():
         flow(standardize=False).fit(100 * normal(100), epochs=1)
 
 
+def test_few_codes_are_told():
+    with pytest.warns(UserWarning, match="^2 codes of 3 dimensions tell"):
+        flow(3).fit(np.eye(3), epochs=1)
+
+
 def test_one_dimension():
     codes = np.random.RandomState(0).randn(500, 1) * 2 + 5
     prior = GaussianMixturePrior(1, components=1, standardize=True)
@@ -203,6 +211,7 @@ WITH_NAN = np.where(np.arange(40)[:, None] == 3, np.nan, CODES)
     [
         (WITH_NAN, {}, "finite codes .* in row 3"),
         (np.array([["a", "b"]] * 9), {}, "codes of numbers, received <U1"),
+        (np.ma.masked_greater(CODES, 1.0), {}, "codes without a mask"),
         (CODES[:1], {}, "at least 2 codes"),
         (CODES[:0], {}, r"with a row each, received \(0, 2\)"),
         (CODES[:, :1], {}, r"\[n, 2\] .* received \(40, 1\): set its latent_size = 1"),
@@ -284,6 +293,21 @@ def test_draws_of_a_context():
             prior.sample(2, context=context)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n": -1}, "whole number of draws >= 0, received -1"),
+        ({"n": 2.5}, "received 2.5"),
+        ({"n": 2, "temperature": -1.0}, "temperature >= 0, received -1.0"),
+        ({"n": 2, "temperature": np.inf}, "temperature >= 0, received inf"),
+        ({"n": 2, "temperature": None}, "temperature >= 0, received None"),
+    ],
+)
+def test_mistakes_of_draws(given, message):
+    with pytest.raises(UserError, match=message):
+        GaussianMixturePrior(2, components=2).sample(**given)
+
+
 def test_codes_of_another_width_are_refused():
     prior = flow()
     prior.fit(CODES.reshape(-1, 2, 1), epochs=1)
@@ -301,3 +325,20 @@ def test_a_generator_is_measured_without_a_density():
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="ends in .keras"):
         flow().save(tmp_path / "prior.h5")
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "prior.keras"
+    prior = GaussianMixturePrior(2, components=2)
+    prior.build()
+    prior.save(path)
+    before = path.read_bytes()
+
+    def stopped(model, filepath):
+        filepath.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.saving, "save_model", stopped)
+    with pytest.raises(OSError, match="No space left"):
+        prior.save(path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["prior.keras"]

@@ -59,6 +59,11 @@ def checked_rows(name: str, values):
         raise UserError(f"Expected {name} with a row each, received {shape}.")
     if np.dtype(values.dtype).kind not in "fiub":
         raise UserError(f"Expected {name} of numbers, received {values.dtype}.")
+    if np.ma.is_masked(values):
+        raise UserError(
+            f"Expected {name} without a mask, received masked numbers: leave their "
+            "rows out."
+        )
     rows = Rows(values)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]

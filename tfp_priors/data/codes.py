@@ -238,7 +238,8 @@ class _Joined:
             if array.shape[1:] != arrays[0].shape[1:] or not array.shape:
                 raise UserError(
                     f"Expected rows of shape {arrays[0].shape[1:]} as in {paths[0]}, "
-                    f"received {array.shape[1:]} in {path}."
+                    f"received {array.shape[1:]} in {path}: a folder of codes has "
+                    "nothing else in it."
                 )
         self._arrays = arrays
         self._ends = list(np.cumsum([array.shape[0] for array in arrays]))

@@ -68,7 +68,7 @@ def two_sample_accuracy(
     if n < _LEAST[classifier]:
         raise UserError(
             f"The {classifier} classifier needs at least {_LEAST[classifier]} codes, "
-            f"and as many draws of the prior, received {n}: give more images."
+            f"and as many draws of the prior, received {n}: give more codes."
         )
     first = random.permutation(codes)[:n]
     second = random.permutation(prior_codes)[:n]

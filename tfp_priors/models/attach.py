@@ -1,6 +1,7 @@
 """A model of an encoder and a decoder that were trained elsewhere."""
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 
 import keras
@@ -69,9 +70,11 @@ def attach(
     >>> model.sample(3).shape, model.log_prob(model.encode(images)).shape
     (TensorShape([3, 8, 8, 1]), TensorShape([100]))
     """
-    _check_arguments(prior, value_range)
-    shape = tuple(image_shape or _input_shape(encoder))
-    low, high = value_range
+    _check_arguments(encoder, decoder, prior, seed)
+    low, high = value_range = _checked_range(value_range)
+    shape = _checked_shape(
+        _input_shape(encoder) if image_shape is None else image_shape
+    )
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
@@ -151,16 +154,48 @@ class ForeignDecoder(Configured, keras.layers.Layer):
         return (input_shape[0], *self.image_shape)
 
 
-def _check_arguments(prior, value_range):
+def _check_arguments(encoder, decoder, prior, seed):
+    for name, part in (("encoder", encoder), ("decoder", decoder)):
+        if not callable(part) or isinstance(part, Prior):
+            raise UserError(
+                f"Expected as {name} a Keras model, or a function of TensorFlow "
+                f"tensors, received {part!r}."
+            )
     if not isinstance(prior, Prior) or prior.context_size:
         raise UserError(
             "Expected a prior of tfp_priors.priors without a context, received "
             f"{prior!r}."
         )
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**31):
+        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
+
+
+def _checked_range(value_range):
+    """The range as two floats."""
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
         raise UserError(
-            f"Expected a value_range (lowest, highest), received {value_range}."
+            "Expected a value_range (lowest, highest) of two finite numbers, received "
+            f"{value_range!r}."
         )
+    return low, high
+
+
+def _checked_shape(image_shape):
+    """The shape as a tuple of whole numbers."""
+    try:
+        shape = tuple(map(operator.index, image_shape))
+    except TypeError:
+        shape = ()
+    if len(shape) != 3 or min(shape) < 1:
+        raise UserError(
+            "Expected an image_shape (height, width, channels) of whole numbers, "
+            f"received {image_shape!r}."
+        )
+    return shape
 
 
 def _check_codes(codes, prior):

@@ -1,10 +1,7 @@
 """A model that draws images: codes of a prior, decoded."""
 
-import math
-
 import tensorflow as tf
 
-from tfp_priors.errors import UserError
 from tfp_priors.learning.prior_model import PriorModel
 
 
@@ -32,9 +29,6 @@ class GenerativeModel(PriorModel):
         Returns:
           Float tensor `[n, height, width, channels]` in [0, 1].
         """
-        is_known = isinstance(temperature, (int, float))
-        if is_known and not 0 <= temperature < math.inf:
-            raise UserError(f"Expected a temperature >= 0, received {temperature}.")
         z = self.sample_prior(n, seed, temperature, condition)
         if condition is None:
             return self.decode(z)

@@ -11,10 +11,11 @@ _NUMBERS_AT_ONCE = 2**24
 # More than these are not seen at once.
 _CODES_PER_ITERATION = 20_000
 
-# The share by which iteration i moves what is known is (i + 1)^-this.
+# The share by which iteration i moves what is known is (i + 2)^-this, until it is the
+# part of all codes that an iteration sees: the sums then are those of about all codes.
 _FORGETTING = 0.6
 
-# Nats per code by which an iteration must be better, or it is the last one.
+# Nats per code by which a pass over the codes must be better than the last, or EM ends.
 _TOLERANCE = 1e-3
 
 # What a component does not answer for by more than this does not move it.
@@ -48,14 +49,14 @@ def fit_mixture(
 
     In float32, with one matrix product for the responsibilities of all components.
 
-    Of more than 20,000 codes an iteration sees as many, in random order, and moves the
-    sums of before by a falling share (Cappe & Moulines 2009).
+    Of more than 20,000 codes an iteration sees as many at most, in random order, and
+    moves the sums of before by a falling share (Cappe & Moulines 2009).
 
     Args:
       codes: `[n, dimensions]`, of about unit scale.
       components: number of normals.
-      iterations: at most; it ends once the likelihood of all codes does not rise any
-        more, if an iteration sees all.
+      iterations: at most; it ends once the likelihood does not rise any more from one
+        pass over the codes to the next.
       seed: of k-means and of the order.
       floor: added to all variances.
       shrinkage: codes by which each covariance is drawn to the mean of all.
@@ -69,24 +70,25 @@ def fit_mixture(
     if size < max(2, components):
         raise ValueError(f"{size} codes are too few for {components} components.")
     random = np.random.RandomState(seed)
-    part = min(size, _CODES_PER_ITERATION)
+    parts = math.ceil(size / _CODES_PER_ITERATION)
+    part = size // parts
     order = random.permutation(size)
     moments = _clusters(codes[order[:part]], components, seed, diagonal)
     shrinkage /= size
     # The first covariances may be of few codes.
     mixture = moments.mixture(floor, max(shrinkage, dimensions / part))
-    before, position = -math.inf, 0
+    before, likelihood = -math.inf, 0.0
     for i in range(iterations):
-        if position + part > size:
-            order, position = random.permutation(size), 0
-        some = codes[order[position : position + part]]
-        position += part
-        likelihood = moments.see(some, mixture)
-        moments.move(1.0 if part == size else (i + 2) ** -_FORGETTING)
+        number = i % parts
+        some = codes[order[number * part : (number + 1) * part]]
+        likelihood += moments.see(some, mixture) / parts
+        moments.move(max(1.0 / parts, (i + 2) ** -_FORGETTING))
         mixture = moments.mixture(floor, shrinkage)
-        if part == size and likelihood - before < _TOLERANCE:
-            break
-        before = likelihood
+        if number == parts - 1:
+            if likelihood - before < _TOLERANCE:
+                break
+            before, likelihood = likelihood, 0.0
+            order = random.permutation(size)
     return mixture
 
 

@@ -18,7 +18,7 @@ from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_model import CodeModel
 
 _EPOCHS = 20
-_ITERATIONS = 100
+_ITERATIONS = 200
 _LEARNING_RATE = 1e-3
 
 # As in `gin/base.gin`: a guard.
@@ -26,6 +26,9 @@ _CLIP_NORM = 500.0
 
 # Means, and scales or their inverses, that are far from those of a new prior.
 _FAR = 4.0
+
+# Codes per dimension below which a warning is due.
+_FEW = 1
 
 # Codes whose density is computed at a time.
 _AT_ONCE = 2_000
@@ -62,7 +65,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     learned, held_out, prior.code_shape = _split(prior, data)
     if not prior.built:
         prior.build((None, prior.latent_size))
-    _warn_of_scale(prior, learned[0])
+    _warn_of_codes(prior, learned[0])
     model = CodeModel(prior, settings.divergence, seed=data.seed)
     batch_size = min(settings.batch_size, len(learned[0]))
     by_steps = prior.learns_by_steps
@@ -75,7 +78,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     each = math.ceil(len(learned[0]) / batch_size)
     patience = settings.patience
     if patience is None:
-        patience = max(1, epochs // 2)
+        patience = max(1, epochs // 4)
     best = _BestInMemory(model, held_out, each, patience)
     model.compile(settings.optimizer or _adam(epochs * each), _CLIP_NORM)
     history = model.fit(
@@ -173,8 +176,14 @@ def _positive(name, value):
     return int(value)
 
 
-def _warn_of_scale(prior, codes):
-    """Warns of codes that a prior, new as N(0, I), would take long to reach."""
+def _warn_of_codes(prior, codes):
+    """Warns of codes that are few, or far from what a prior is when it is new."""
+    if len(codes) < _FEW * prior.latent_size:
+        warnings.warn(
+            f"{len(codes)} codes of {prior.latent_size} dimensions tell a prior little "
+            "of others: give more codes, or fewer dimensions.",
+            stacklevel=4,
+        )
     if prior.standardize or not prior.learns_by_steps:
         return
     some = codes[:_DRAWS]

@@ -20,7 +20,7 @@ _CODES_PER_DIMENSION = 20
 _SHRINKAGE = 5.0
 
 _FLOOR = 5e-6
-_ITERATIONS = 40
+_ITERATIONS = 100
 
 # Beyond this a tail of the normal is 0 in float32.
 _FARTHEST = 12.0

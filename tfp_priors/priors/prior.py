@@ -1,8 +1,8 @@
 """The base class of priors."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.rows import checked_context
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_latent_size
+from tfp_priors.files import temporary_beside
 from tfp_priors.priors import fitting
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -212,7 +213,11 @@ class Prior(Configured, keras.layers.Layer):
 
         Returns:
           Float tensor `[n, latent_size]`, or `[n, *code_shape]`.
+
+        Raises:
+          UserError: if there is no such number, temperature or context.
         """
+        _check_draws(n, temperature)
         if isinstance(seed, (int, np.integer)):
             seed = tf.constant([int(seed), 0])
         if context is not None:
@@ -328,13 +333,13 @@ class Prior(Configured, keras.layers.Layer):
           validation_split: share of the codes that is held out; 0: none, and the last
             weights are kept.
           validation_data: in place of such a share, codes, or (codes, context).
-          epochs: passes over the codes, at most; None: 20, or 100 iterations of EM.
+          epochs: passes over the codes, at most; None: 20, or 200 iterations of EM.
           batch_size: codes per step.
           optimizer: None: Adam with a rate that falls from 1e-3 to 0 by a cosine.
           divergence: None: KL, which is maximum likelihood, or MMD for a prior
             without a density. An adversarial one keeps the last weights.
           patience: epochs without anything better on held-out codes after which the
-            fit ends; None: half of them.
+            fit ends; None: a quarter of them.
           callbacks: of Keras; logs have `val_loss`.
           seed: of the split, the order and all noise.
           verbose: see `keras.Model.fit`.
@@ -378,8 +383,11 @@ class Prior(Configured, keras.layers.Layer):
             raise UserError(
                 f"Expected a path that ends in .keras, received {filepath}."
             )
-        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        keras.saving.save_model(self, filepath)
+        with temporary_beside(filepath) as folder:
+            # Keras goes by the name's ending.
+            folder.mkdir()
+            keras.saving.save_model(self, folder / "prior.keras")
+            (folder / "prior.keras").replace(filepath)
 
     @property
     def learns_by_steps(self) -> bool:
@@ -408,6 +416,16 @@ class Prior(Configured, keras.layers.Layer):
                 "its context_size, or leave the context out."
             )
         return context
+
+
+def _check_draws(n, temperature):
+    """Raises: UserError: if draws of a prior are asked for that there are not."""
+    if not tf.is_tensor(n) and not (isinstance(n, (int, np.integer)) and n >= 0):
+        raise UserError(f"Expected a whole number of draws >= 0, received {n!r}.")
+    if not tf.is_tensor(temperature) and not (
+        isinstance(temperature, (int, float, np.number)) and 0 <= temperature < math.inf
+    ):
+        raise UserError(f"Expected a temperature >= 0, received {temperature!r}.")
 
 
 def with_context(inputs, context):
