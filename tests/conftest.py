@@ -1,5 +1,7 @@
 """Settings and parts that the tests share."""
 
+import gc
+
 import keras
 import pytest
 import tensorflow as tf
@@ -33,6 +35,13 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[_FAULTS] = Faults()
+
+
+def pytest_collection_finish(session):
+    # Full collections of all that TensorFlow has imported took a fifth of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -62,14 +62,12 @@ class MixtureStandardization(LatentStandardization):
         super().build(input_shape)
         k, d = self.components, input_shape[-1]
         self.latent_size = d
-        identity = np.tile(np.eye(d, dtype=np.float32), (k, 1, 1))
         state = {"trainable": False, "initializer": "zeros"}
         # Log-weights have the log-determinants of the inverse factors in them.
         self._constants = self.add_weight(name="constants", shape=(k,), **state)
-        self._constants.assign(tf.fill([k], -math.log(k)))
         self._shifts = self.add_weight(name="shifts", shape=(k, d), **state)
         self._inverses = self.add_weight(name="inverses", shape=(k, d, d), **state)
-        self._inverses.assign(identity)
+        self._assign(np.zeros(1), np.zeros((1, d)), np.eye(d)[None])
 
     def fit(self, codes, seed):
         """Sets the moments, and fits the mixture.
@@ -85,40 +83,45 @@ class MixtureStandardization(LatentStandardization):
         mixture = fit_mixture(codes, present, _ITERATIONS, seed, _FLOOR, _SHRINKAGE)
         inverses, constants = whitening(mixture)
         shifts = np.einsum("kij,kj->ki", inverses, mixture.means)
-        absent = self.components - present
+        self._assign(constants, shifts, inverses)
+
+    def _assign(self, constants, shifts, inverses):
+        """Sets the components, and leaves the others out."""
+        absent = self.components - len(constants)
         self._constants.assign(np.pad(constants, (0, absent), constant_values=_ABSENT))
         self._shifts.assign(np.pad(shifts, ((0, absent), (0, 0))))
         identity = np.tile(np.eye(self.latent_size), (absent, 1, 1))
         self._inverses.assign(np.concatenate([inverses, identity]))
+
+    def _present(self):
+        """Constants, shifts and inverses of the components that are there."""
+        constants = tf.identity(self._constants)
+        number = tf.math.count_nonzero(constants > _ABSENT, dtype=tf.int32)
+        return [v[:number] for v in (constants, self._shifts, self._inverses)]
 
     def bijector(self):
         return tfb.Chain([super().bijector(), _Rosenblatt(self)])
 
     def log_prob(self, u):
         """log p(u) in nats: `[batch, latent_size]` to `[batch]`."""
-        white = self._white(u)
-        log_joint = self._constants - 0.5 * tf.reduce_sum(
+        constants, shifts, inverses = self._present()
+        white = _white(u, shifts, inverses)
+        log_joint = constants - 0.5 * tf.reduce_sum(
             tf.square(white) + math.log(2.0 * math.pi), axis=-1
         )
         return tf.reduce_logsumexp(log_joint, axis=-1)
 
-    def _white(self, u):
-        """u as standard normal under each component, `[batch, k, d]`."""
-        d = self.latent_size
-        stacked = tf.reshape(tf.identity(self._inverses), [-1, d])
-        white = tf.matmul(u, stacked, transpose_b=True)
-        return tf.reshape(white, [-1, self.components, d]) - self._shifts
-
     def to_normal(self, u):
         """u to N(0, I), `[batch, latent_size]` to the same."""
-        white = self._white(u)
-        scales = tf.linalg.diag_part(tf.identity(self._inverses))  # [k, d]
+        constants, shifts, inverses = self._present()
+        white = _white(u, shifts, inverses)
+        scales = tf.linalg.diag_part(inverses)  # [k, d]
         log_densities = tf.math.log(scales) - 0.5 * (
             tf.square(white) + math.log(2.0 * math.pi)
         )
         seen = tf.cumsum(log_densities, axis=-1, exclusive=True)
         # The weights have no determinants in them here: each dimension brings its own.
-        weights = self._log_weights(scales)
+        weights = _log_weights(constants, scales)
         shares = tf.nn.softmax(weights[:, None] + seen, axis=1)
         tail = _cdf(-tf.abs(white))
         below = tf.reduce_sum(shares * tf.where(white < 0, tail, 1.0 - tail), axis=1)
@@ -149,15 +152,15 @@ class MixtureStandardization(LatentStandardization):
 
     def _solved(self, z0):
         z0 = tf.clip_by_value(z0, -_FARTHEST, _FARTHEST)
-        inverses = tf.identity(self._inverses)
+        constants, shifts, inverses = self._present()
         scales = tf.linalg.diag_part(inverses)
-        log_weights = self._log_weights(scales)
+        log_weights = _log_weights(constants, scales)
         batch = tf.shape(z0)[0]
 
         def body(i, u, seen):
             # Given the dimensions before, component k is N(means, 1 / scale).
             row, scale = inverses[:, i], scales[:, i]  # [k, d], [k]
-            known = tf.matmul(u, row, transpose_b=True) - self._shifts[:, i]
+            known = tf.matmul(u, row, transpose_b=True) - shifts[:, i]
             means = -known / scale  # [batch, k]
             shares = tf.nn.softmax(log_weights + seen, axis=-1)
             x = _root(shares, means, 1.0 / scale, z0[:, i])
@@ -166,13 +169,10 @@ class MixtureStandardization(LatentStandardization):
             u += x[:, None] * tf.one_hot(i, self.latent_size)
             return i + 1, u, seen + log_density
 
-        start = (0, tf.zeros_like(z0), tf.zeros([batch, self.components]))
-        shapes = (tf.TensorShape([]), z0.shape, tf.TensorShape([None, self.components]))
+        start = (0, tf.zeros_like(z0), tf.zeros([batch, tf.size(constants)]))
+        shapes = (tf.TensorShape([]), z0.shape, tf.TensorShape([None, None]))
         _, u, _ = tf.while_loop(lambda i, *_: i < self.latent_size, body, start, shapes)
         return u
-
-    def _log_weights(self, scales):
-        return self._constants - tf.reduce_sum(tf.math.log(scales), axis=-1)
 
 
 class _Rosenblatt(tfb.Bijector):
@@ -194,6 +194,18 @@ class _Rosenblatt(tfb.Bijector):
             tf.square(z0) + math.log(2.0 * math.pi), axis=-1
         )
         return self._mixture.log_prob(u) - log_normal
+
+
+def _white(u, shifts, inverses):
+    """u as standard normal under each component, `[batch, k, d]`."""
+    d = u.shape[-1]
+    white = tf.matmul(u, tf.reshape(inverses, [-1, d]), transpose_b=True)
+    return tf.reshape(white, [-1, tf.shape(shifts)[0], d]) - shifts
+
+
+def _log_weights(constants, scales):
+    """Log-weights without the determinants that `constants` has in them."""
+    return constants - tf.reduce_sum(tf.math.log(scales), axis=-1)
 
 
 def _cdf(x):
