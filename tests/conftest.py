@@ -37,11 +37,12 @@ def pytest_configure(config):
     config.stash[_FAULTS] = Faults()
 
 
-def pytest_collection_finish(session):
-    # Full collections of all that TensorFlow has imported took a fifth of the time.
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    # Full collections of all that is imported and traced take seconds each.
+    gc.set_threshold(50_000, 10, 10)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_terminal_summary(terminalreporter, config):

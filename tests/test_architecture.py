@@ -27,6 +27,7 @@ ALLOWED = {
     "learning": ("errors", "core", "posteriors", "divergences"),
     "priors": (
         "errors",
+        "files",
         "core",
         "networks",
         "latent_space",

@@ -244,13 +244,14 @@ def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data, capsys
     with pytest.raises(UserError, match="has trained an autoencoder of its own"):
         config.train(autoencoder, [gin_file], params, autoencoder=autoencoder)
     # nor a finished one train its autoencoder again.
-    assert config.train(tmp_path / "reused", [gin_file], params).start_step == 101
+    assert config.train(tmp_path / "reused", [gin_file], params).start_step == 201
     with pytest.raises(UserError, match="The encoder of the run .* has other weights"):
         wider = [*params, "InfoGANEncoder.width = 3"]
         config.train(tmp_path / "new", [gin_file], wider, autoencoder=autoencoder)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_flow_that_came_post_hoc_may_learn_longer(tmp_path, fake_data):
     gin_file = str(ROOT / "gin" / "mnist_ae_flow.gin")
     for start, steps in ((0, 2), (3, 3)):

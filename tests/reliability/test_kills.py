@@ -145,20 +145,15 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kills"),
     [
-        ("train", 1),
-        *(
-            pytest.param(name, kills, marks=pytest.mark.slow)
-            for name, kills in {
-                "train": 16,
-                "evaluate": 8,
-                "export": 6,
-                "prepare_data": 8,
-                "figures": 4,
-            }.items()
-        ),
+        ("train", 16),
+        ("evaluate", 8),
+        ("export", 6),
+        ("prepare_data", 8),
+        ("figures", 4),
     ],
 )
 def test_killed_command_ends_as_if_it_had_not_been(

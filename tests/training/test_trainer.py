@@ -163,6 +163,7 @@ def test_bad_input_leaves_nothing(run, tmp_path, kwargs, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_post_hoc_flow_learns_from_fixed_codes_and_resumes(run, tmp_path):
     def prior():
         return RealNVPPrior(4, couplings=2, hidden_sizes=(8,), standardize=True)
@@ -318,6 +319,7 @@ def test_resumes_within_the_phase_exactly(run, tmp_path):
     assert best[0] == best[1]
 
 
+@pytest.mark.slow
 def test_more_steps_of_the_autoencoder_begin_the_phase_again(run, tmp_path):
     settings = at_rest(3)
     run(**settings)
