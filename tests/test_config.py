@@ -229,7 +229,7 @@ def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data, capsys
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     params = [*RUN, "GaussianMixturePrior.components = 2"]
     result = config.train(tmp_path / "whole", [gin_file], params)
-    assert (result.start_step, result.step, result.finished) == (0, 101, True)
+    assert (result.start_step, result.step, result.finished) == (0, 201, True)
     told = "a new GaussianMixturePrior takes the place of the StandardNormalPrior"
     assert told in capsys.readouterr().err
     autoencoder = tmp_path / "whole"
