@@ -27,7 +27,7 @@ STANDARD = "standard"
 DRAWS, DROPOUT, CRITIC = 1, 2, 200
 
 # Rows of which a value is computed at a time.
-_AT_ONCE = 2_000
+_AT_ONCE = 500
 
 # Held-out rows that are measured.
 _MEASURED = 20_000
