@@ -35,12 +35,12 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[_FAULTS] = Faults()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def collected():
-    # Full collections of all that is imported and traced take seconds each.
-    gc.set_threshold(50_000, 10, 10)
+    # What is imported and traced by now need not be looked through again and again.
     gc.collect()
     gc.freeze()
 

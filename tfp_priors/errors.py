@@ -1,6 +1,7 @@
 """The errors that a command turns into one line for its user, and common checks."""
 
 import contextlib
+import numbers
 import re
 from collections.abc import Iterator
 
@@ -78,6 +79,12 @@ def check_counts(owner: str, **counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raises: UserError: if it is no whole number in [0, 2^31)."""
+    if not (isinstance(seed, numbers.Integral) and 0 <= seed < 2**31):
+        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
 
 
 def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:

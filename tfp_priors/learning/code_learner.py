@@ -26,8 +26,9 @@ STANDARD = "standard"
 # What is folded into a step's seed for uses other than the posterior's noise.
 DRAWS, DROPOUT, CRITIC = 1, 2, 200
 
-# Rows of which a value is computed at a time.
-_AT_ONCE = 500
+#: Rows of which a value is computed at a time. With 256 normals below a flow, in 64
+#: dimensions, 2,000 at a time took 0.6 GB more.
+ROWS_AT_ONCE = 500
 
 # Held-out rows that are measured.
 _MEASURED = 20_000
@@ -191,7 +192,7 @@ class CodeLearner(PriorModel):
             return tf.concat([codes, log_det[:, None]], axis=-1)
 
         compiled = tf.function(standard, autograph=False, reduce_retracing=True)
-        parts = [rows[i : i + _AT_ONCE] for i in range(0, len(rows), _AT_ONCE)]
+        parts = [rows[i : i + ROWS_AT_ONCE] for i in range(0, len(rows), ROWS_AT_ONCE)]
         return tf.concat([compiled(tf.constant(part)) for part in parts], axis=0)
 
     def measure(self, rows, context=None) -> Callable[[], float]:
@@ -210,8 +211,8 @@ class CodeLearner(PriorModel):
             context = None if context is None else context[chosen]
         columns = self._columns(rows, context)
         batches = [
-            {name: column[start : start + _AT_ONCE] for name, column in columns.items()}
-            for start in range(0, len(rows), _AT_ONCE)
+            {name: column[i : i + ROWS_AT_ONCE] for name, column in columns.items()}
+            for i in range(0, len(rows), ROWS_AT_ONCE)
         ]
 
         def objective(batch):

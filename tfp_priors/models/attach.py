@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_priors.core.configured import Configured
 from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_seed
 from tfp_priors.likelihoods import NormalLikelihood
 from tfp_priors.models.latent_variable_model import LatentVariableModel
 from tfp_priors.posteriors import DeterministicPosterior
@@ -70,11 +71,13 @@ def attach(
     >>> model.sample(3).shape, model.log_prob(model.encode(images)).shape
     (TensorShape([3, 8, 8, 1]), TensorShape([100]))
     """
-    _check_arguments(encoder, decoder, prior, seed)
+    check_seed(seed)
+    _check_parts(encoder, decoder, prior)
     low, high = value_range = _checked_range(value_range)
-    shape = _checked_shape(
-        _input_shape(encoder) if image_shape is None else image_shape
-    )
+    if image_shape is None:
+        shape = _input_shape(encoder)
+    else:
+        shape = _checked_shape(image_shape)
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
@@ -154,7 +157,7 @@ class ForeignDecoder(Configured, keras.layers.Layer):
         return (input_shape[0], *self.image_shape)
 
 
-def _check_arguments(encoder, decoder, prior, seed):
+def _check_parts(encoder, decoder, prior):
     for name, part in (("encoder", encoder), ("decoder", decoder)):
         if not callable(part) or isinstance(part, Prior):
             raise UserError(
@@ -166,8 +169,6 @@ def _check_arguments(encoder, decoder, prior, seed):
             "Expected a prior of tfp_priors.priors without a context, received "
             f"{prior!r}."
         )
-    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**31):
-        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
 
 
 def _checked_range(value_range):

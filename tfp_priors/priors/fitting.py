@@ -14,7 +14,9 @@ from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_seed
 from tfp_priors.learning.callbacks import BestOnHeldOut
+from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
 
 _EPOCHS = 20
@@ -26,12 +28,6 @@ _CLIP_NORM = 500.0
 
 # Means, and scales or their inverses, that are far from those of a new prior.
 _FAR = 4.0
-
-# Codes per dimension below which a warning is due.
-_FEW = 1
-
-# Codes whose density is computed at a time.
-_AT_ONCE = 2_000
 
 # Draws that are compared with codes.
 _DRAWS = 10_000
@@ -122,8 +118,8 @@ def evaluate(prior, codes, context, learned, seed: int) -> dict[str, float]:
 def _mean_nll(prior, codes, context):
     compiled = tf.function(prior.log_prob, autograph=False, reduce_retracing=True)
     total = 0.0
-    for start in range(0, len(codes), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for start in range(0, len(codes), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
         given = None if context is None else tf.constant(context[part])
         log_prob = compiled(tf.constant(codes[part]), given)
         total -= float(tf.reduce_sum(tf.cast(log_prob, tf.float64)))
@@ -142,8 +138,7 @@ def _checked_settings(settings, data):
       UserError: if one is of another kind than it must be.
     """
     seed, share, divergence = data.seed, data.validation_split, settings.divergence
-    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**31):
-        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
+    check_seed(seed)
     if not (isinstance(share, (int, float)) and 0 <= share < 1):
         raise UserError(f"Expected a validation_split in [0, 1), received {share!r}.")
     if divergence is not None and not isinstance(divergence, keras.layers.Layer):
@@ -178,7 +173,7 @@ def _positive(name, value):
 
 def _warn_of_codes(prior, codes):
     """Warns of codes that are few, or far from what a prior is when it is new."""
-    if len(codes) < _FEW * prior.latent_size:
+    if len(codes) < prior.latent_size:
         warnings.warn(
             f"{len(codes)} codes of {prior.latent_size} dimensions tell a prior little "
             "of others: give more codes, or fewer dimensions.",

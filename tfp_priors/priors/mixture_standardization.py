@@ -90,8 +90,7 @@ class MixtureStandardization(LatentStandardization):
         absent = self.components - len(constants)
         self._constants.assign(np.pad(constants, (0, absent), constant_values=_ABSENT))
         self._shifts.assign(np.pad(shifts, ((0, absent), (0, 0))))
-        identity = np.tile(np.eye(self.latent_size), (absent, 1, 1))
-        self._inverses.assign(np.concatenate([inverses, identity]))
+        self._inverses.assign(np.pad(inverses, ((0, absent), (0, 0), (0, 0))))
 
     def _present(self):
         """Constants, shifts and inverses of the components that are there."""
