@@ -13,8 +13,13 @@ make_environment() {
     if [ "$(cat .venv/stamp 2>/dev/null)" != "$wanted" ]; then
         echo "Installing into .venv (about 2 GB on the disk)..."
         [ -x .venv/bin/python ] || "$python" -m venv .venv
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-            --constraint constraints.txt --editable ".$1"
+        local what=(--quiet --constraint constraints.txt)
+        # uv takes a third of pip's time, and knows no index that only pip is told of.
+        .venv/bin/python -m pip install --disable-pip-version-check "${what[@]}" uv &&
+            .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python \
+                "${what[@]}" --editable ".$1" ||
+            .venv/bin/python -m pip install --disable-pip-version-check \
+                "${what[@]}" --editable ".$1"
         echo "$wanted" >.venv/stamp
     fi
 }

@@ -1,6 +1,7 @@
 """Settings and parts that the tests share."""
 
 import gc
+import math
 
 import keras
 import pytest
@@ -10,7 +11,6 @@ from tests.reliability.faults import Faults
 from tfp_priors import divergences
 from tfp_priors import likelihoods
 from tfp_priors import models
-from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
 
@@ -71,8 +71,8 @@ def make_model():
 
     def make(latent_size=4, image_shape=(8, 8, 1), **parts):
         defaults = {
-            "encoder": networks.InfoGANEncoder(image_shape, width=4),
-            "decoder": networks.InfoGANDecoder(image_shape, width=4),
+            "encoder": small_encoder(image_shape),
+            "decoder": small_decoder(latent_size, image_shape),
             "posterior": posteriors.DeterministicPosterior(latent_size),
             "likelihood": likelihoods.BernoulliLikelihood(),
             "prior": priors.RealNVPPrior(
@@ -84,6 +84,29 @@ def make_model():
         return models.LatentVariableModel(**(defaults | parts))
 
     return make
+
+
+def small_encoder(image_shape, units=8):
+    """With batch statistics, and little to trace: that takes a test's time."""
+    return keras.Sequential(
+        [
+            keras.Input(image_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units),
+            keras.layers.BatchNormalization(synchronized=True),
+            keras.layers.ReLU(),
+        ]
+    )
+
+
+def small_decoder(latent_size, image_shape):
+    return keras.Sequential(
+        [
+            keras.Input([latent_size]),
+            keras.layers.Dense(math.prod(image_shape)),
+            keras.layers.Reshape(image_shape),
+        ]
+    )
 
 
 def randomize(layer, seed=0, scale=0.1):

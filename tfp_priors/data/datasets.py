@@ -27,8 +27,6 @@ from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
 from tfp_priors.files import remove
 
-#: Builders of sets that are made without any file, by name.
-
 #: The name of codes in files.
 CODES = "codes"
 
