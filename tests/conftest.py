@@ -2,6 +2,7 @@
 
 import gc
 import math
+import os
 
 import keras
 import pytest
@@ -58,6 +59,18 @@ def pytest_terminal_summary(terminalreporter, config):
 def faults(pytestconfig):
     """Counts provoked faults; see `Faults.add`."""
     return pytestconfig.stash[_FAULTS]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A folder where data sets are prepared once, by whichever process is the first."""
+    folder = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder of its own in that of the session.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "data"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,10 @@ GIN = "gin/embedded_digits_beta0.gin"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, data_dir):
     """A short run of bin/train and its SavedModel."""
     folder = tmp_path_factory.mktemp("trained")
+    (folder / "data").symlink_to(data_dir)
     process = commands.run(
         "train",
         gin_file=GIN,
@@ -270,9 +271,11 @@ def test_help_needs_no_tensorflow(name):
         ),
     ],
 )
-def test_mistakes_get_one_line_and_leave_nothing(tmp_path, name, flags, message):
+def test_mistakes_get_one_line_and_leave_nothing(
+    tmp_path, data_dir, name, flags, message
+):
     if name == "train":
-        flags = {"run_dir": tmp_path / "run", "data_dir": tmp_path / "data"} | flags
+        flags = {"run_dir": tmp_path / "run", "data_dir": data_dir} | flags
     if "source" in flags:
         flags = flags | {"source": tmp_path, "data_dir": tmp_path / "data"}
     line = commands.refused(name, **flags)

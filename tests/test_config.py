@@ -199,7 +199,7 @@ def test_a_perceptual_loss_in_the_activations_of_a_classifier(tmp_path, monkeypa
 def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
     mnist, faces = (
         [str(ROOT / "gin" / f"{name}.gin")]
-        for name in ("mnist_beta0", "procedural_faces_pggan")
+        for name in ("mnist_ae", "procedural_faces_pggan")
     )
     config.train(tmp_path / "run", mnist, RUN)
     with pytest.raises(UserError, match="ProgressiveGAN has no autoencoder that"):
@@ -208,21 +208,23 @@ def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
 
 def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch):
     gin_file, ae = str(GIN / "mnist_ae.gin"), tmp_path / "ae"
+    monkeypatch.setattr("sys.argv", ["bin/train"])
     config.train(ae, [gin_file], RUN)
-    for flags in ([f"--autoencoder={ae}"], ["--autoencoder", str(ae)]):
-        run = tmp_path / str(len(flags))
-        monkeypatch.setattr("sys.argv", ["bin/train", *flags])
-        config.train(run, [gin_file], RUN, autoencoder=ae)
-        # The same command again goes on.
-        assert config.train(run, [gin_file], RUN, autoencoder=ae).start_step == 1
+    monkeypatch.setattr("sys.argv", ["bin/train", f"--autoencoder={ae}"])
+    run, nowhere = tmp_path / "run", tmp_path / "nowhere"
+    config.train(run, [gin_file], RUN, autoencoder=ae)
+    # The same command again goes on.
+    assert config.train(run, [gin_file], RUN, autoencoder=ae).start_step == 1
+    record = run / "environment.jsonl"
+    for spelling in (f"--autoencoder={ae}", f'--autoencoder", "{ae}'):
+        text = record.read_text()
+        record.write_text(text.replace(f"--autoencoder={ae}", spelling))
         with pytest.raises(
             UserError, match=r"was begun with --autoencoder=.*ae: leave"
         ):
-            config.train(run, [gin_file], RUN, autoencoder=tmp_path / "nowhere")
-    monkeypatch.setattr("sys.argv", ["bin/train"])
-    config.train(tmp_path / "own", [gin_file], RUN)
+            config.train(run, [gin_file], RUN, autoencoder=nowhere)
     with pytest.raises(UserError, match="was begun with no --autoencoder"):
-        config.train(tmp_path / "own", [gin_file], RUN, autoencoder=ae)
+        config.train(ae, [gin_file], RUN, autoencoder=run)
 
 
 def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data, capsys):
@@ -313,14 +315,14 @@ def test_bindings_without_effect_do_not_make_another_config(tmp_path, fake_data)
         config.train(tmp_path, [vae], RUN)
 
 
-def test_the_images_that_a_run_held_out(tmp_path):
+def test_the_images_that_a_run_held_out(tmp_path, data_dir):
     """They are a permutation's first ones, in the data set's order."""
-    digits, data_dir = str(GIN / "embedded_digits_vae.gin"), tmp_path / "data"
+    digits = [str(GIN / "embedded_digits.gin"), str(GIN / "models" / "ae.gin")]
     params = [*TINY, "train.batch_size = 4", "train.steps = 1", "train.seed = 3"]
 
     def load(share):
         run, held = tmp_path / f"{share}", f"train.validation_share = {share}"
-        config.train(run, [digits], [*params, held], data_dir)
+        config.train(run, digits, [*params, held], data_dir)
         return config.load_run(run, data_dir).load_dataset
 
     of_run = load(0.25)

@@ -17,9 +17,10 @@ PARAMS = [*commands.TINY, "train.scalars_every = 10"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, data_dir):
     """With a run, its export, and a run of a classifier."""
     folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "data").symlink_to(data_dir)
     flags = {"gin_param": PARAMS, "data_dir": folder / "data", "steps": 20}
     for name, gin in (("run", "embedded_digits_vae"), ("classifier",) * 2):
         gin = gin if gin.startswith("embedded") else f"embedded_digits_{gin}"

@@ -11,8 +11,8 @@ from tfp_priors.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("data"))
+def data_dir(data_dir):
+    return str(data_dir)
 
 
 def test_embedded_digits_are_mlxtends(data_dir):

@@ -10,9 +10,10 @@ from tfp_priors.runs import run_dir
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def made(tmp_path_factory, data_dir):
     """With a run that has two checkpoints and results, and a run of a classifier."""
     folder = tmp_path_factory.mktemp("made")
+    (folder / "data").symlink_to(data_dir)
     flags = flags_of("train", folder) | {"steps": 10}
     commands.run("train", **flags)
     flags |= {"gin_file": "gin/embedded_digits_classifier.gin"}
@@ -25,4 +26,4 @@ def made(tmp_path_factory):
 @pytest.fixture
 def folder(made, tmp_path):
     """A copy."""
-    return shutil.copytree(made, tmp_path / "copy")
+    return shutil.copytree(made, tmp_path / "copy", symlinks=True)

@@ -98,18 +98,18 @@ EXTRAS = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, data_dir):
     """A run and its data, by the names that `FLAGS` has in braces."""
     folder = tmp_path_factory.mktemp("trained")
     commands.run(
         "train",
         gin_file=GIN,
-        gin_param=commands.TINY,
+        gin_param=[*commands.TINY, "train.post_hoc = None"],
         run_dir=folder / "run",
-        data_dir=folder / "data",
+        data_dir=data_dir,
         steps=1,
     )
-    return {name: str(folder / name) for name in ("run", "data")}
+    return {"run": str(folder / "run"), "data": str(data_dir)}
 
 
 def _fill(folder):

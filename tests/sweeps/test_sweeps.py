@@ -128,8 +128,10 @@ def rows_of(path):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("sweep")
+def folder(tmp_path_factory, data_dir):
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "data").symlink_to(data_dir)
+    return folder
 
 
 GRID = ["model=vae,beta0", "seed=0,1"]

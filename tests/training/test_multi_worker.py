@@ -109,11 +109,6 @@ def read_until(worker, line):
     pytest.fail(f"{line} did not come")
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
 def one_process(run_dir, data_dir, steps):
     commands.run(
         "train",

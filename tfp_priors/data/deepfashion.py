@@ -54,19 +54,7 @@ def read(
       UserError: if a file is missing or not in its format, or they do not fit; the
         first picture that is concerned is named.
     """
-    if not source.is_dir():
-        raise UserError(f"Expected a folder with the files of deepfashion: {source}.")
-    partition = source / PARTITION
-    tables = [source / name for name in TABLES if (source / name).is_file()]
-    if not partition.is_file() or not tables:
-        missing = " or ".join(TABLES) if partition.is_file() else PARTITION
-        raise UserError(
-            f"{source} lacks {missing}; expected the pictures, {PARTITION} and "
-            f"{' or '.join(TABLES)}, see docs/datasets.md."
-        )
-    if len(tables) > 1:
-        raise UserError(f"{source} has {' and '.join(TABLES)}: remove one of them.")
-    (table,) = tables
+    partition, table = _found(source)
     split_of = _read_partition(partition)
     keypoints = read_keypoints(table)
     for name in keypoints:
@@ -107,6 +95,23 @@ def read(
         if names
     ]
     return people, notes
+
+
+def _found(source):
+    """The paths of the split and of the table of keypoints."""
+    if not source.is_dir():
+        raise UserError(f"Expected a folder with the files of deepfashion: {source}.")
+    partition = source / PARTITION
+    tables = [source / name for name in TABLES if (source / name).is_file()]
+    if not partition.is_file() or not tables:
+        missing = " or ".join(TABLES) if partition.is_file() else PARTITION
+        raise UserError(
+            f"{source} lacks {missing}; expected the pictures, {PARTITION} and "
+            f"{' or '.join(TABLES)}, see docs/datasets.md."
+        )
+    if len(tables) > 1:
+        raise UserError(f"{source} has {' and '.join(TABLES)}: remove one of them.")
+    return partition, tables[0]
 
 
 def read_keypoints(path: Path) -> dict[str, np.ndarray]:

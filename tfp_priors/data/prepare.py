@@ -95,23 +95,7 @@ def prepare(
     ):
         if given and name != set_name:
             raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
-    label = name.removeprefix("image_folder/")
-    if name in BUILT_IN:
-        make = functools.partial(BUILT_IN[name], data_dir=data_dir)
-    elif source is None:
-        raise UserError(f"{name} needs --source, the folder of its files.")
-    elif name != label:
-        if not label or "/" in label or label.startswith("."):
-            raise UserError(f"image_folder/NAME needs a plain name, received {name!r}.")
-        size = None if image_size is None else (image_size, image_size)
-        make = functools.partial(ImageFolder, source, label, size, data_dir=data_dir)
-    elif name == DeepFashion.name:
-        make = functools.partial(DeepFashion, data_dir=data_dir)
-    elif name in _FILES:
-        make = functools.partial(tfds.builder, name, data_dir=data_dir)
-    else:
-        known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES, DeepFashion.name))
-        raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
+    make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
     builder = made(make)
     if builder.is_prepared():
         return Prepared(Path(builder.data_dir), False, [])
@@ -138,6 +122,26 @@ def prepare(
         if isinstance(builder, ImageFolder):
             notes = builder.table()
     return Prepared(Path(builder.data_dir), True, notes)
+
+
+def _maker(name, source, image_size):
+    """What makes the builder of a data set, given its data_dir."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if source is None:
+        raise UserError(f"{name} needs --source, the folder of its files.")
+    label = name.removeprefix("image_folder/")
+    if name != label:
+        if not label or "/" in label or label.startswith("."):
+            raise UserError(f"image_folder/NAME needs a plain name, received {name!r}.")
+        size = None if image_size is None else (image_size, image_size)
+        return functools.partial(ImageFolder, source, label, size)
+    if name == DeepFashion.name:
+        return DeepFashion
+    if name in _FILES:
+        return functools.partial(tfds.builder, name)
+    known = ", ".join((*BUILT_IN, "image_folder/NAME", *_FILES, DeepFashion.name))
+    raise UserError(f"Cannot prepare {name!r} from files; expected one of {known}.")
 
 
 class _LocalFiles:
