@@ -46,7 +46,7 @@ def results(process):
 
 def test_run_its_export_and_pictures(folder, flags, tmp_path):
     """The export draws the run's samples; pictures of the real images are the floor."""
-    names = "fcd200_test,cs200,nll20_iw2_test,active_units_test,separability200_z0"
+    names = "fcd200_test,cs200,active_units_test"
     process = commands.run(
         "evaluate", run_dir=folder / "run", metrics=names, **(flags | {"out": ""})
     )

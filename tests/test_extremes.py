@@ -113,10 +113,8 @@ def some_steps(model, data, batch):
         assert np.isfinite(model.sample(2)).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "latent"),
-    [("beta0", 2), pytest.param("vae", 1, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "latent"), [("beta0", 2), ("vae", 1)])
 def test_a_run_on_one_black_image(tmp_path, monkeypatch, name, latent):
     data = dataset(level=0, size=1)
     monkeypatch.setattr(config, "_load_dataset", lambda split, data_dir=None: data)

@@ -9,7 +9,11 @@ import tensorflow as tf
 
 from tests import commands
 
-SMALL = ["at_rest/RealNVPPrior.couplings = 2", "RealNVPPrior.hidden_sizes = (8,)"]
+SMALL = [
+    "at_rest/RealNVPPrior.couplings = 2",
+    "RealNVPPrior.hidden_sizes = (8,)",
+    "MixtureStandardization.components = 2",
+]
 
 
 @pytest.fixture(scope="module")

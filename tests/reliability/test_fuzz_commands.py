@@ -135,7 +135,7 @@ def _files(folder):
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
 
-@fuzz.few_or_many(12, 150)
+@fuzz.few_or_many(8, 150)
 def test_command_lines(cases, tmp_path, trained, faults):
     def case(drawn):
         name, changes, extras = drawn
