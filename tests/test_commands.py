@@ -239,7 +239,11 @@ def test_help_needs_no_tensorflow(name):
         ),
         ("train", {"gin_file": GIN, "run_dir": "/dev/null/a"}, "Not a directory"),
         ("train", {"gin_file": GIN, "data_dir": "setup.py"}, "setup.py is a file"),
-        ("train", {"gin_file": GIN, "seed": -1}, "must be in [0, 2^31), received -1"),
+        (
+            "train",
+            {"gin_file": GIN, "seed": -1},
+            "train.seed in [0, 2^31), received -1",
+        ),
         (
             "train",
             {"gin_file": GIN, "gin_param": "train.clip_norm = -1"},

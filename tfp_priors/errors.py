@@ -4,6 +4,7 @@ import contextlib
 import numbers
 import re
 from collections.abc import Iterator
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -81,10 +82,24 @@ def check_counts(owner: str, **counts: int) -> None:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, name: str = "a seed") -> None:
     """Raises: UserError: if it is no whole number in [0, 2^31)."""
     if not (isinstance(seed, numbers.Integral) and 0 <= seed < 2**31):
-        raise UserError(f"Expected a seed in [0, 2^31), received {seed!r}.")
+        raise UserError(f"Expected {name} in [0, 2^31), received {seed!r}.")
+
+
+def check_part(name: str, part: Any, kind: type) -> None:
+    """Raises: UserError: if what a model is made of is of another kind."""
+    if isinstance(part, kind):
+        return
+    of_keras = "Keras " if kind.__module__.startswith("keras") else ""
+    came = repr(part) if part is None or isinstance(part, str) else ""
+    if isinstance(part, type):
+        came = f"the class {part.__name__}: call it, {part.__name__}(...)"
+    raise UserError(
+        f"Expected the {name} to be a {of_keras}{kind.__name__}, received "
+        f"{came or f'a {type(part).__name__}'}."
+    )
 
 
 def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
@@ -93,12 +108,16 @@ def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
     Raises:
       UserError: otherwise; `owner` is named in the message.
     """
-    if latent_size != int(latent_size) or latent_size < minimum:
+    if not (
+        isinstance(latent_size, numbers.Real)
+        and latent_size == latent_size // 1
+        and latent_size >= minimum
+    ):
         hint = "set LATENT_SIZE."
         if minimum > 1:
             hint = "take a GaussianMixturePrior, or set LATENT_SIZE."
         raise UserError(
             f"{owner} expects a latent size of at least {minimum}, received "
-            f"{latent_size}: {hint}"
+            f"{latent_size!r}: {hint}"
         )
     return int(latent_size)

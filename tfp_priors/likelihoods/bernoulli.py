@@ -13,6 +13,8 @@ class BernoulliLikelihood(Likelihood):
     normalised density of x.
     """
 
+    squashes = True
+
     def log_prob(self, images, outputs):
         cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(images, outputs)
         return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])

@@ -13,6 +13,8 @@ class Likelihood(Configured, keras.layers.Layer):
 
     #: Whether `log_prob` is that of a distribution of images, whose nats compare.
     is_density = True
+    #: Whether `mean` is the sigmoid of the outputs.
+    squashes = False
     #: 256 if `log_prob` is a density of pixels in [0, 1], 1 if it is a probability.
     pixel_levels = 1
 

@@ -53,6 +53,11 @@ class NormalLikelihood(Likelihood):
             )
         self.built = True
 
+    @property
+    def squashes(self) -> bool:
+        """See `Likelihood`."""
+        return self.squash
+
     def variance(self):
         """The present gamma, a scalar."""
         if self.learned:

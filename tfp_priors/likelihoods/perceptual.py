@@ -28,6 +28,7 @@ class PerceptualLikelihood(Likelihood):
     """
 
     is_density = False
+    squashes = True
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """The base model: encoder, decoder, prior, divergence and beta in one step."""
 
+import numbers
 from collections.abc import Callable, Sequence
 
 import keras
@@ -8,6 +9,8 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_part
+from tfp_priors.errors import check_seed
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.code_learner import DRAWS
@@ -23,6 +26,16 @@ from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
+
+# After these, outputs are not what a sigmoid makes all values of [0, 1] of.
+_BOUNDED = (
+    keras.activations.hard_sigmoid,
+    keras.activations.relu,
+    keras.activations.sigmoid,
+    keras.activations.softmax,
+    keras.activations.softplus,
+    keras.activations.tanh,
+)
 
 # What is folded into a step's seed for uses other than the posterior's noise.
 _REGULARIZERS = 100
@@ -98,6 +111,17 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        for name, part, kind in (
+            ("encoder", encoder, keras.layers.Layer),
+            ("posterior", posterior, Posterior),
+            ("decoder", decoder, keras.layers.Layer),
+            ("likelihood", likelihood, Likelihood),
+            ("prior", prior, Prior),
+            ("divergence", divergence, Divergence),
+            *(("regularizer", one, Regularizer) for one in regularizers),
+        ):
+            check_part(name, part, kind)
+        check_seed(seed)
         if posterior.latent_size != prior.latent_size:
             raise UserError(
                 "Posterior and prior must have one latent size, received "
@@ -110,8 +134,10 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"conditioner gives {context_size}: set the prior's context_size = "
                 f"{context_size}."
             )
-        if not callable(beta) and not 0 <= beta < float("inf"):
-            raise UserError(f"beta must be a finite number >= 0, received {beta}.")
+        if not callable(beta) and not (
+            isinstance(beta, numbers.Real) and 0 <= beta < float("inf")
+        ):
+            raise UserError(f"beta must be a finite number >= 0, received {beta!r}.")
         self.encoder = encoder
         self.posterior = posterior
         self.decoder = decoder
@@ -150,6 +176,13 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             raise UserError(
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
                 f"the encoder's images, received {outputs_shape[1:]}."
+            )
+        last = _last_activation(self.decoder)
+        if self.likelihood.squashes and last in _BOUNDED:
+            raise UserError(
+                f"The decoder ends with the activation {last.__name__}, but the mean "
+                f"of a {type(self.likelihood).__name__} is the sigmoid of its outputs: "
+                "end it with a layer without an activation."
             )
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
@@ -444,10 +477,27 @@ def _image_shape_of(encoder):
     return tuple(int(n) for n in shape)
 
 
+def _last_activation(network):
+    """The function that a Keras model of layers ends with, or None."""
+    for layer in reversed(getattr(network, "layers", ())):
+        if not isinstance(layer, (keras.layers.Reshape, keras.layers.Cropping2D)):
+            return getattr(layer, "activation", None)
+    return None
+
+
 def _output_shape(name, network, input_shape):
     """The shape of a network's outputs, if it takes these inputs."""
     inputs = getattr(network, "inputs", None)
-    if inputs and len(inputs) == 1 and not isinstance(input_shape[0], tuple):
+    expected = len(input_shape) if isinstance(input_shape[0], tuple) else 1
+    for what, own, count in (
+        ("input(s)", inputs, expected),
+        ("output(s)", getattr(network, "outputs", None), 1),
+    ):
+        if own and len(own) != count:
+            raise UserError(
+                f"Expected the {name} to have {count} {what}, received {len(own)}."
+            )
+    if inputs and expected == 1:
         own = inputs[0].shape
         if len(own) != len(input_shape) or any(
             None not in (n, m) and n != m for n, m in zip(own, input_shape, strict=True)

@@ -14,6 +14,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_seed
 from tfp_priors.files import remove
 from tfp_priors.models import GroupedModel
 from tfp_priors.runs.run_dir import RunLock
@@ -90,8 +91,7 @@ class Trainer:
             images_every=images_every,
             checkpoint_every=checkpoint_every,
         )
-        if not 0 <= seed < 2**31:
-            raise UserError(f"train.seed must be in [0, 2^31), received {seed}.")
+        check_seed(seed, "train.seed")
         if not 0 <= validation_share < 1:
             raise UserError(
                 "train.validation_share must be in [0, 1), received "

@@ -1,0 +1,112 @@
+"""Keras models of a user as encoder and decoder, and parts that are none."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import small_decoder
+from tests.conftest import small_encoder
+from tfp_priors import likelihoods
+from tfp_priors import posteriors
+from tfp_priors import priors
+from tfp_priors.errors import UserError
+
+SHAPE = (8, 8, 1)
+LATENT_SIZE = 4
+
+
+def network(shape, *outputs):
+    """A Keras model with a dense layer per output; each is (shape, activation)."""
+    x = keras.Input(shape)
+    flat = keras.layers.Flatten()(x)
+    made = [
+        keras.layers.Reshape(of)(keras.layers.Dense(int(np.prod(of)), activation)(flat))
+        for of, activation in outputs
+    ]
+    return keras.Model(x, made[0] if len(made) == 1 else made)
+
+
+def test_models_of_keras_are_networks_as_they_are(make_model):
+    model = make_model(
+        encoder=network(SHAPE, ((6,), "relu")),
+        decoder=network((LATENT_SIZE,), (SHAPE, None)),
+    )
+    assert model.image_shape == SHAPE
+    assert model.sample(3).shape == (3, *SHAPE)
+
+
+def two_inputs():
+    x, y = keras.Input(SHAPE), keras.Input((3,))
+    flat = keras.layers.Flatten()(x)
+    return keras.Model([x, y], keras.layers.Concatenate()([flat, y]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"encoder": network(SHAPE, ((2,), None), ((2,), None))},
+            r"encoder to have 1 output\(s\), received 2",
+        ),
+        ({"encoder": two_inputs()}, r"encoder to have 1 input\(s\), received 2"),
+        ({"encoder": network(SHAPE, ((2, 2), None))}, "end it with a Flatten or Dense"),
+        (
+            {"encoder": keras.Sequential([keras.layers.Dense(4)])},
+            "of no shape: give it an Input",
+        ),
+        ({"encoder": lambda x: x}, "encoder to be a Keras Layer, received a function"),
+        ({"encoder": "resnet"}, "encoder to be a Keras Layer, received 'resnet'"),
+        (
+            {"decoder": network((3,), (SHAPE, None))},
+            r"decoder to take inputs of shape \(None, 4\), its own are \(None, 3\)",
+        ),
+        (
+            {"decoder": network((LATENT_SIZE,), ((64,), None))},
+            r"decoder of outputs of shape \(8, 8, 1\)",
+        ),
+        (
+            {"decoder": network((LATENT_SIZE,), (SHAPE, None), (SHAPE, None))},
+            r"decoder to have 1 output\(s\), received 2",
+        ),
+        ({"prior": priors.RealNVPPrior}, r"class RealNVPPrior: call it, RealNVPPrior"),
+        ({"posterior": None}, "posterior to be a Posterior, received None"),
+        ({"likelihood": "mse"}, "likelihood to be a Likelihood, received 'mse'"),
+        ({"divergence": "kl"}, "divergence to be a Divergence, received 'kl'"),
+        ({"regularizers": [1.0]}, "regularizer to be a Regularizer, received a float"),
+        ({"beta": "0.1"}, "finite number >= 0, received '0.1'"),
+        ({"beta": None}, "finite number >= 0, received None"),
+        ({"seed": -1}, "seed in"),
+    ],
+)
+def test_parts_that_do_not_fit_get_one_line(make_model, parts, message):
+    with pytest.raises(UserError, match=message):
+        make_model(**parts)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_a_bounded_decoder_below_a_sigmoid_is_refused(make_model, activation):
+    """Its images would be grey: the sigmoid of [0, 1] is [0.5, 0.73]."""
+    bounded = network((LATENT_SIZE,), (SHAPE, activation))
+    for likelihood in (
+        likelihoods.BernoulliLikelihood(),
+        likelihoods.NormalLikelihood(0.1),
+    ):
+        with pytest.raises(UserError, match=f"ends with the activation {activation}"):
+            make_model(decoder=bounded, likelihood=likelihood)
+    make_model(decoder=bounded, likelihood=likelihoods.NormalLikelihood(squash=False))
+
+
+@pytest.mark.parametrize("size", [None, "8", 2.5, 0])
+def test_latent_sizes(size):
+    with pytest.raises(UserError, match="a latent size of at least 1, received"):
+        posteriors.NormalPosterior(size)
+
+
+def test_a_frozen_encoder_does_not_learn(make_model):
+    encoder = small_encoder(SHAPE)
+    encoder.trainable = False
+    decoder = small_decoder(LATENT_SIZE, SHAPE)
+    groups = make_model(encoder=encoder, decoder=decoder).variable_groups()
+    learns = {id(v) for v in groups["autoencoder"]}
+    assert learns >= {id(v) for v in decoder.trainable_variables}
+    assert not learns & {id(v) for v in encoder.variables}
