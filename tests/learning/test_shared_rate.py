@@ -27,8 +27,11 @@ def rates(model):
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_all_rates_change_by_one_factor(make_model, precision):
     model = compiled(make_model(), precision=precision)
-    for rate in (5e-4, 0.0, 2e-3):
-        model.optimizer.learning_rate = rate
+    for rate, assigned in ((5e-4, False), (0.0, True), (2e-3, False), (1e-4, True)):
+        if assigned:
+            model.optimizer.learning_rate.assign(rate)
+        else:
+            model.optimizer.learning_rate = rate
         np.testing.assert_allclose(rates(model), [rate, 4 * rate], rtol=1e-6)
         assert float(model.optimizer.learning_rate) == pytest.approx(rate)
 

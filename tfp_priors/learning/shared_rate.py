@@ -1,5 +1,7 @@
 """One learning rate in front of the optimizers of several groups."""
 
+import functools
+
 import keras
 
 from tfp_priors.errors import UserError
@@ -8,7 +10,7 @@ _SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
 
 
 def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
-    """Makes the rates follow that of the first optimizer when it is set.
+    """Makes the rates follow that of the first optimizer when it is set or assigned.
 
     Callbacks such as `LearningRateScheduler` and `ReduceLROnPlateau` set that of
     `model.optimizer` alone, which is the first one: the others are multiplied by the
@@ -19,27 +21,41 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     """
     (first, *others) = optimizers.values()
     kind = type(first)
-    # Relative to the first one's, which may come back from 0.
-    ratios = []
+    if not others:
+        return
+
+    @functools.cache
+    def ratios():
+        """Relative to the first one's, which may come back from 0."""
+        rates = [_constant(name, one) for name, one in optimizers.items()]
+        if not rates[0] > 0:
+            raise UserError(
+                "The learning rate is set, and multiplies that of all groups: "
+                "expected one > 0 for the first group, received 0."
+            )
+        return [own / rates[0] for own in rates[1:]]
 
     def set_rate(self, rate):
-        if others and callable(rate):
+        if callable(rate):
             raise UserError(
                 "The learning rate of all groups is set by a number: compile with a "
                 "dict of optimizers that have schedules."
             )
-        if others:
-            if not ratios:
-                rates = [_constant(name, one) for name, one in optimizers.items()]
-                if not rates[0] > 0:
-                    raise UserError(
-                        "The learning rate is set, and multiplies that of all groups: "
-                        "expected one > 0 for the first group, received 0."
-                    )
-                ratios.extend(own / rates[0] for own in rates[1:])
-            for other, ratio in zip(others, ratios, strict=True):
-                other.learning_rate = ratio * float(rate)
+        ratios()
         kind.learning_rate.fset(self, rate)
+
+    variable = getattr(first, "inner_optimizer", first)._learning_rate
+    if isinstance(variable, keras.Variable):
+        assign = variable.assign
+
+        def assign_all(rate):
+            # A checkpoint that brings the same rate back changes none.
+            if float(rate) != float(variable):
+                for other, ratio in zip(others, ratios(), strict=True):
+                    other.learning_rate = ratio * float(rate)
+            return assign(rate)
+
+        variable.assign = assign_all
 
     # A property is the class's: a callback meets it as any optimizer's.
     leading = type(kind.__name__, (kind,), {"__module__": kind.__module__})
