@@ -82,6 +82,22 @@ def check_counts(owner: str, **counts: int) -> None:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
 
 
+def check_widths(owner: str, widths: Any) -> tuple[int, ...]:
+    """Returns the units of hidden layers as a tuple.
+
+    Raises:
+      UserError: if they are no whole numbers >= 1; `owner` is named in the message.
+    """
+    if not isinstance(widths, (list, tuple)) or not all(
+        isinstance(n, numbers.Integral) and n >= 1 for n in widths
+    ):
+        raise UserError(
+            f"{owner} expects hidden_sizes as the units of each layer, such as "
+            f"(64, 64), received {widths!r}."
+        )
+    return tuple(widths)
+
+
 def check_seed(seed: int, name: str = "a seed") -> None:
     """Raises: UserError: if it is no whole number in [0, 2^31)."""
     if not (isinstance(seed, numbers.Integral) and 0 <= seed < 2**31):
@@ -115,7 +131,10 @@ def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
     ):
         hint = "set LATENT_SIZE."
         if minimum > 1:
-            hint = "take a GaussianMixturePrior, or set LATENT_SIZE."
+            hint = (
+                "take a GaussianMixturePrior, as gin/priors/mixture.gin, or set "
+                "LATENT_SIZE."
+            )
         raise UserError(
             f"{owner} expects a latent size of at least {minimum}, received "
             f"{latent_size!r}: {hint}"

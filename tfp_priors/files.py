@@ -121,6 +121,10 @@ def disk_errors_named(
         yield
     except Exception as error:
         found = disk_error(error)
+        lacks = isinstance(error, FileNotFoundError) and temporary is not None
+        if found is None and lacks and error.filename == str(temporary):
+            # A folder that takes no files, such as /proc.
+            found = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         if found is None:
             raise
         if found.filename in (None, str(temporary)):

@@ -127,6 +127,13 @@ def test_shards_of_different_rows(tmp_path):
         load_codes(tmp_path)
 
 
+def test_numbers_in_names_are_counted(tmp_path):
+    for number in (10, 2, 1, 11, 0):
+        np.save(tmp_path / f"part{number}.npy", np.full((2, 1), number))
+    rows = open_array(tmp_path)[:]
+    np.testing.assert_array_equal(rows[::2, 0], [0, 1, 2, 10, 11])
+
+
 def test_contexts_among_codes(tmp_path):
     np.save(tmp_path / "codes.npy", CODES)
     np.save(tmp_path / "labels.npy", np.arange(len(CODES)))

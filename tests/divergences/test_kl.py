@@ -111,6 +111,13 @@ def test_free_bits_per_subset():
     np.testing.assert_allclose(tape.gradient(value, mean), expected, rtol=1e-5)
 
 
+def test_by_default_no_nat_is_free():
+    posterior = tfd.MultivariateNormalDiag([[0.01, 0.0, 0.0]], [[1.0, 1.0, 1.0]])
+    prior = StandardNormalPrior(3)
+    terms = KLDivergence().terms(posterior, posterior.mean(), prior, 1.0, SEED)
+    np.testing.assert_allclose(terms.loss, [0.01**2 / 2], rtol=1e-3)
+
+
 @pytest.mark.parametrize("pushed", [True, False])
 def test_free_bits_with_a_learned_prior(pushed):
     """The code is pushed above the bound alone, the prior learns in both cases."""

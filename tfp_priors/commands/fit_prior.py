@@ -55,6 +55,12 @@ def main():
         )
         return
     command.say(f"Step {result.step}. Checkpoints and logs are in {run_dir}")
+    width = result.model.prior.context_size
+    if width:
+        what = f"one of {width} classes, or a vector of as many numbers"
+        if width == 1:
+            what = "a number; classes would be integers"
+        command.say(f"The context of a code is {what}.")
     best, value = _best(run_dir)
     if best or value < math.inf:
         command.say(f"Step {best} is the best on held-out codes: {value:.3f}.")

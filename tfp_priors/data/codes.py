@@ -4,6 +4,7 @@ import bisect
 import hashlib
 import math
 import os
+import re
 import weakref
 import zipfile
 from pathlib import Path
@@ -126,7 +127,8 @@ def load_codes(
 
 def open_array(path: str | Path):
     """An array of a .npy file or of a .npz file's only array, or "codes" among several;
-    or the arrays of all such files of a folder, one after the other.
+    or the arrays of all such files of a folder, one after the other, in the order of
+    their names, part2 before part10.
 
     What is in .npy files is read as it is needed, which costs no memory.
 
@@ -135,7 +137,8 @@ def open_array(path: str | Path):
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
+        paths = [p for p in path.iterdir() if p.suffix in _SUFFIXES]
+        paths.sort(key=_with_numbers)
         if not paths:
             raise UserError(f"There are no .npy or .npz files in {path}.")
         return _Joined([open_array(p) for p in paths], paths)
@@ -150,8 +153,14 @@ def open_array(path: str | Path):
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is no array of numbers that NumPy can read "
-            f"({str(error).splitlines()[0]}): write it with numpy.save."
+            f"({str(error).splitlines()[0]}): write it with numpy.save or savez."
         ) from error
+
+
+def _with_numbers(path):
+    """A key by which numbers in names are compared as numbers."""
+    texts = re.split(r"(\d+)", path.name)
+    return [int(t) if t.isdecimal() else t for t in texts], path.name
 
 
 def _of_archive(path):

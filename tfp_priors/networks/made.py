@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
+from tfp_priors.errors import check_widths
 
 
 class MADE(Configured, keras.layers.Layer):
@@ -40,7 +41,7 @@ class MADE(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = size
         self.parameters = parameters
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.context_size = context_size
         self.zero_output = zero_output
         self._middle = size // 2

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tfp_priors.core.configured import Configured
+from tfp_priors.errors import check_widths
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 
@@ -37,7 +38,7 @@ class MLP(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.output_size = output_size
         self.activation = activation
         self.zero_output = zero_output

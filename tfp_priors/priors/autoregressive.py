@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow_probability as tfp
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded_log_scale
@@ -49,7 +50,7 @@ class AutoregressivePrior(FlowPrior):
         if flows < 1:
             raise UserError(f"{name} expects flows >= 1, received {flows}.")
         self.flows = flows
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)
         self.log_scale_bound = check_log_scale_bound(log_scale_bound, name)
         self._conditioners = [

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_latent_size
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
@@ -95,7 +96,7 @@ class CouplingPrior(FlowPrior):
         if couplings < 1:
             raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
         self.couplings = couplings
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)

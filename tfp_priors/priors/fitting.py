@@ -152,7 +152,19 @@ def _checked_settings(settings, data):
     callbacks = settings.callbacks or ()
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = (callbacks,)
-    return settings._replace(callbacks=callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise UserError(f"Expected callbacks of Keras, received {callback!r}.")
+    optimizer = settings.optimizer
+    if optimizer is not None:
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"Expected an optimizer of Keras, or the name of one, received "
+                f"{optimizer!r}."
+            ) from error
+    return settings._replace(callbacks=callbacks, optimizer=optimizer)
 
 
 def _finite(prior, history):
@@ -274,8 +286,19 @@ def _checked(prior, codes, context):
             raise UserError(
                 "Expected codes as an array, received rows of different lengths."
             ) from error
+    if isinstance(codes, np.ndarray) and not codes.ndim:
+        raise UserError(
+            f"Expected codes as an array [n, {prior.latent_size}], received a "
+            f"{type(codes.item()).__name__}: load or collect them first."
+        )
     codes, shape = checked_rows("codes", codes)
-    if not shape or math.prod(shape) != prior.latent_size:
+    if not shape:
+        raise UserError(
+            f"Expected codes of shape [n, {prior.latent_size}], received "
+            f"[{len(codes)}]: give a row of numbers for each, as "
+            "codes.reshape(len(codes), -1)."
+        )
+    if math.prod(shape) != prior.latent_size:
         raise UserError(
             f"Expected codes of shape [n, {prior.latent_size}] for this "
             f"{type(prior).__name__}, received {(len(codes), *shape)}: set its "

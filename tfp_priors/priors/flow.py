@@ -97,11 +97,11 @@ class FlowPrior(Prior):
         z0 = self.sample_base(n, seed, temperature, context)
         return z0 if bijector is None else bijector.forward(z0)
 
-    def to_base(self, z, context=None):
-        bijector = self.bijector(self.checked(context))
+    def _to_base(self, z, context):
+        bijector = self.bijector(context)
         z = self.standardized(z)
         return tf.identity(z) if bijector is None else bijector.inverse(z)
 
-    def from_base(self, z0, context=None):
-        bijector = self.bijector(self.checked(context))
+    def _from_base(self, z0, context):
+        bijector = self.bijector(context)
         return self.unstandardized(z0 if bijector is None else bijector.forward(z0))

@@ -51,6 +51,11 @@ class GaussianMixturePrior(Prior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
+        if not isinstance(components, (int, np.integer)):
+            raise UserError(
+                "GaussianMixturePrior expects a whole number of components, received "
+                f"{components!r}."
+            )
         if components < 1 or covariance not in _COVARIANCES or not scale_floor > 0:
             raise UserError(
                 "GaussianMixturePrior expects components >= 1, a covariance of "
@@ -120,10 +125,10 @@ class GaussianMixturePrior(Prior):
             components = tfd.MultivariateNormalDiag(means, scales)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
-    def log_prob(self, z, context=None):
+    def _log_prob(self, z, context):
         # TFP solves a triangular system per code and component. One inverse per
         # component turns all of them into a single matrix product.
-        logits, shift = self._weights_and_shift(self.checked(context))
+        logits, shift = self._weights_and_shift(context)
         standard, log_det = self.standardization(z)
         standard -= shift  # [B, D]
         scales = self._scales()

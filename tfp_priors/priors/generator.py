@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context
@@ -48,10 +49,14 @@ class GeneratorPrior(Prior):
             raise UserError(
                 f"GeneratorPrior expects a noise of {_NOISES}, received {noise!r}."
             )
-        self.base_size = self.latent_size if base_size is None else base_size
-        self.hidden_sizes = tuple(hidden_sizes)
+        self._base_size = self.latent_size if base_size is None else base_size
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.noise = noise
         self._generator = MLP(self.hidden_sizes, self.latent_size)
+
+    @property
+    def base_size(self):
+        return self._base_size
 
     def build(self, input_shape=None):
         self._generator.build((None, self.base_size + self.context_size))
@@ -70,9 +75,8 @@ class GeneratorPrior(Prior):
         z0 = self.sample_base(n, seed, temperature)
         return self._generator(with_context(z0, context))
 
-    def from_base(self, z0, context=None):
-        inputs = with_context(z0, self.checked(context))
-        return self.unstandardized(self._generator(inputs))
+    def _from_base(self, z0, context):
+        return self.unstandardized(self._generator(with_context(z0, context)))
 
     def _why_no_base(self):
         return "the generator is a network without an inverse"

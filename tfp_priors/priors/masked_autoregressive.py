@@ -16,10 +16,9 @@ class MaskedAutoregressivePrior(AutoregressivePrior):
     def _flow(self, masked):
         return masked
 
-    def log_prob(self, z, context=None):
+    def _log_prob(self, z, context):
         # TFP asks each conditioner twice, for the inverse and for its determinant;
         # XLA alone merges the two.
-        context = self.checked(context)
         z, log_det = self.standardization(z)
         for i, conditioner in enumerate(self._conditioners):
             if i:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.rows import checked_context
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_latent_size
+from tfp_priors.errors import check_seed
 from tfp_priors.files import temporary_beside
 from tfp_priors.priors import fitting
 from tfp_priors.priors.standardization import LatentStandardization
@@ -59,7 +61,17 @@ class Prior(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.latent_size = check_latent_size(latent_size, type(self).__name__)
+        name = type(self).__name__
+        self.latent_size = check_latent_size(latent_size, name)
+        if not isinstance(standardize, (bool, LatentStandardization)):
+            raise UserError(
+                f"{name} expects standardize to be True, False or a layer such as "
+                f"MixtureStandardization(), received {standardize!r}."
+            )
+        if not (isinstance(context_size, (int, np.integer)) and context_size >= 0):
+            raise UserError(
+                f"{name} expects a whole context_size >= 0, received {context_size!r}."
+            )
         self.code_shape = (self.latent_size,)
         self.standardize = standardize
         self.context_size = context_size
@@ -69,6 +81,11 @@ class Prior(Configured, keras.layers.Layer):
             else (LatentStandardization() if standardize else None)
         )
         self._step_seed = self._known = None
+
+    @property
+    def base_size(self) -> int:
+        """Dimensions of z0."""
+        return self.latent_size
 
     @property
     def has_nll(self) -> bool:
@@ -152,7 +169,21 @@ class Prior(Configured, keras.layers.Layer):
         return tfd.TransformedDistribution(standard, self._standardization.bijector())
 
     def log_prob(self, z, context=None):
-        """log p(z) in nats: `[batch, latent_size]` to `[batch]`."""
+        """log p(z) in nats.
+
+        Args:
+          z: codes `[batch, latent_size]`, or `[batch, *code_shape]`.
+          context: `[batch, context_size]`, or integers `[batch]`, see `fit`; or None.
+
+        Returns:
+          Float tensor `[batch]`.
+
+        Raises:
+          UserError: if there are no such codes or context, or the prior has no density.
+        """
+        return self._log_prob(*self._given(z, self.latent_size, context))
+
+    def _log_prob(self, z, context):
         standard, log_det = self.standardization(z)
         distribution = self.standard_distribution(self.checked(context))
         return distribution.log_prob(standard) + log_det
@@ -207,7 +238,7 @@ class Prior(Configured, keras.layers.Layer):
 
         Args:
           n: number of codes.
-          seed: int, or an int tensor of shape `[2]`, a stateless seed.
+          seed: int in [0, 2^31), or an int tensor of shape `[2]`, a stateless seed.
           temperature: see `distribution`.
           context: `[n, context_size]`, or integers `[n]`, see `fit`; or None.
 
@@ -217,18 +248,22 @@ class Prior(Configured, keras.layers.Layer):
         Raises:
           UserError: if there is no such number, temperature or context.
         """
-        _check_draws(n, temperature)
-        if isinstance(seed, (int, np.integer)):
+        _check_draws(n, self.latent_size, temperature)
+        self._build_if_new()
+        if not tf.is_tensor(seed) and np.ndim(seed) == 0:
+            check_seed(seed)
             seed = tf.constant([int(seed), 0])
-        if context is not None:
-            context = self._context_of(context, n)
-        draws = self.standard_sample(n, seed, temperature, self.checked(context))
+        context = self._context_of(context, n)
+        draws = self.standard_sample(n, seed, temperature, context)
         return self.unstandardized(draws)
 
     # The base space --------------------------------------------------------------
 
     def to_base(self, z, context=None):
-        """z to z0 (the paper's f_theta); shape `[batch, latent_size]`."""
+        """z to z0 (the paper's f_theta), `[batch, latent_size]`; see `log_prob`."""
+        return self._to_base(*self._given(z, self.latent_size, context))
+
+    def _to_base(self, z, context):
         raise UserError(
             f"{type(self).__name__} has no to_base: {self._why_no_base()}. Flow "
             "priors, such as RealNVPPrior, have one."
@@ -239,7 +274,10 @@ class Prior(Configured, keras.layers.Layer):
         raise UserError(f"{type(self).__name__} has no z0: {self._why_no_base()}.")
 
     def from_base(self, z0, context=None):
-        """z0 to z, the inverse of `to_base` where there is one."""
+        """z0 to z, the inverse of `to_base` where there is one; see `log_prob`."""
+        return self._from_base(*self._given(z0, self.base_size, context))
+
+    def _from_base(self, z0, context):
         raise UserError(f"{type(self).__name__} has no z0: {self._why_no_base()}.")
 
     def _why_no_base(self):
@@ -258,29 +296,51 @@ class Prior(Configured, keras.layers.Layer):
             z = self._standardization.bijector().forward(z)
         return tf.reshape(z, [-1, *self.code_shape])
 
+    def _build_if_new(self):
+        if not self.built:
+            self.build((None, self.latent_size))
+
+    def _given(self, z, width, context):
+        """What a user gives, as float vectors `[n, width]`, and their context."""
+        self._build_if_new()
+        z = _as_floats(z)
+        shape = tuple(z.shape)
+        if len(shape) > 2 and shape[1:] == self.code_shape:
+            z = tf.reshape(z, [-1, self.latent_size])
+        elif len(shape) != 2 or shape[-1] not in (None, width):
+            of_maps = f" or {['n', *self.code_shape]}".replace("'", "")
+            raise UserError(
+                f"Expected codes [n, {width}]"
+                f"{of_maps if len(self.code_shape) > 1 else ''}, received "
+                f"{list(shape)}."
+            )
+        return z, self._context_of(context, z.shape[0])
+
     def _flat(self, z):
-        """Codes as vectors, those of `fit`'s shape included."""
+        """Codes of a step as vectors, those of `fit`'s shape included."""
         shape = tuple(z.shape)
         if len(shape) > 2 and shape[1:] == self.code_shape:
             return tf.reshape(z, [-1, self.latent_size])
-        if shape and shape[-1] not in (None, self.latent_size):
-            raise UserError(
-                f"Expected codes [n, {self.latent_size}] or "
-                f"{('n', *self.code_shape)}, received {shape}."
-            )
         return z
 
     def _context_of(self, context, n):
-        """The context of n draws as a tensor."""
-        if not tf.is_tensor(context) and self.context_size:
-            rows = n if isinstance(n, int) else len(context)
+        """The context of n codes as a tensor.
+
+        Raises:
+          UserError: if there is none for each of them.
+        """
+        if context is None or not self.context_size:
+            return self.checked(context)
+        known = n if isinstance(n, (int, np.integer)) else None
+        if not tf.is_tensor(context) or not context.dtype.is_floating:
+            rows = len(context) if known is None else known
             context = tf.constant(checked_context(context, self.context_size, rows))
-        if isinstance(n, int) and context.shape[0] not in (None, n):
+        if known is not None and context.shape[0] not in (None, known):
             raise UserError(
-                f"Expected a context for each of the {n} codes, received "
+                f"Expected a context for each of the {known} codes, received "
                 f"{context.shape[0]}."
             )
-        return context
+        return self.checked(context)
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
@@ -379,10 +439,12 @@ class Prior(Configured, keras.layers.Layer):
 
     def save(self, filepath) -> None:
         """Writes the prior to a .keras file, for `keras.saving.load_model`."""
-        if not str(filepath).endswith(".keras"):
+        if not str(filepath).endswith(".keras") or Path(filepath).is_dir():
             raise UserError(
-                f"Expected a path that ends in .keras, received {filepath}."
+                "Expected the path of a file that ends in .keras, received "
+                f"{filepath}{', a folder' if Path(filepath).is_dir() else ''}."
             )
+        self._build_if_new()
         with temporary_beside(filepath) as folder:
             # Keras goes by the name's ending.
             folder.mkdir()
@@ -407,7 +469,7 @@ class Prior(Configured, keras.layers.Layer):
         Raises:
           UserError: if its width is not `context_size`.
         """
-        shape = () if context is None else tuple(context.shape)
+        shape = () if context is None else tuple(np.shape(context))
         width = shape[-1] if len(shape) > 1 else len(shape)
         if width != self.context_size:
             raise UserError(
@@ -418,10 +480,33 @@ class Prior(Configured, keras.layers.Layer):
         return context
 
 
-def _check_draws(n, temperature):
+def _as_floats(values):
+    """A float32 tensor of what a user gives; floats of a step as they are."""
+    if isinstance(values, keras.KerasTensor):
+        return values
+    if tf.is_tensor(values):
+        is_float = values.dtype.is_floating and values.dtype.size <= 4
+        return values if is_float else tf.cast(values, tf.float32)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise UserError(
+            "Expected codes as an array, received rows of different lengths."
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"Expected codes of numbers, received {array.dtype}.")
+    return tf.constant(array, tf.float32)
+
+
+def _check_draws(n, width, temperature):
     """Raises: UserError: if draws of a prior are asked for that there are not."""
     if not tf.is_tensor(n) and not (isinstance(n, (int, np.integer)) and n >= 0):
         raise UserError(f"Expected a whole number of draws >= 0, received {n!r}.")
+    if not tf.is_tensor(n) and n * width >= 2**31:
+        raise UserError(
+            f"Expected fewer than 2^31 numbers, received {n} draws of {width}: draw "
+            "them in parts, with a seed each."
+        )
     if not tf.is_tensor(temperature) and not (
         isinstance(temperature, (int, float, np.number)) and 0 <= temperature < math.inf
     ):

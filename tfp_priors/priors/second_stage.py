@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
 from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context
@@ -42,7 +43,7 @@ class SecondStageVAEPrior(Prior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.gamma_floor = gamma_floor
         self._encoder = MLP(self.hidden_sizes, 2 * self.latent_size)
         self._decoder = MLP(self.hidden_sizes, self.latent_size)
@@ -96,9 +97,8 @@ class SecondStageVAEPrior(Prior):
         mean = self._decoder(with_context(z0, context))
         return mean + temperature * tf.sqrt(self.variance()) * noise
 
-    def from_base(self, z0, context=None):
-        inputs = with_context(z0, self.checked(context))
-        return self.unstandardized(self._decoder(inputs))
+    def _from_base(self, z0, context):
+        return self.unstandardized(self._decoder(with_context(z0, context)))
 
     def _why_no_base(self):
         return "its z0 is a random function of z"

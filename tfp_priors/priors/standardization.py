@@ -50,8 +50,9 @@ class LatentStandardization(Configured, keras.layers.Layer):
     def fit(self, codes: np.ndarray, seed: int) -> None:
         """Sets the statistics to those of codes `[n, latent_size]`."""
         del seed
-        self.mean.assign(codes.mean(0))
-        self.variance.assign(codes.var(0))
+        # In float32, the mean of codes that are far from 0 would be too.
+        self.mean.assign(codes.mean(0, np.float64))
+        self.variance.assign(codes.var(0, np.float64))
 
     def update(self, z):
         """Moves the statistics towards those of a batch of codes.

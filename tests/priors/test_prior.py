@@ -1,0 +1,173 @@
+"""What users give to any prior: arrays, lists, labels, and mistakes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import randomize
+from tfp_priors.errors import UserError
+from tfp_priors.priors import GaussianMixturePrior
+from tfp_priors.priors import GeneratorPrior
+from tfp_priors.priors import MaskedAutoregressivePrior
+from tfp_priors.priors import MixtureStandardization
+from tfp_priors.priors import RealNVPPrior
+from tfp_priors.priors import StandardNormalPrior
+
+CODES = np.random.RandomState(0).randn(40, 4).astype(np.float32)
+LABELS = np.arange(40) % 3
+ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
+
+
+def flow(**kwargs):
+    prior = RealNVPPrior(4, couplings=2, hidden_sizes=(8,), standardize=True, **kwargs)
+    prior.build()
+    prior.set_statistics(CODES)
+    return prior
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return flow()
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    prior = flow(context_size=3)
+    randomize(prior)
+    return prior
+
+
+@pytest.mark.parametrize("name", ["log_prob", "to_base", "from_base"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda z: z.tolist(),
+        lambda z: z.astype(np.float64),
+        lambda z: tf.constant(z, tf.float64),
+        lambda z: tf.constant(z),
+    ],
+)
+def test_all_forms_of_codes_are_one(plain, name, form):
+    method = getattr(plain, name)
+    np.testing.assert_allclose(method(form(CODES)), method(CODES), rtol=1e-6)
+    whole = np.ones((2, 4))
+    np.testing.assert_array_equal(method(whole.astype(int)), method(whole))
+
+
+@pytest.mark.parametrize("name", ["log_prob", "to_base", "from_base"])
+def test_integers_are_classes(conditional, name):
+    method = getattr(conditional, name)
+    expected = method(CODES, ONE_HOT)
+    for labels in (LABELS, LABELS.tolist(), tf.constant(LABELS)):
+        np.testing.assert_array_equal(method(CODES, labels), expected)
+    others = method(CODES, (LABELS + 1) % 3)
+    assert np.abs(others - expected).max() > 1e-3
+
+
+PRIORS = {
+    "flow": flow,
+    "mixture": lambda: GaussianMixturePrior(4, components=2),
+    "maf": lambda: MaskedAutoregressivePrior(4, flows=1, hidden_sizes=(8,)),
+    "normal": lambda: StandardNormalPrior(4),
+}
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (CODES[0], r"codes \[n, 4\], received \[4\]"),
+        (CODES[:, :3], r"codes \[n, 4\], received \[40, 3\]"),
+        (CODES.reshape(10, 4, 4), r"codes \[n, 4\], received \[10, 4, 4\]"),
+        (CODES.astype(str), "codes of numbers, received <U"),
+        (CODES.astype(complex), "codes of numbers, received complex"),
+        (None, "codes of numbers, received object"),
+        ([[1.0], [1.0, 2.0]], "rows of different lengths"),
+    ],
+)
+def test_codes_that_are_none(prior, codes, message):
+    with pytest.raises(UserError, match=message):
+        PRIORS[prior]().log_prob(codes)
+
+
+@pytest.mark.parametrize("name", ["to_base", "from_base"])
+def test_codes_without_rows(plain, name):
+    with pytest.raises(UserError, match=r"codes \[n, 4\], received \[4\]"):
+        getattr(plain, name)(CODES[0])
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (ONE_HOT[:4], "for each of the 40 codes"),
+        (tf.constant(ONE_HOT[:1]), "for each of the 40 codes, received 1"),
+        (LABELS + 1, "labels from 0 to 2"),
+        (None, "context of width 3, received none"),
+    ],
+)
+def test_contexts_that_do_not_fit(conditional, context, message):
+    with pytest.raises(UserError, match=message):
+        conditional.log_prob(CODES, context)
+
+
+@pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
+def test_a_new_prior_is_built_when_it_is_used(make):
+    assert make().sample(3).shape == (3, 4)
+    assert make().log_prob(CODES).shape == (40,)
+
+
+def test_a_new_prior_is_saved_whole(tmp_path):
+    prior = RealNVPPrior(4, couplings=2, hidden_sizes=(8,))
+    prior.save(tmp_path / "new.keras")
+    loaded = keras.saving.load_model(tmp_path / "new.keras")
+    np.testing.assert_array_equal(loaded.sample(3), prior.sample(3))
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(UserError, match="a folder"):
+        prior.save(tmp_path / "folder.keras")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"standardize": MixtureStandardization}, "such as MixtureStandardization"),
+        ({"standardize": "yes"}, "True, False or a layer"),
+        ({"context_size": -1}, "whole context_size >= 0, received -1"),
+        ({"context_size": "3"}, "received '3'"),
+        ({"hidden_sizes": 16}, r"such as \(64, 64\), received 16"),
+        ({"hidden_sizes": ("a",)}, "hidden_sizes as the units"),
+    ],
+)
+def test_settings_that_are_none(settings, message):
+    for kind in (RealNVPPrior, GeneratorPrior):
+        with pytest.raises(UserError, match=message):
+            kind(4, **settings)
+    with pytest.raises(UserError, match="whole number of components, received 2.5"):
+        GaussianMixturePrior(4, components=2.5)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, 2**40])
+def test_seeds_of_draws(plain, seed):
+    with pytest.raises(UserError, match="seed in"):
+        plain.sample(2, seed=seed)
+
+
+def test_more_draws_than_a_tensor_holds(plain):
+    with pytest.raises(UserError, match="draw them in parts"):
+        plain.sample(10**9)
+
+
+def test_a_context_that_is_not_wanted(plain):
+    with pytest.raises(UserError, match="context of width 0"):
+        plain.sample(3, context=[1] * 3)
+
+
+def test_codes_far_from_zero():
+    """Where float32 tells whole numbers apart."""
+    prior = StandardNormalPrior(2, standardize=True)
+    random = np.random.RandomState(0)
+    codes = (1e7 + np.round(10 * random.randn(5000, 2))).astype(np.float32)
+    prior.fit(codes)
+    draws = prior.sample(5000).numpy().astype(np.float64)
+    np.testing.assert_allclose(draws.mean(0), codes.mean(0, np.float64), atol=1.0)
+    np.testing.assert_allclose(draws.std(0), codes.std(0, np.float64), rtol=0.05)
