@@ -240,7 +240,7 @@ def load_run(
     if not path.is_file():
         raise UserError(
             f"{run_dir} is not a run: it has no {_CONFIG_FILE}. Expected a --run_dir "
-            "of bin/train."
+            "of bin/train or bin/fit_prior."
         )
     check_format(run_dir)
     # They are in the checkpoint.
