@@ -220,3 +220,17 @@ class FlowContract(DensityContract):
         z = prior.sample(3, tf.constant([1, 1]), temperature=0.0)
         expected = prior.from_base(tf.zeros([3, self.latent_size]))
         np.testing.assert_allclose(z, expected, atol=1e-5)
+
+    def test_one_bijector_serves_many_codes(self):
+        """What a conditioner has said of some codes is not taken for others."""
+        prior, _ = self.built()
+        one = prior.bijector()
+        if one is None:
+            pytest.skip("It is the identity.")
+        for seed in (0, 1):
+            z = tf.random.stateless_normal([7, self.latent_size], [seed, 0])
+            z0, log_det = one.inverse(z), one.inverse_log_det_jacobian(z, 1)
+            new = prior.bijector()
+            np.testing.assert_allclose(z0, new.inverse(z), rtol=1e-5, atol=1e-5)
+            expected = prior.bijector().inverse_log_det_jacobian(tf.identity(z), 1)
+            np.testing.assert_allclose(log_det, expected, rtol=1e-4, atol=1e-5)
