@@ -303,11 +303,9 @@ class Prior(Configured, keras.layers.Layer):
     def _given(self, z, width, context):
         """What a user gives, as float vectors `[n, width]`, and their context."""
         self._build_if_new()
-        z = _as_floats(z)
+        z = self._flat(_as_floats(z))
         shape = tuple(z.shape)
-        if len(shape) > 2 and shape[1:] == self.code_shape:
-            z = tf.reshape(z, [-1, self.latent_size])
-        elif len(shape) != 2 or shape[-1] not in (None, width):
+        if len(shape) != 2 or shape[-1] not in (None, width):
             of_maps = f" or {['n', *self.code_shape]}".replace("'", "")
             raise UserError(
                 f"Expected codes [n, {width}]"
@@ -500,9 +498,10 @@ def _as_floats(values):
 
 def _check_draws(n, width, temperature):
     """Raises: UserError: if draws of a prior are asked for that there are not."""
-    if not tf.is_tensor(n) and not (isinstance(n, (int, np.integer)) and n >= 0):
+    known = not tf.is_tensor(n)
+    if known and not (isinstance(n, (int, np.integer)) and n >= 0):
         raise UserError(f"Expected a whole number of draws >= 0, received {n!r}.")
-    if not tf.is_tensor(n) and n * width >= 2**31:
+    if known and n * width >= 2**31:
         raise UserError(
             f"Expected fewer than 2^31 numbers, received {n} draws of {width}: draw "
             "them in parts, with a seed each."

@@ -50,9 +50,13 @@ class LatentStandardization(Configured, keras.layers.Layer):
     def fit(self, codes: np.ndarray, seed: int) -> None:
         """Sets the statistics to those of codes `[n, latent_size]`."""
         del seed
-        # In float32, the mean of codes that are far from 0 would be too.
-        self.mean.assign(codes.mean(0, np.float64))
-        self.variance.assign(codes.var(0, np.float64))
+        # A sum in float32 loses codes that are far from 0; a copy in float64 is large.
+        mean = codes.mean(0, np.float64)
+        centred = codes - mean.astype(codes.dtype)
+        rest = centred.mean(0, np.float64)
+        squares = np.square(centred, out=centred).mean(0, np.float64)
+        self.mean.assign(mean)
+        self.variance.assign(squares - rest**2)
 
     def update(self, z):
         """Moves the statistics towards those of a batch of codes.
