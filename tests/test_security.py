@@ -10,7 +10,7 @@ from PIL import Image
 from tests import commands
 from tests.commands import ROOT
 from tfp_priors import config
-from tfp_priors import configurables
+from tfp_priors import configuration
 from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Activator
@@ -184,7 +184,7 @@ def module(sprung, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setitem(commands.ENVIRONMENT, "PYTHONPATH", str(folder))
     yield "stranger"
-    configurables.allow_imports(False)
+    configuration.allow_imports(False)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import keras
 
 import gin
-from tfp_priors import configurables
+from tfp_priors import configuration
 from tfp_priors import data
 from tfp_priors import models
 from tfp_priors import networks
 from tfp_priors import training
-from tfp_priors.configurables import parse
+from tfp_priors.configuration import parse
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
@@ -46,8 +46,8 @@ _RESUMABLE = (
     "VGG19Features.weights",
 )
 
-_load_dataset = configurables.load_dataset
-_Trainer = configurables.Trainer
+_load_dataset = configuration.load_dataset
+_Trainer = configuration.Trainer
 
 
 def train(
@@ -96,7 +96,7 @@ def train(
         operative = gin.operative_config_str()
         return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
 
-    with configurables.refused_values():
+    with configuration.refused_values():
         trained = _Trainer()
         return trained.train(
             run_dir=run_dir,
@@ -246,7 +246,7 @@ def load_run(
     # They are in the checkpoint.
     parse([str(path)], ["VGG19Features.weights = None"], strict=False)
     joint, rest = training.checkpoints_of(run_dir)
-    with configurables.refused_values():
+    with configuration.refused_values():
         trained = _Trainer()
         at_rest = trained.post_hoc is not None and bool(rest.steps())
         model = trained.make_model(at_rest)
@@ -331,7 +331,7 @@ def _check_same_config(run_dir, config):
     if not path.is_file():
         return
     old, new = bindings(path.read_text(encoding="utf-8")), bindings(config)
-    owners = configurables.used_owners()
+    owners = configuration.used_owners()
     differing = [
         f"{name} ({old.get(name, 'unset')} there, {new.get(name, 'unset')} here)"
         for name in sorted({*old, *new})

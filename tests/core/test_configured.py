@@ -16,7 +16,7 @@ from tfp_priors import posteriors
 from tfp_priors import priors
 from tfp_priors import regularizers
 from tfp_priors import training
-from tfp_priors.configurables import CONFIGURABLES
+from tfp_priors.configuration import CONFIGURABLES
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 

@@ -15,7 +15,7 @@ from tests.reliability.test_fuzz_data import DAMAGE
 from tests.reliability.test_fuzz_data import NAMES
 from tests.reliability.test_fuzz_data import some
 from tfp_priors import config
-from tfp_priors.configurables import CONFIGURABLES
+from tfp_priors.configuration import CONFIGURABLES
 from tfp_priors.errors import UserError
 
 FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "gin").rglob("*.gin"))

@@ -7,7 +7,7 @@ import pytest
 from tests.commands import ROOT
 from tests.report import folders
 from tests.report import parsed
-from tfp_priors.configurables import parse
+from tfp_priors.configuration import parse
 from tfp_priors.errors import UserError
 from tfp_priors.report import page
 from tfp_priors.report import run

@@ -13,7 +13,7 @@ def config():
     """The module `tfp_priors.config`, which obeys the flag."""
     command.import_tensorflow()
     from tfp_priors import config
-    from tfp_priors import configurables
+    from tfp_priors import configuration
 
-    configurables.allow_imports(_ALLOW_IMPORTS.value)
+    configuration.allow_imports(_ALLOW_IMPORTS.value)
     return config

@@ -4,7 +4,7 @@ import pytest
 
 import gin
 from tests.commands import ROOT
-from tfp_priors.configurables import parse
+from tfp_priors.configuration import parse
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import bindings
 
