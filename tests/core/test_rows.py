@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import Rows
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
@@ -31,11 +30,3 @@ def test_the_row_that_is_not_finite_is_named(monkeypatch):
     values[4, 1, 0] = np.inf
     with pytest.raises(UserError, match="in row 4"):
         checked_rows("codes", values)
-
-
-@pytest.mark.parametrize("share, held", [(0.1, 2), (0.5, 10), (0.001, 1), (0.999, 19)])
-def test_held_out_rows_are_a_share(share, held):
-    learned, held_out = held_out_rows(20, share, seed=1)
-    assert len(held_out) == held
-    np.testing.assert_array_equal(np.sort([*learned, *held_out]), np.arange(20))
-    assert (np.diff(learned) > 0).all() and (np.diff(held_out) > 0).all()
