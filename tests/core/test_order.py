@@ -24,6 +24,14 @@ def test_every_epoch_is_a_permutation_of_its_own():
     assert tuple(stream(12, seed=4)) != tuple(stream(12))
 
 
+def test_orders_do_not_come_again():
+    """By the lowest byte of seed and epoch alone they would, after 256."""
+    batches = shuffled_indices(SIZE, 600 * SIZE, seed=0).take(1)
+    epochs = next(iter(batches)).numpy().reshape(600, SIZE)
+    assert len({tuple(epoch) for epoch in epochs}) == 600
+    assert len({tuple(stream(5, seed=seed)) for seed in (0, 256, 2**31, 2**32)}) == 4
+
+
 def test_the_order_does_not_depend_on_batches_or_the_start():
     np.testing.assert_array_equal(stream(12, batch_size=4), stream(6, batch_size=8))
     np.testing.assert_array_equal(stream(9, start_step=3), stream(12)[15:])
@@ -36,11 +44,11 @@ def test_workers_share_each_batch():
 
 
 def test_an_example_comes_at_all_places_as_often():
-    """Over 1,200 permutations of 12, by the chi-squared statistic of 11 * 11 degrees."""
+    """Over 1,200 permutations of 12, by a chi-squared statistic."""
     batches = shuffled_indices(SIZE, 1200 * SIZE, seed=0).take(1)
     epochs = next(iter(batches)).numpy().reshape(1200, SIZE)
     counts = np.stack([np.bincount(place, minlength=SIZE) for place in epochs.T])
-    # Of mean 121 and deviation 15.6.
+    # Of 11 * 11 degrees of freedom: mean 121, deviation 15.6.
     assert np.sum((counts - 100) ** 2 / 100) < 121 + 4 * 15.6
 
 

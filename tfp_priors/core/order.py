@@ -56,17 +56,41 @@ def shuffled_indices(
         first = step * batch_size + worker * share
         position = first + tf.range(share, dtype=tf.int64)
         epoch = position // size
-        seeds = tf.stack(
-            [tf.fill([share], tf.constant(seed, tf.int64)), epoch, 0 * epoch], axis=1
-        )
         # The op itself: its wrapper, tf.random.experimental.index_shuffle, takes
         # one seed for all indices, and a batch may span two permutations.
         return tf.raw_ops.RandomIndexShuffle(
-            index=position % size, seed=seeds, max_index=size - 1, rounds=_ROUNDS
+            index=position % size,
+            seed=_keys(seed, epoch),
+            max_index=size - 1,
+            rounds=_ROUNDS,
         )
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(indices)
+
+
+def _keys(seed, epoch):
+    """The op's keys, int64 `[n, 3]`, of a seed and the numbers of epochs, `[n]`.
+
+    Of each of its three words the op uses one byte (TensorFlow 2.21), and keys that are
+    near give permutations that resemble each other. So the bytes are those of a hash:
+    SplitMix64 (Steele et al. 2014).
+    """
+
+    def mixed(x):
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _word(shift)))
+            x *= _word(factor)
+        return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _word(31)))
+
+    step = _word(0x9E3779B97F4A7C15)
+    x = mixed(mixed(_word(seed) + step) + step * tf.cast(epoch, tf.uint64))
+    parts = [tf.bitwise.right_shift(x, _word(shift)) for shift in (0, 8, 16)]
+    return tf.cast(tf.stack(parts, axis=1), tf.int64)
+
+
+def _word(x):
+    return tf.constant(x % 2**64, tf.uint64)
 
 
 def held_out_rows(size: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
