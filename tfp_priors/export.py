@@ -32,7 +32,16 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
     to_base and from_base; given a context, `[n, size]`, it is sample(context, seed,
     temperature), and the second argument of the others.
 
-    A model that is conditional on poses (keypoints) has instead
+    A prior given labels or attributes (`networks.LabelContext`) has instead
+
+        sample(label, n: int32, seed: int32, temperature, guidance) -> n images of one
+        labels() -> int32, [classes]
+        log_prob(z, label), to_base(z, label), from_base(z0, label)
+
+    with an int32 label, or attributes float32 `[attributes]`; without guidance if the
+    prior has none (`Prior.guided`).
+
+    A model whose networks are conditional too, as on poses (keypoints), has instead
 
         sample(pose, n: int32, seed: int32) -> n images of one pose
         transfer(image, image_pose, pose) -> images of their appearance in other poses
@@ -49,7 +58,7 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
         model = CodeModel(model)
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
-        if signature[0].name == "images":
+        if signature and signature[0].name == "images":
             archive.add_endpoint(name, _of_images(function, signature))
         else:
             archive.add_endpoint(name, function, signature)
@@ -100,18 +109,26 @@ def _endpoints(model):
     z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
-    given = []
-    if model.conditioner is None:
-        temperature = tf.TensorSpec((), tf.float32, "temperature")
+    of_networks, of_prior, conditioner = [], [], model.conditioner
+    temperature = tf.TensorSpec((), tf.float32, "temperature")
+    if conditioner is None:
         yield "sample", model.sample, [n, seed, temperature]
     else:
-        shape = model.conditioner.condition_shape
-        pose = tf.TensorSpec(shape, tf.float32, "pose")
-        poses = tf.TensorSpec((None, *shape), tf.float32, "pose")
-        own = tf.TensorSpec((None, *shape), tf.float32, "image_pose")
-        given = [poses]
-        yield "sample", model.sample_of_condition, [pose, n, seed]
-        yield "transfer", model.transfer, [images, own, poses]
+        name, shape = conditioner.argument, conditioner.condition_shape
+        dtype = tf.as_dtype(conditioner.condition_dtype)
+        one = tf.TensorSpec(shape, dtype, name)
+        of_prior = [tf.TensorSpec((None, *shape), dtype, name)]
+        of_networks = of_prior if conditioner.conditions_networks else []
+        if of_networks:
+            own = tf.TensorSpec((None, *shape), dtype, f"image_{name}")
+            yield "sample", model.sample_of_condition, [one, n, seed]
+            yield "transfer", model.transfer, [images, own, *of_prior]
+        else:
+            guidance = tf.TensorSpec((), tf.float32, "guidance")
+            how = [temperature, *([guidance] if model.prior.has_guidance else [])]
+            yield "sample", model.sample_of_condition, [one, n, seed, *how]
+        if conditioner.argument == "label":
+            yield "labels", lambda: tf.range(conditioner.context_size), []
 
     functions = [("decode", _decoder(model), z)]
     if model.has_encoder:
@@ -119,12 +136,15 @@ def _endpoints(model):
             ("encode", model.encode, images),
             ("reconstruct", model.reconstruct, images),
         ]
+    for name, function, first in functions:
+        yield name, function, [first, *of_networks]
+    functions = []
     if model.prior.has_density:
         functions.append(("log_prob", model.log_prob, z))
     if model.prior.is_invertible:
         functions += [("to_base", model.to_base, z), ("from_base", model.from_base, z0)]
     for name, function, first in functions:
-        yield name, function, [first, *given]
+        yield name, function, [first, *of_prior]
 
 
 def _endpoints_of_codes(model):
@@ -161,7 +181,8 @@ def _from_base(model):
 
 
 def _decoder(model):
-    if model.conditioner is None:
+    conditioner = model.conditioner
+    if conditioner is None or not conditioner.conditions_networks:
         return model.decode
     # Whose second argument is another one.
     return lambda z, pose: model.decode(z, condition=pose)

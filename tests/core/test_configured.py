@@ -46,6 +46,7 @@ PRIORS = {
     "on_a_mixture": lambda: priors.RealNVPPrior(
         2, couplings=2, dropout=0.1, standardize=fitted(), **SMALL
     ),
+    "flow_matching": lambda: priors.FlowMatchingPrior(2, units=8),
     "mixture": lambda: priors.GaussianMixturePrior(2, components=3),
     "vamp": lambda: priors.VampPrior(2, SHAPE, pseudo_inputs=5),
     "second_stage": lambda: priors.SecondStageVAEPrior(2, **SMALL),

@@ -215,7 +215,7 @@ def test_evaluation(tmp_path):
         (result,) = evaluator.evaluate(name)
         assert np.isfinite(result["value"])
     with pytest.raises(UserError, match="conditional on keypoints, which this metric"):
-        evaluator.evaluate("prior_nll_test")
+        evaluator.evaluate("rate_distortion3_test")
     with pytest.raises(UserError, match="have 3 conditions, not 4"):
         evaluator.evaluate("lpips_diversity_alex_v0.1_4c2p")
 

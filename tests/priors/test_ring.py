@@ -74,6 +74,12 @@ CASES = {
         800,
         5e-3,
     ),
+    "flow_matching": (
+        lambda: priors.FlowMatchingPrior(2, units=64),
+        divergences.FlowMatchingDivergence,
+        1500,
+        5e-3,
+    ),
     "second_stage_vae": (
         lambda: priors.SecondStageVAEPrior(2, **SMALL),
         KL,

@@ -15,6 +15,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.images import from_sampler
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.networks import people
 from tfp_priors.report import gallery
@@ -48,6 +49,29 @@ def test_samples_are_those_of_the_seed(tmp_path):
     np.testing.assert_allclose(
         column(rows, "mean"), pixels.mean(axis=(1, 2, 3)), atol=1e-5
     )
+
+
+def given_labels(n, seed, given):
+    """Images as bright as their label."""
+    greys = np.float32(0.2 + 0.6 * np.asarray(given))
+    return np.broadcast_to(greys[:, None, None, None], (n, 2, 2, 1))
+
+
+def test_a_row_of_draws_for_each_label(tmp_path):
+    parts = {
+        "condition": "label",
+        "samples": lambda n, seed, *given: from_sampler(
+            given_labels, n, seed, "weights", *given
+        ),
+    }
+    rows = draw("labels", tmp_path, **parts)
+    expected = {"0": 0.2, "1": 0.8}
+    assert [row["label"] for row in rows] == ["0"] * 8 + ["1"] * 8
+    for row in rows:
+        assert abs(float(row["mean"]) - expected[row["label"]]) < 1e-2
+    assert gallery.rows_of(linear_world.evaluator(**parts), 3).keys() == {"0", "1"}
+    with pytest.raises(UserError, match="world is not given labels"):
+        draw("labels", tmp_path)
 
 
 def test_reconstructions_keep_the_two_pixels_of_the_code(tmp_path):

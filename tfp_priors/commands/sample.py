@@ -4,6 +4,7 @@ bin/sample --run_dir=runs/mnist_beta0 --n=64 --out=grid.png
 bin/sample --run_dir=runs/mnist_beta0 --n=10000 --out=samples/
 bin/sample --saved_model=sampler --n=64 --seed=1 --temperature=0.8 --out=grid.png
 bin/sample --run_dir=RUN --keypoints=poses.json --out=grid.png
+bin/sample --run_dir=RUN --label=all --guidance=2 --out=grid.png
 bin/sample --run_dir=runs/codes --n=10000 --out=draws.npy
 
 A folder, with its slash, gets a PNG file for each image: those that bin/evaluate draws
@@ -11,6 +12,10 @@ for as many samples, which `bin/evaluate --images=samples` measures as it does t
 
 A prior of bin/fit_prior draws codes, --out=draws.npy; given a context, one for each row
 of --context=FILE.npy.
+
+A model that is given labels takes --label=7, or --label=all for a picture with a row of
+--n draws of each; one that is given attributes --attributes=0,3, the numbers of those
+that images have, the others being absent. --guidance=2 makes draws surer of either.
 
 Models of people in poses take a pose from a table of keypoints, JSON or CSV, as
 docs/datasets.md describes it: of its first picture, or of --picture=NAME.
@@ -43,6 +48,15 @@ _KEYPOINTS = flags.DEFINE_string(
 _PICTURE = flags.DEFINE_string(
     "picture", None, "Whose pose of that table to take [the first]."
 )
+_LABEL = flags.DEFINE_string(
+    "label", None, "Number of a class, or all, for models that are given labels."
+)
+_ATTRIBUTES = flags.DEFINE_list(
+    "attributes", None, "Numbers of attributes that images have, with commas."
+)
+_GUIDANCE = flags.DEFINE_float(
+    "guidance", 1.0, "How much draws are of the label or the attributes.", lower_bound=0
+)
 _CONTEXT = flags.DEFINE_string(
     "context", None, "File of the context of each code, for a conditional prior."
 )
@@ -50,6 +64,9 @@ _OUT = flags.DEFINE_string(
     "out", None, "PNG or .npy file to write; or a new or empty folder, samples/."
 )
 flags.adopt_module_key_flags(gin_flags)
+
+# Draws of each label, if --n does not say it.
+_PER_LABEL = 10
 
 # A picture of more would not open in most programs.
 _LARGEST_GRID = 10_000
@@ -74,8 +91,11 @@ def main():
         )
     if _PICTURE.value and not _KEYPOINTS.value:
         raise UserError("--picture is one of a table: expected --keypoints=TABLE too.")
-    if not math.isfinite(_TEMPERATURE.value):
-        raise UserError(f"--temperature={_TEMPERATURE.value} is not finite.")
+    for flag in (_TEMPERATURE, _GUIDANCE):
+        if not math.isfinite(flag.value):
+            raise UserError(f"--{flag.name}={flag.value} is not finite.")
+    if in_folder and _LABEL.value == "all":
+        raise UserError("--label=all is one picture: expected --out=FILE.png.")
     if in_folder and out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: expected a new or an empty folder.")
     if out.suffix.lower() == ".npy" and not in_folder:
@@ -94,40 +114,122 @@ def main():
 def _sample_images(out, in_folder):
     """Writes images into one picture, or a file each."""
     command.import_tensorflow()
+    import numpy as np
+
     from tfp_priors.errors import UserError
+    from tfp_priors.errors import raised_in_graph
     from tfp_priors.figures.grid import image_grid
     from tfp_priors.figures.grid import save_image
 
     model = _model()
     if not _draws_images(model):
         raise UserError("the prior draws codes: expected --out=FILE.npy.")
-    # A conditional export has it, a conditional model has a conditioner too.
-    conditional = (
-        hasattr(model, "transfer") and getattr(model, "conditioner", model) is not None
-    )
-    if conditional != bool(_KEYPOINTS.value):
-        raise UserError(
-            "the model draws people in poses: expected --keypoints=TABLE, JSON or CSV."
-            if conditional
-            else "the model is not conditional on a pose: leave --keypoints out."
-        )
-    if conditional:
-        if _TEMPERATURE.value != 1.0:
-            raise UserError("given a pose, the temperature is 1: leave the flag out.")
-        of_pose, pose = getattr(model, "sample_of_condition", model.sample), _pose()
+    argument, classes = _condition_of(model)
+    draw = _drawing(model, argument)
+    with raised_in_graph():
+        if _LABEL.value == "all":
+            n = _N.value if flags.FLAGS["n"].present else _PER_LABEL
+            rows = [draw(n, _SEED.value, label) for label in range(classes)]
+            save_image(image_grid(np.concatenate(rows), columns=n), out)
+            what = f"{n} images of each of {classes} labels"
+        else:
+            what = f"{_N.value} images"
+            if in_folder:
+                _write_pictures(draw, out)
+            else:
+                save_image(image_grid(draw(_N.value, _SEED.value)), out)
+    command.say(f"{what} of seed {_SEED.value} in {_OUT.value}")
 
-        def draw(n, seed):
-            return of_pose(pose, n, seed)
-    else:
 
-        def draw(n, seed):
-            return model.sample(n, seed, _TEMPERATURE.value)
+# By what the model calls its condition: what it is not without one, what it does with
+# it, and the flag that gives it.
+_CONDITIONS = {
+    "pose": (
+        "conditional on a pose",
+        "draws people in poses",
+        "keypoints",
+        "TABLE, JSON or CSV",
+    ),
+    "label": ("given labels", "is given a label", "label", "NUMBER, or all"),
+    "attributes": (
+        "given attributes",
+        "is given attributes",
+        "attributes",
+        "NUMBERS, with commas",
+    ),
+}
 
-    if in_folder:
-        _write_pictures(draw, out)
-    else:
-        save_image(image_grid(draw(_N.value, _SEED.value)), out)
-    command.say(f"{_N.value} images of seed {_SEED.value} in {_OUT.value}")
+
+def _condition_of(model):
+    """What the model calls its condition, or None, and how many numbers it has."""
+    conditioner = getattr(model, "conditioner", None)
+    if conditioner is not None:
+        return conditioner.argument, conditioner.context_size
+    if hasattr(model, "prior"):
+        return None, 0
+    # An export says it by its signatures.
+    inputs = model.signatures["sample"].structured_input_signature[1]
+    argument = next((name for name in _CONDITIONS if name in inputs), None)
+    if argument == "attributes":
+        return argument, inputs[argument].shape[0]
+    return argument, len(model.labels()) if argument == "label" else 0
+
+
+def _drawing(model, argument):
+    """A function of a number, a seed and a label: the images that the flags ask for."""
+    from tfp_priors.errors import UserError
+
+    for name, (what, _, flag, _) in _CONDITIONS.items():
+        if name != argument and flags.FLAGS[flag].value is not None:
+            raise UserError(f"the model is not {what}: leave --{flag} out.")
+    if argument is not None:
+        _, what, flag, value = _CONDITIONS[argument]
+        if flags.FLAGS[flag].value is None:
+            raise UserError(f"the model {what}: expected --{flag}={value}.")
+    if argument == "pose" and _TEMPERATURE.value != 1.0:
+        raise UserError("given a pose, the temperature is 1: leave the flag out.")
+    guidance = [_GUIDANCE.value] if _has_guidance(model) else []
+    if not guidance and _GUIDANCE.value != 1.0:
+        raise UserError("the model has no guidance: leave --guidance out.")
+    if argument is None:
+        return lambda n, seed: model.sample(n, seed, _TEMPERATURE.value)
+    given = _given(argument, _condition_of(model)[1])
+    of_condition = getattr(model, "sample_of_condition", model.sample)
+    if argument == "pose":
+        return lambda n, seed: of_condition(given, n, seed)
+
+    def draw(n, seed, label=given):
+        return of_condition(label, n, seed, _TEMPERATURE.value, *guidance)
+
+    return draw
+
+
+def _has_guidance(model):
+    if hasattr(model, "prior"):
+        return model.prior.has_guidance and bool(model.prior.context_size)
+    return "guidance" in model.signatures["sample"].structured_input_signature[1]
+
+
+def _given(argument, size):
+    """The condition that the flags say; None for all labels."""
+    import numpy as np
+
+    from tfp_priors.errors import UserError
+
+    if argument == "pose":
+        return _pose()
+    texts = _ATTRIBUTES.value if argument == "attributes" else [_LABEL.value]
+    if texts == ["all"] and argument == "label":
+        return None
+    numbers = [int(text) if text.isdecimal() else -1 for text in texts]
+    for number, text in zip(numbers, texts, strict=True):
+        if not 0 <= number < size:
+            raise UserError(
+                f"--{argument}={text}: expected a number from 0 to {size - 1}."
+            )
+    if argument == "label":
+        return np.int32(numbers[0])
+    return np.isin(np.arange(size), numbers).astype(np.float32)
 
 
 def _model():

@@ -51,6 +51,7 @@ _ROOMS = (
 # Which others extend.
 _BASES = (
     models.CodeLearner,
+    networks.Conditioner,
     divergences.Divergence,
     likelihoods.Likelihood,
     models.GenerativeModel,

@@ -7,6 +7,7 @@ from tfp_priors.divergences.adversarial_losses import WassersteinLoss
 from tfp_priors.divergences.divergence import CriticTerms
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
+from tfp_priors.divergences.flow_matching import FlowMatchingDivergence
 from tfp_priors.divergences.kernels import GaussianKernel
 from tfp_priors.divergences.kernels import InverseMultiquadricKernel
 from tfp_priors.divergences.kl import KLDivergence

@@ -208,11 +208,30 @@ class Evaluator:
         return -np.concatenate(parts).astype(np.float64)
 
     def _given_codes(self, split):
-        """Conditions of `codes(split)` of a prior alone, if any, as the only item."""
-        if not self.subject.of_codes or self.subject.condition is None:
+        """Conditions of `codes(split)`, if there are any, as the only item."""
+        if self.subject.condition is None:
             return ()
         dataset = self.dataset(split)
+        if not self.subject.of_codes:
+            return (self.real_images(split, dataset.size).condition,)
         return (dataset.features[self.subject.condition][_some(dataset)],)
+
+    def codes_and_draws(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """`codes(split)`, and as many draws of the prior, to be told apart.
+
+        Those of a conditional subject have beside them the context that each was given:
+        a prior that ignores it draws the right codes for the wrong conditions.
+        """
+        codes = self.codes(split)
+        draws = self.prior_codes(len(codes))["z"]
+        if self.subject.condition is None:
+            return codes, draws
+        given = self._given_codes(split), self.given(len(codes))
+        contexts = (np.asarray(self.subject.context(of[0])) for of in given)
+        return tuple(
+            np.concatenate([z, context], axis=1)
+            for z, context in zip((codes, draws), contexts, strict=True)
+        )
 
     def mean_codes(self, split: str) -> np.ndarray:
         """The means of q(z|x) of a split, a row per row of its features."""

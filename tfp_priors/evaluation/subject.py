@@ -32,7 +32,7 @@ _PARTS = {
 }
 
 # Parts whose users pass no condition.
-_UNCONDITIONAL = ("to_base", "from_base", "log_prob", "log_terms")
+_UNCONDITIONAL = ("to_base", "from_base", "log_terms")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +48,12 @@ class Subject:
       identity: a text that changes with the weights.
       image_shape: `(height, width, channels)`.
       condition: the feature of the data that it is conditional on, or None.
+      context: of a conditional subject, conditions to vectors `[n, size]`.
       samples: maps n and a seed to `Images`.
       reconstruct: images to their decoded codes.
-      transfer: of a conditional subject, images, their conditions and others to the
-        images under these.
-      show_condition: of a conditional subject, conditions to pictures of them.
+      transfer: of a subject whose decoder is conditional, images, their conditions and
+        others to the images under these.
+      show_condition: of the same, conditions to pictures of them, if they have some.
       encode: images to codes, the means of q(z|x).
       decode: codes to images.
       to_base: z to z0, if each z has one.
@@ -74,6 +75,7 @@ class Subject:
     identity: str
     image_shape: tuple[int, int, int]
     condition: str | None = None
+    context: Callable | None = None
     samples: Callable[..., Images] | None = None
     reconstruct: Callable | None = None
     transfer: Callable | None = None
@@ -134,6 +136,7 @@ def subject_of_model(
         identity=identity,
         image_shape=tuple(model.image_shape),
         condition=None if plain else conditioner.feature,
+        context=None if plain else model.context,
         samples=lambda n, seed, *given: from_sampler(
             lambda n, seed, *given: sample(n, tf.constant(seed), *given),
             n,
@@ -145,7 +148,7 @@ def subject_of_model(
         to_base=_graph(model.to_base) if is_invertible else None,
         from_base=_graph(model.from_base) if is_invertible else None,
         sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
-        log_prob=_graph(model.log_prob) if plain and model.prior.has_density else None,
+        log_prob=_graph(model.log_prob) if model.prior.has_density else None,
         step=step,
         **(_encoders_functions(model) if model.has_encoder else {}),
     )
@@ -162,6 +165,7 @@ def subject_of_prior(
         identity=identity,
         image_shape=tuple(model.image_shape),
         condition=None if conditioner is None else conditioner.feature,
+        context=None if conditioner is None else model.context,
         to_base=_graph(model.to_base) if prior.is_invertible else None,
         from_base=_graph(model.from_base) if prior.is_invertible else None,
         sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
@@ -188,13 +192,12 @@ def _encoders_functions(model):
         and model.posterior.has_density
         and model.likelihood.is_density
     )
-    conditional = {}
-    if model.conditioner is not None:
+    conditional, conditioner = {}, model.conditioner
+    if conditioner is not None and conditioner.conditions_networks:
+        conditional["transfer"] = _graph(model.transfer)
+    if hasattr(conditioner, "picture"):
         size = model.image_shape[0]
-        conditional = {
-            "transfer": _graph(model.transfer),
-            "show_condition": lambda x: model.conditioner.picture(x, size),
-        }
+        conditional["show_condition"] = lambda x: conditioner.picture(x, size)
     return conditional | {
         "reconstruct": _graph(model.reconstruct),
         "encode": _graph(model.encode),

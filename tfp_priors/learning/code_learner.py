@@ -62,6 +62,11 @@ class CodeLearner(PriorModel):
         terms = self.divergence.metric_names(self.posterior, self.prior, beta)
         return [*terms, *self.divergence.critic_metric_names()]
 
+    def context_of(self, batch):
+        if CONTEXT in batch:
+            return tf.cast(batch[CONTEXT], tf.float32)
+        return super().context_of(batch)
+
     # The step --------------------------------------------------------------------
 
     def prior_objective(self, parameters, seed, context=None) -> Objective:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
 from tfp_priors.learning.code_learner import CONTEXT
@@ -97,9 +98,9 @@ class CodeModel(CodeLearner):
 
     # Draws -----------------------------------------------------------------------
 
-    def sample(self, n, seed=0, temperature=1.0, condition=None):
+    def sample(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):
         """Draws n codes, `[n, *code_shape]`; see `sample_prior`."""
-        z = self.sample_prior(n, seed, temperature, condition)
+        z = self.sample_prior(n, seed, temperature, condition, guidance)
         return tf.reshape(z, [-1, *self.prior.code_shape])
 
     # What training shows ---------------------------------------------------------
@@ -111,14 +112,15 @@ class CodeModel(CodeLearner):
         return describe("codes", np.asarray(batch[POSTERIOR]))
 
 
-class _GivenContext:
+class _GivenContext(Conditioner):
     """The context itself as the condition of a model."""
 
-    feature = CONTEXT
+    feature = argument = CONTEXT
 
     def __init__(self, context_size):
+        super().__init__()
         self.context_size = context_size
         self.condition_shape = (context_size,)
 
-    def __call__(self, context):
+    def call(self, context):
         return tf.cast(context, tf.float32)

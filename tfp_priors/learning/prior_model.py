@@ -34,6 +34,7 @@ class PriorModel(GroupedModel):
                 f"{self.conditioner.condition_shape}; the data has "
                 f"{', '.join(features) or 'no features'}: choose data with it."
             )
+        self.conditioner.check(features[name])
 
     def context(self, condition):
         """The prior's context, `[batch, context_size]`; None without a condition."""
@@ -49,7 +50,7 @@ class PriorModel(GroupedModel):
         """The prior's context of a batch of data, `[batch, context_size]`, or None."""
         return self.context(self.condition_of(batch))
 
-    def sample_prior(self, n, seed=0, temperature=1.0, condition=None):
+    def sample_prior(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):
         """Draws n codes from the prior, `[n, latent_size]`.
 
         Args:
@@ -57,10 +58,12 @@ class PriorModel(GroupedModel):
           seed: int; the same seed gives the same codes.
           temperature: factor on the standard deviation of z0; see `Prior.distribution`.
           condition: of a conditional model, one for each code, `[n, ...]`.
+          guidance: see `Prior.guided`.
         """
         stateless_seed = tf.stack([tf.cast(seed, tf.int32), 0])
         context = self.context(condition)
-        z = self.prior.sample(n, stateless_seed, temperature, context)
+        with self.prior.guided(guidance):
+            z = self.prior.sample(n, stateless_seed, temperature, context)
         return tf.reshape(z, [-1, self.latent_size])
 
     def to_base(self, z, condition=None):

@@ -17,7 +17,7 @@ class GenerativeModel(PriorModel):
         """Codes `[batch, latent_size]` to expected images in [0, 1]."""
         raise NotImplementedError
 
-    def sample(self, n, seed=0, temperature=1.0, condition=None):
+    def sample(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):
         """Draws images from the model.
 
         Args:
@@ -25,15 +25,17 @@ class GenerativeModel(PriorModel):
           seed: int; the same seed gives the same images.
           temperature: factor on the standard deviation of z0; see `Prior.distribution`.
           condition: of a conditional model, one for each image, `[n, ...]`.
+          guidance: see `Prior.guided`.
 
         Returns:
           Float tensor `[n, height, width, channels]` in [0, 1].
         """
-        z = self.sample_prior(n, seed, temperature, condition)
+        z = self.sample_prior(n, seed, temperature, condition, guidance)
         if condition is None:
             return self.decode(z)
         return self.decode(z, condition=condition)
 
-    def sample_of_condition(self, condition, n, seed=0):
+    def sample_of_condition(self, condition, n, seed=0, temperature=1.0, guidance=1.0):
         """Draws n images for one condition, `[...]`; see `sample`."""
-        return self.sample(n, seed, condition=tf.repeat(condition[None], n, axis=0))
+        everyones = tf.repeat(tf.convert_to_tensor(condition)[None], n, axis=0)
+        return self.sample(n, seed, temperature, everyones, guidance)

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
@@ -64,10 +65,10 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
       seed: of all noise. The noise of a row is a function of the seed, the step and
         the row's place in the batch, so a resumed run repeats it.
       regularizers: further terms of the autoencoder's loss.
-      conditioner: None, or a layer that makes everything conditional on a feature of
-        the data: it maps the condition to the prior's context, and has attributes
-        `feature`, `condition_shape` and `context_size`, as `networks.PoseContext`.
-        Encoder and decoder then take pairs, (images, condition) and (codes, condition).
+      conditioner: None, or a `networks.Conditioner`, which maps a feature of the data,
+        the condition, to the prior's context, such as `networks.LabelContext`. Where
+        it says so, encoder and decoder see the condition too and take pairs, (images,
+        condition) and (codes, condition), as with `networks.PoseContext`.
 
     Images are `[batch, height, width, channels]`, floats in [0, 1] or uint8. The
     training data may have the key "posterior" in place of "image", the outputs of
@@ -107,7 +108,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         beta: float | Callable = 1.0,
         seed: int = 0,
         regularizers: Sequence[Regularizer] = (),
-        conditioner: keras.layers.Layer | None = None,
+        conditioner: Conditioner | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -119,6 +120,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             ("prior", prior, Prior),
             ("divergence", divergence, Divergence),
             *(("regularizer", one, Regularizer) for one in regularizers),
+            *([("conditioner", conditioner, Conditioner)] if conditioner else []),
         ):
             check_part(name, part, kind)
         check_seed(seed)
@@ -161,7 +163,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
         encoder_shape, decoder_shape = input_shape, latent_shape
-        if self.conditioner is not None:
+        if self._conditions_networks:
             condition_shape = (None, *self.conditioner.condition_shape)
             encoder_shape = (input_shape, condition_shape)
             decoder_shape = (latent_shape, condition_shape)
@@ -201,6 +203,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.built = True
 
     @property
+    def _conditions_networks(self):
+        """Whether encoder and decoder see the condition."""
+        return self.conditioner is not None and self.conditioner.conditions_networks
+
+    @property
     def autoencoder(self) -> dict[str, keras.layers.Layer]:
         """The parts that are not the prior's, by name."""
         return {
@@ -230,12 +237,12 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
           divergence: None: this model's own.
 
         Raises:
-          UserError: if the model is conditional.
+          UserError: if encoder and decoder are conditional.
         """
-        if self.conditioner is not None:
+        if self._conditions_networks:
             raise UserError(
-                "A conditional model's prior learns along with it: remove "
-                "train.post_hoc."
+                "The prior of a model whose networks are conditional learns along with "
+                "it: remove train.post_hoc."
             )
         for part in self.autoencoder.values():
             part.trainable = False
@@ -245,6 +252,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             divergence=divergence or self.divergence,
             beta=0.0,
             seed=self.seed,
+            conditioner=self.conditioner,
         )
 
     # Inference -----------------------------------------------------------------
@@ -256,7 +264,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def _with(self, x, condition):
         """What a network takes: x, and the condition if there is one."""
-        if self.conditioner is None:
+        if not self._conditions_networks:
             return x
         if condition is None:
             raise UserError(

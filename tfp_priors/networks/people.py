@@ -2,11 +2,10 @@
 
 import colorsys
 
-import keras
 import tensorflow as tf
 
 from tfp_priors.core import joints
-from tfp_priors.core.configured import Configured
+from tfp_priors.core.conditioner import Conditioner
 
 # Of a limb's line, as a share of the image's side.
 _THICKNESS = 0.025
@@ -153,7 +152,7 @@ def _bilinear(images, places):
     return total
 
 
-class PoseContext(Configured, keras.layers.Layer):
+class PoseContext(Conditioner):
     """A pose as the context vector of a prior; makes a model conditional on it.
 
     Call arguments:
@@ -164,9 +163,9 @@ class PoseContext(Configured, keras.layers.Layer):
       which can.
     """
 
-    #: The feature of the data that is the condition, and its shape.
     feature = "keypoints"
     condition_shape = (len(joints.JOINTS), 2)
+    argument = "pose"
     context_size = 3 * len(joints.JOINTS)
 
     def picture(self, keypoints, size: int):

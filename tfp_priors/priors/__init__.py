@@ -1,6 +1,7 @@
 """Priors p(z): fixed or learned distributions of codes."""
 
 from tfp_priors.priors.flow import FlowPrior
+from tfp_priors.priors.flow_matching import FlowMatchingPrior
 from tfp_priors.priors.gaussian_mixture import GaussianMixturePrior
 from tfp_priors.priors.generator import GeneratorPrior
 from tfp_priors.priors.inverse_autoregressive import InverseAutoregressivePrior

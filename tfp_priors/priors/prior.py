@@ -52,6 +52,10 @@ class Prior(Configured, keras.layers.Layer):
     is_invertible = False
     #: Whether draws have gradients with respect to the prior's variables.
     reparameterized = True
+    #: Whether `velocity_error` is there, by which `FlowMatchingDivergence` learns.
+    has_velocity = False
+    #: Whether draws may be `guided`.
+    has_guidance = False
 
     def __init__(
         self,
@@ -105,6 +109,23 @@ class Prior(Configured, keras.layers.Layer):
             yield
         finally:
             self._step_seed = self._known = None
+
+    @contextlib.contextmanager
+    def guided(self, guidance) -> Iterator[None]:
+        """Within it, draws are of the context as much as `guidance` says.
+
+        Args:
+          guidance: 1 for p(z | context); more for codes that are surer of it.
+
+        Raises:
+          UserError: if it is not 1, and the prior cannot.
+        """
+        if tf.is_tensor(guidance) or guidance != 1:
+            raise UserError(
+                f"{type(self).__name__} has no guidance: leave it out, or use "
+                "FlowMatchingPrior."
+            )
+        yield
 
     def connect(self, encoder, posterior) -> None:
         """Gives a prior that is made of posteriors the model's q(z|x)."""

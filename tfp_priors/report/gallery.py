@@ -77,13 +77,34 @@ def poses(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     save_image_rows(rows, out / "poses", title)
 
 
-def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
-    """Rows of draws: one, named "", or of figure 9 for n conditions, by their numbers.
+def labels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+    """A row of draws for each label; a model that is given labels."""
+    del choice
+    if evaluator.subject.condition != "label":
+        raise UserError(f"{evaluator.subject.name} is not given labels.")
+    title = f"Labels, and draws of seed {evaluator.seed} given the same"
+    save_image_rows(_rows_of_labels(evaluator), out / "labels", title)
 
-    The latter begin with a test image and a picture of its condition.
+
+def _rows_of_labels(evaluator):
+    classes = np.unique(evaluator.dataset(_SPLIT).features["label"])
+    draws = evaluator.subject.ask("samples")(
+        len(classes) * _DRAWS, evaluator.seed, np.repeat(classes, _DRAWS)
+    )
+    draws = np.concatenate(list(draws)).astype(np.float32) / 255
+    return dict(zip(map(str, classes), np.split(draws, len(classes)), strict=True))
+
+
+def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
+    """Rows of draws: one, named "", or one for each label, or of figure 9 for n other
+    conditions, by their numbers.
+
+    The last begin with a test image and a picture of its condition.
     """
     if evaluator.subject.condition is None:
         return {"": _draws(evaluator, 16)}
+    if evaluator.subject.condition == "label":
+        return _rows_of_labels(evaluator)
     show = evaluator.subject.ask("show_condition")
     indices = _some(evaluator, n)
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
@@ -262,6 +283,7 @@ FIGURES: dict[str, Callable[[Evaluator, Path, Choice], None]] = {
     for figure in (
         samples,
         reconstructions,
+        labels,
         poses,
         transfers,
         appearances,

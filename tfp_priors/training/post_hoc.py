@@ -98,7 +98,11 @@ class PostHoc:
         for copy in range(views.copies if views else 0):
             view = functools.partial(views, copy=copy)
             parts.append(dataset.map(lambda x, v=view: parameters(v(x)), batch_size))
-        return tf.constant(np.concatenate(parts)), None
+        context = None
+        if model.conditioner is not None:
+            condition = dataset.features[model.conditioner.feature]
+            context = np.tile(model.context(condition), (len(parts), 1))
+        return tf.constant(np.concatenate(parts)), context
 
 
 def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):

@@ -25,11 +25,11 @@ def _active_units(evaluator, split):
 )
 def _two_sample(evaluator, classifier, split):
     """Accuracy of a classifier told to separate codes of images, one draw of q(z|x)
-    each, from draws of the prior; 0.5 is a perfect match."""
+    each, from draws of the prior; 0.5 is a perfect match. Given conditions, it sees
+    them beside the codes."""
     from tfp_priors.latent_space import latent_match
 
-    codes = evaluator.codes(split)
-    draws = evaluator.prior_codes(len(codes))["z"]
+    codes, draws = evaluator.codes_and_draws(split)
     accuracy = latent_match.two_sample_accuracy(
         codes, draws, classifier, evaluator.seed
     )

@@ -1,0 +1,208 @@
+"""A prior that is given labels, and networks that are not, or are."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import randomize
+from tfp_priors import divergences
+from tfp_priors import networks
+from tfp_priors import priors
+from tfp_priors.data import ImageDataset
+from tfp_priors.errors import UserError
+from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.subject import subject_of_model
+from tfp_priors.export import export
+from tfp_priors.training import PostHoc
+
+SHAPE = (8, 8, 1)
+CLASSES = 3
+
+
+def prior(**kwargs):
+    return priors.FlowMatchingPrior(
+        4, units=32, standardize=True, context_size=CLASSES, **kwargs
+    )
+
+
+@pytest.fixture
+def model(make_model):
+    return make_model(
+        prior=prior(),
+        divergence=divergences.FlowMatchingDivergence(),
+        conditioner=networks.LabelContext(CLASSES),
+    )
+
+
+def grey(n):
+    """The same as a set of data."""
+    data = batch(n)
+    images = np.rint(255 * data["image"]).astype(np.uint8)
+    return ImageDataset(images, {"label": data["label"]}, SHAPE)
+
+
+def batch(n=60):
+    """Images of one grey each, which is their label."""
+    labels = np.arange(n) % CLASSES
+    random = np.random.RandomState(0)
+    images = 0.2 + 0.3 * labels[:, None, None, None] + 0.02 * random.randn(n, *SHAPE)
+    return {"image": images.astype(np.float32), "label": labels}
+
+
+def test_images_have_codes_without_their_labels(model):
+    images = batch()["image"]
+    np.testing.assert_array_equal(
+        model.encode(images), model.encode(images, batch()["label"])
+    )
+    assert model.reconstruct(images).shape == images.shape
+
+
+def test_the_label_moves_densities_and_draws(model):
+    randomize(model.prior, scale=0.3)
+    z = tf.random.stateless_normal([4, 4], [1, 2])
+    one, two = (model.log_prob(z, np.full(4, label)) for label in (1, 2))
+    assert np.abs(one - two).min() > 1e-3
+    one, two = (model.sample_of_condition(label, 4).numpy() for label in (1, 2))
+    assert np.abs(one - two).max() > 1e-3
+    with pytest.raises(UserError, match="context of width 3, received none"):
+        model.sample(2)
+
+
+def test_it_learns_along_with_the_autoencoder(model):
+    model.compile("adam")
+    data = tf.data.Dataset.from_tensors(batch()).repeat(3)
+    history = model.fit(data, shuffle=False, verbose=0).history
+    assert np.isfinite(history["velocity_error"]).all()
+    summary = model.summary_of(batch(12))
+    assert summary.pictures["samples"].shape == (100, *SHAPE)
+    assert np.isfinite(summary.scalars["held_out/prior_nll"])
+
+
+def test_a_prior_at_rest_draws_codes_of_the_label(model):
+    """Codes of a label lie together; draws are nearest to those of their own."""
+    data, dataset = batch(300), grey(300)
+    rest = model.at_rest()
+    rows, context = PostHoc(1).encode(rest, dataset)
+    np.testing.assert_array_equal(context, np.eye(CLASSES)[data["label"]])
+    rest.fit_directly(rows, 1, seed=0)
+    rest.compile({"prior": keras.optimizers.Adam(3e-3)})
+    batches = rest.code_batches(rows, context, batch_size=256)
+    rest.fit(batches, steps_per_epoch=600, shuffle=False, verbose=0)
+    centres = [rows.numpy()[data["label"] == i].mean(0) for i in range(CLASSES)]
+    scale = rows.numpy()[data["label"] == 0].std(0)
+    labels = np.arange(150) % CLASSES
+    for guidance in (1.0, 2.0):
+        draws = rest.sample_prior(150, condition=labels, guidance=guidance)
+        distances = np.abs((draws[:, None] - centres) / scale).sum(-1)
+        assert np.mean(distances.argmin(1) == labels) > 0.95
+    # Without a label, all of them are drawn.
+    draws = rest.sample_prior(150, condition=np.full(150, -1))
+    nearest = np.abs((draws[:, None] - centres) / scale).sum(-1).argmin(1)
+    assert (np.bincount(nearest, minlength=CLASSES) > 25).all()
+
+
+def test_evaluation_tells_the_prior_what_it_was_given(model):
+    dataset = grey(60)
+    data = dataset.take(60)
+    evaluator = Evaluator(subject_of_model(model, "identity"), lambda split: dataset)
+    (result,) = evaluator.evaluate("prior_nll_test")
+    codes = model.encode(data["image"])
+    expected = -np.mean(model.log_prob(codes, data["label"]))
+    np.testing.assert_allclose(result["value"], expected, rtol=1e-5)
+    codes, draws = evaluator.codes_and_draws("test")
+    order = evaluator.real_images("test", 60).condition
+    for columns in (codes, draws):
+        np.testing.assert_array_equal(columns[:, 4:], np.eye(CLASSES)[order])
+    for name, message in (
+        ("transfer", "has no condition"),
+        ("to_base", "conditional on label, which"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluator.subject.ask(name)
+
+
+def test_two_samples_of_the_wrong_labels_are_told_apart(model):
+    """Whose marginals are the same."""
+    dataset = grey(600)
+    codes = dataset.map(model.encode)
+
+    class Ignorant(type(model.prior)):
+        def sample_base(self, n, seed, temperature=1.0, context=None):
+            return tf.zeros([n, 4])
+
+        def _from_base(self, z0, context):
+            random = np.random.RandomState(0)
+            return tf.constant(codes[random.permutation(len(codes))])
+
+    model.prior.__class__ = Ignorant
+    evaluator = Evaluator(subject_of_model(model, "identity"), lambda split: dataset)
+    (result,) = evaluator.evaluate("two_sample_accuracy_mlp_test")
+    assert result["value"] > 0.7
+
+
+def test_export(model, tmp_path):
+    randomize(model.prior, scale=0.1)
+    export(model, tmp_path / "sampler")
+    loaded = tf.saved_model.load(str(tmp_path / "sampler"))
+    np.testing.assert_array_equal(loaded.labels(), range(CLASSES))
+    received = loaded.sample(2, 5, 3, 0.8, 2.0)
+    expected = model.sample_of_condition(2, 5, 3, 0.8, 2.0)
+    np.testing.assert_allclose(received, expected, atol=1e-5)
+    assert np.abs(received - model.sample_of_condition(2, 5, 3, 0.8)).max() > 1e-4
+    images, labels = batch(6)["image"], tf.constant([0, 1, 2, 0, 1, 2])
+    z = loaded.encode(images)
+    np.testing.assert_allclose(loaded.decode(z), loaded.reconstruct(images), atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.log_prob(z, labels), model.log_prob(z, labels), rtol=1e-4
+    )
+    back = loaded.from_base(loaded.to_base(z, labels), labels)
+    np.testing.assert_allclose(back, z, atol=1e-3)
+
+
+def test_a_prior_without_guidance(make_model):
+    model = make_model(
+        prior=priors.RealNVPPrior(
+            4, couplings=2, hidden_sizes=(8,), context_size=CLASSES
+        ),
+        conditioner=networks.LabelContext(CLASSES),
+    )
+    assert model.sample_of_condition(1, 2).shape == (2, *SHAPE)
+    with pytest.raises(UserError, match="RealNVPPrior has no guidance: leave it out"):
+        model.sample_of_condition(1, 2, guidance=2.0)
+
+
+def test_networks_that_see_the_label(make_model):
+    labels = networks.LabelContext(CLASSES, conditions_networks=True)
+    model = make_model(
+        encoder=networks.ConditionalEncoder(
+            networks.InfoGANEncoder((8, 8, 1 + CLASSES), width=2), labels
+        ),
+        decoder=networks.ConditionalDecoder(
+            networks.InfoGANDecoder(SHAPE, width=2), labels
+        ),
+        prior=prior(),
+        divergence=divergences.FlowMatchingDivergence(),
+        conditioner=labels,
+    )
+    randomize(model.encoder)
+    randomize(model.decoder)
+    model.compile("adam")
+    model.fit(tf.data.Dataset.from_tensors(batch()), shuffle=False, verbose=0)
+    images = batch(6)["image"]
+    one, two = (model.encode(images, np.full(6, label)) for label in (0, 1))
+    assert np.abs(one - two).max() > 1e-3
+    one, two = (model.decode(one, condition=np.full(6, label)) for label in (0, 1))
+    assert np.abs(one - two).max() > 1e-3
+    with pytest.raises(UserError, match="conditional on label: pass a condition"):
+        model.encode(images)
+    with pytest.raises(UserError, match="networks are conditional .*remove train.post"):
+        model.at_rest()
+
+
+def test_data_that_have_other_labels(model):
+    model.check_data(SHAPE, {"label": np.array([0, 2])})
+    with pytest.raises(UserError, match="labels from 0 to 2, received 3"):
+        model.check_data(SHAPE, {"label": np.array([0, 3])})
+    with pytest.raises(UserError, match="conditional on a feature 'label'"):
+        model.check_data(SHAPE, {"attributes": np.zeros((4, 2))})

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
+from tfp_priors.networks import AttributeContext
+from tfp_priors.networks import LabelContext
+
+
+def test_labels_are_rows_of_the_identity():
+    context = LabelContext(4)(np.array([3, 0, -1]))
+    np.testing.assert_array_equal(context[:2], np.eye(4)[[3, 0]])
+    np.testing.assert_array_equal(context[2], np.zeros(4))
+
+
+@pytest.mark.parametrize("label", [4, -2])
+def test_labels_that_are_none(label):
+    with (
+        pytest.raises(UserError, match="Expected a label from 0 to 3"),
+        raised_in_graph(),
+    ):
+        tf.function(LabelContext(4))(tf.constant([0, label]))
+    with pytest.raises(UserError, match=f"0 to 3, received {label}: set LabelContext"):
+        LabelContext(4).check([0, label, 1])
+
+
+def test_attributes_are_signs_and_unknown_ones_zero():
+    context = AttributeContext(3)(np.array([[0, 1, np.nan], [1, 1, 0]]))
+    np.testing.assert_array_equal(context, [[-1, 1, 0], [1, 1, -1]])
+
+
+@pytest.mark.parametrize("made", [LabelContext(4, True), AttributeContext(3)])
+def test_config_round_trip(made):
+    copy = type(made).from_config(made.get_config())
+    assert copy.get_config() == made.get_config()
+    assert copy.context_size == made.context_size
+
+
+def test_sizes_that_are_none():
+    with pytest.raises(UserError, match="LabelContext.classes must be at least 1"):
+        LabelContext(0)
+    with pytest.raises(UserError, match="AttributeContext.attributes must be at"):
+        AttributeContext(0)

@@ -1,0 +1,32 @@
+"""What a model is conditional on, as the context vector of its prior."""
+
+import keras
+
+from tfp_priors.core.configured import Configured
+
+
+class Conditioner(Configured, keras.layers.Layer):
+    """Maps a feature of the data, the condition, to the prior's context.
+
+    It learns nothing: what the prior is given are data, and an embedding of them is the
+    first layer of whatever takes the context.
+
+    Attributes:
+      feature: the data's feature that is the condition.
+      condition_shape: shape of one condition, such as `(15, 2)`.
+      condition_dtype: of conditions, "float32" or "int32".
+      argument: what exported functions call a condition.
+      context_size: width of the context.
+      conditions_networks: whether encoder and decoder see the condition too, and take
+        pairs, (images, condition) and (codes, condition); else the prior alone does.
+    """
+
+    feature: str
+    condition_shape: tuple[int, ...]
+    condition_dtype = "float32"
+    argument: str
+    context_size: int
+    conditions_networks = True
+
+    def check(self, values) -> None:
+        """Raises: UserError: if these values of the feature are no conditions."""

@@ -1,0 +1,80 @@
+"""Networks of images and codes that see a condition beside them."""
+
+import keras
+import tensorflow as tf
+
+from tfp_priors.core.conditioner import Conditioner
+from tfp_priors.core.configured import Configured
+from tfp_priors.errors import UserError
+
+
+class ConditionalEncoder(Configured, keras.layers.Layer):
+    """An encoder whose images have the context in further channels, all pixels alike.
+
+    Args:
+      encoder: of images with `context_size` more channels.
+      conditioner: makes the context.
+
+    Call arguments:
+      inputs: images `[batch, height, width, channels]` and conditions.
+    """
+
+    def __init__(self, encoder: keras.layers.Layer, conditioner: Conditioner, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.conditioner = conditioner
+        *sides, channels = encoder.image_shape
+        if channels <= conditioner.context_size:
+            raise UserError(
+                f"Expected an encoder of images with {conditioner.context_size} more "
+                f"channels, for the condition, received one of {channels} in all."
+            )
+        self.image_shape = (*sides, channels - conditioner.context_size)
+
+    def build(self, input_shape=None):
+        self.encoder.build((None, *self.encoder.image_shape))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        images, condition = inputs
+        context = self.conditioner(condition)[:, None, None]
+        shape = [*tf.unstack(tf.shape(images)[:3]), context.shape[-1]]
+        channels = tf.cast(tf.broadcast_to(context, shape), images.dtype)
+        return self.encoder(tf.concat([images, channels], -1), training=training)
+
+    def compute_output_shape(self, input_shape):
+        rows = input_shape[0][0]
+        return self.encoder.compute_output_shape((rows, *self.encoder.image_shape))
+
+
+class ConditionalDecoder(Configured, keras.layers.Layer):
+    """A decoder whose codes have the context beside them.
+
+    Args:
+      decoder: layer of codes of any width.
+      conditioner: makes the context.
+
+    Call arguments:
+      inputs: codes `[batch, latent_size]` and conditions.
+    """
+
+    def __init__(self, decoder: keras.layers.Layer, conditioner: Conditioner, **kwargs):
+        super().__init__(**kwargs)
+        self.decoder = decoder
+        self.conditioner = conditioner
+
+    def _shape(self, input_shape):
+        rows, size = input_shape[0]
+        return (rows, size + self.conditioner.context_size)
+
+    def build(self, input_shape):
+        self.decoder.build(self._shape(input_shape))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        z, condition = inputs
+        inputs = tf.concat([z, self.conditioner(condition)], axis=-1)
+        return self.decoder(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.decoder.compute_output_shape(self._shape(input_shape))

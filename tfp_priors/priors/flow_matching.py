@@ -1,0 +1,212 @@
+"""The continuous flow that flow matching learns."""
+
+import contextlib
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_priors.core import replicas
+from tfp_priors.errors import check_counts
+from tfp_priors.networks import VelocityMLP
+from tfp_priors.priors.dropout import check_dropout
+from tfp_priors.priors.flow import FlowPrior
+from tfp_priors.priors.standardization import LatentStandardization
+
+tfb = tfp.bijectors
+
+# A quarter of a turn, in radians.
+_QUARTER = 0.5 * math.pi
+
+
+class FlowMatchingPrior(FlowPrior):
+    """z = y(1) of dy/dt = v(y, t), y(0) = z0 of N(0, I).
+
+    `FlowMatchingDivergence` teaches the velocity straight paths from draws of z0 to
+    codes, x = (1 - s) z0 + s z with s uniform in [0, 1] (Lipman et al. 2023; Liu et al.
+    2023). Here y is x over the scale that it would have if z were standard normal,
+    y = cos(pi t / 2) z0 + sin(pi t / 2) z. Flow and loss are the same; but the best
+    velocity of standard normal codes is 0, where the network starts, so that a new flow
+    equals its base exactly.
+
+    log p(z) is log N(z0; 0, I) less the integral of the divergence of v, which is exact
+    but for the steps (`VelocityMLP`).
+
+    With a context, v is that of p(z | context). Training leaves the context out now and
+    then, so that the velocity without one is known too, and draws may be guided by the
+    difference of both (Ho & Salimans 2022): v(0) + guidance (v(context) - v(0)).
+    Densities and `to_base` are those of guidance 1.
+
+    Args:
+      latent_size: dimensions of z and z0.
+      units: hidden units of each of the velocity's two layers.
+      steps: of the Runge-Kutta method of order 4, with four velocities each, from z0 to
+        z or back.
+      standardize: see `Prior`.
+      context_size: see `Prior`; the context is an input of the velocity.
+      dropout: share of the hidden units that a training step leaves out.
+      context_dropout: share of the codes whose context a training step leaves out, as
+        zeros.
+    """
+
+    context_moves_base = False
+    has_velocity = True
+    has_guidance = True
+
+    def __init__(
+        self,
+        latent_size: int,
+        units: int = 512,
+        steps: int = 12,
+        standardize: bool | LatentStandardization = False,
+        context_size: int = 0,
+        dropout: float = 0.0,
+        context_dropout: float = 0.1,
+        **kwargs,
+    ):
+        super().__init__(latent_size, standardize, context_size, **kwargs)
+        check_counts(type(self).__name__, units=units, steps=steps)
+        self.units = units
+        self.steps = steps
+        self.dropout = check_dropout(dropout, type(self).__name__)
+        self.context_dropout = check_dropout(context_dropout, type(self).__name__)
+        self._guidance = None
+        self._network = VelocityMLP(self.latent_size, units)
+
+    def build(self, input_shape=None):
+        self._network.build((None, self.latent_size + self.context_size))
+        super().build(input_shape)
+
+    @contextlib.contextmanager
+    def guided(self, guidance):
+        is_plain = not self.context_size or (
+            not tf.is_tensor(guidance) and guidance == 1
+        )
+        self._guidance = None if is_plain else tf.cast(guidance, tf.float32)
+        try:
+            yield
+        finally:
+            self._guidance = None
+
+    def bijector(self, context=None):
+        return _ContinuousFlow(self._network, self.steps, context, self._guidance)
+
+    def velocity_error(self, z, seed, context=None):
+        """The squared error of straight paths, |dx/ds - (z - z0)|^2 / 2, at one draw.
+
+        The flow's velocity dx/ds follows from v, and a uniform s from a uniform t: the
+        expected error is pi / 2 times that of v, which is per radian.
+
+        Args:
+          z: codes `[batch, latent_size]`.
+          seed: int tensor `[2]`.
+          context: `[batch, context_size]`, or None.
+
+        Returns:
+          `[batch]`.
+        """
+        z, _ = self.standardization(z)
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        n = replicas.size(z)
+        z0 = replicas.rows(
+            lambda n: tf.random.stateless_normal([n, self.latent_size], seeds[0]), n
+        )
+        t = replicas.rows(lambda n: _times(n, seeds[1]), n)
+        sin, cos = tf.sin(_QUARTER * t), tf.cos(_QUARTER * t)
+        y, target = cos * z0 + sin * z, cos * z - sin * z0
+        context = self._some_left_out(self.checked(context))
+        conditions = self._network.conditions(t, context)
+        velocity = self._network(y, conditions, dropout=self._dropout(0))
+        squares = tf.math.squared_difference(velocity, target)
+        return 0.5 * _QUARTER * tf.reduce_sum(squares, axis=-1)
+
+    def _some_left_out(self, context):
+        """The context with zeros for some rows, in a step of training."""
+        if context is None or self._step_seed is None or not self.context_dropout:
+            return context
+        seed = tf.random.experimental.stateless_fold_in(self._step_seed, 1)
+        noise = replicas.rows(
+            lambda n: tf.random.stateless_uniform([n, 1], seed), replicas.size(context)
+        )
+        return tf.where(noise >= self.context_dropout, context, 0.0)
+
+
+def _times(n, seed):
+    """n times that are uniform in [0, 1], one in each n-th part of it, `[n, 1]`."""
+    first = tf.random.stateless_uniform([], seed)
+    places = tf.range(tf.cast(n, tf.float32)) / tf.cast(n, tf.float32)
+    return tf.math.floormod(places + first, 1.0)[:, None]
+
+
+class _ContinuousFlow(tfb.Bijector):
+    """z0 to standard codes along a velocity, by the classical Runge-Kutta method.
+
+    Args:
+      network: `VelocityMLP`; its velocity is per radian of a quarter of a turn.
+      steps: from end to end.
+      context: `[batch, context_size]`, or None.
+      guidance: None, or a scalar, for the way from z0.
+    """
+
+    def __init__(self, network, steps, context, guidance=None):
+        super().__init__(forward_min_event_ndims=1, name="continuous_flow")
+        self._network = network
+        self._steps = steps
+        self._context = context
+        self._guidance = guidance
+        # The last solution of the inverse: its z, z0 and log-determinant.
+        self._solved = (None, None, None)
+
+    def _forward(self, z0):
+        return self._integrated(z0, 0.0, 1.0, self._velocity)[0]
+
+    def _inverse(self, z):
+        return self._solution(z)[0]
+
+    def _inverse_log_det_jacobian(self, z):
+        return self._solution(z)[1]
+
+    def _solution(self, z):
+        if self._solved[0] is not z:
+            kernel = self._network.trace_kernel()
+
+            def velocity(y, t):
+                conditions = self._network.conditions(t, self._context)
+                return self._network.with_divergence(y, conditions, kernel)
+
+            # Back in time, so that the divergence's integral has its sign.
+            self._solved = (z, *self._integrated(z, 1.0, 0.0, velocity))
+        return self._solved[1:]
+
+    def _velocity(self, y, t):
+        v = self._network(y, self._network.conditions(t, self._context))
+        if self._guidance is not None:
+            nothing = tf.zeros_like(self._context)
+            without = self._network(y, self._network.conditions(t, nothing))
+            v = without + self._guidance * (v - without)
+        return v, tf.zeros(tf.shape(y)[:-1])
+
+    def _integrated(self, y, start, end, velocity):
+        """y at the end, and the integral of the divergence over the way."""
+        h = (end - start) / self._steps
+
+        def slope(y, t):
+            v, divergence = velocity(y, tf.reshape(t, [1, 1]))
+            return _QUARTER * v, _QUARTER * divergence
+
+        def step(i, y, total):
+            t = start + h * tf.cast(i, tf.float32)
+            v1, d1 = slope(y, t)
+            v2, d2 = slope(y + 0.5 * h * v1, t + 0.5 * h)
+            v3, d3 = slope(y + 0.5 * h * v2, t + 0.5 * h)
+            v4, d4 = slope(y + h * v3, t + h)
+            y += h / 6.0 * (v1 + 2.0 * (v2 + v3) + v4)
+            return i + 1, y, total + h / 6.0 * (d1 + 2.0 * (d2 + d3) + d4)
+
+        _, y, total = tf.while_loop(
+            lambda i, *_: i < self._steps,
+            step,
+            (0, y, tf.zeros(tf.shape(y)[:-1])),
+            maximum_iterations=self._steps,
+        )
+        return y, total
