@@ -155,7 +155,7 @@ def test_figures_and_report_of_a_run(trained, tmp_path):
         f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "csv")
     }
     assert {p.name for p in tmp_path.iterdir()} == {*expected, "report.html"}
-    left_out = "poses, transfers, appearances, latent_panels, attribute"
+    left_out = "labels, poses, transfers, appearances, latent_panels, attribute"
     assert f"Not for this run: {left_out}; --figures=NAME says" in process.stdout
     line = commands.refused("figures", out=tmp_path, figures="attribute", **flags)
     assert "the metric needs another network of the data set" in line

@@ -11,6 +11,7 @@ from tfp_priors import config
 from tfp_priors import experiments
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
+from tfp_priors.learning.code_learner import CONTEXT
 from tfp_priors.models import POSTERIOR
 from tfp_priors.models import LatentVariableModel
 
@@ -76,16 +77,21 @@ def step(trainer, text, at_rest=False):
     """One step without a graph, whose tracing would take the most time."""
     model = trainer.compiled_model(at_rest)
     batch = (images(text, 4) / 255).astype(np.float32)
+    attributes = getattr(model, "attributes", None) or 1
+    labels = {
+        "label": np.arange(4),
+        "attributes": np.ones([4, attributes], bool),
+        "keypoints": standing()[[0, 1, 2, 0]],
+    }
+    conditioner = getattr(model, "conditioner", None)
+    given = None if conditioner is None else labels[conditioner.feature]
     if not at_rest:
-        attributes = getattr(model, "attributes", None) or 1
-        labels = {
-            "label": np.arange(4),
-            "attributes": np.ones([4, attributes], bool),
-            "keypoints": standing()[[0, 1, 2, 0]],
-        }
         logs = model.train_step({"image": batch, **labels})
     else:
-        logs = model.train_step({POSTERIOR: model.posterior_parameters(batch)})
+        rows = {POSTERIOR: model.posterior_parameters(batch)}
+        if conditioner is not None:
+            rows[CONTEXT] = conditioner(given)
+        logs = model.train_step(rows)
     assert all(np.isfinite(value) for value in logs.values()), logs
     for weight in model.weights:
         assert np.isfinite(weight).all(), weight.path
@@ -93,7 +99,7 @@ def step(trainer, text, at_rest=False):
         model.optimizers
     )
     if isinstance(model, LatentVariableModel):
-        condition = None if model.conditioner is None else standing()[:2]
+        condition = None if given is None else given[:2]
         assert np.isfinite(model.sample(2, condition=condition)).all()
 
 
