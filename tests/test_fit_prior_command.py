@@ -112,7 +112,7 @@ def test_a_conditional_prior(codes, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mixture", "spline", "maf"])
+@pytest.mark.parametrize("name", ["mixture", "spline", "maf", "flow_matching"])
 def test_other_priors(name, codes, tmp_path):
     commands.run(
         "fit_prior",

@@ -152,3 +152,18 @@ def _path_problem(error):
     if not isinstance(error, OSError) or error.errno not in kinds:
         return None
     return f"cannot use the path {error.filename}: {error.strerror}; choose another."
+
+
+# What bin/sample must be told of a condition, by what the model calls it.
+_GIVEN = {
+    "pose": " --keypoints=TABLE",
+    "label": " --label=all",
+    "attributes": " --attributes=0",
+    "context": " --context=FILE.npy",
+}
+
+
+def given_to(model) -> str:
+    """What a line of bin/sample needs besides, for a conditional model."""
+    conditioner = model.conditioner
+    return "" if conditioner is None else _GIVEN[conditioner.argument]

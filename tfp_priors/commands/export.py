@@ -33,7 +33,8 @@ def main():
     model = config.load_run(_RUN_DIR.value).model
     export(model, _OUT.value)
     out = "grid.png" if model.has_decoder else "draws.npy"
+    given = command.given_to(model)
     command.say(
         f"SavedModel in {_OUT.value}\n"
-        f"  bin/sample --saved_model={shlex.quote(_OUT.value)} --out={out}"
+        f"  bin/sample --saved_model={shlex.quote(_OUT.value)}{given} --out={out}"
     )

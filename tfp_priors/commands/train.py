@@ -112,6 +112,7 @@ def _next_commands(model, run_dir):
         metrics = "" if model.has_encoder else " --classifier=RUN --metrics=fcd10k_test"
         yield f"bin/evaluate --run_dir={run_dir}{metrics}"
         yield f"bin/figures --run_dir={run_dir} --out={run_dir}/figures --report"
-        yield f"bin/sample --run_dir={run_dir} --out=grid.png"
+        given = command.given_to(model)
+        yield f"bin/sample --run_dir={run_dir}{given} --out=grid.png"
         yield f"bin/export --run_dir={run_dir} --out={run_dir}/saved_model"
     yield f"tensorboard --host=localhost --logdir={run_dir}"

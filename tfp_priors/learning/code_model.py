@@ -50,7 +50,7 @@ class CodeModel(CodeLearner):
         self.prior = prior
         self.code_shape = code_shape
         if prior.context_size:
-            self.conditioner = _GivenContext(prior.context_size)
+            self.conditioner = GivenContext(prior.context_size)
         self.divergence = divergence
         self.posterior = posterior
         self.seed = seed
@@ -112,7 +112,7 @@ class CodeModel(CodeLearner):
         return describe("codes", np.asarray(batch[POSTERIOR]))
 
 
-class _GivenContext(Conditioner):
+class GivenContext(Conditioner):
     """The context itself as the condition of a model."""
 
     feature = argument = CONTEXT

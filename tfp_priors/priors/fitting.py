@@ -19,9 +19,7 @@ from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
 
-_EPOCHS = 20
 _ITERATIONS = 200
-_LEARNING_RATE = 1e-3
 
 # As in `gin/base.gin`: a guard.
 _CLIP_NORM = 500.0
@@ -67,7 +65,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     by_steps = prior.learns_by_steps
     epochs = settings.epochs
     if epochs is None:
-        epochs = _EPOCHS if by_steps else _ITERATIONS
+        epochs = prior.usual_epochs if by_steps else _ITERATIONS
     model.fit_directly(learned[0], epochs, data.seed)
     if not by_steps:
         return _finite(prior, _history_of(model, learned, held_out))
@@ -76,7 +74,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     if patience is None:
         patience = max(1, epochs // 4)
     best = _BestInMemory(model, held_out, each, patience)
-    model.compile(settings.optimizer or _adam(epochs * each), _CLIP_NORM)
+    model.compile(settings.optimizer or _adam(prior, epochs * each), _CLIP_NORM)
     history = model.fit(
         model.code_batches(*learned, batch_size, data.seed),
         epochs=epochs,
@@ -126,9 +124,9 @@ def _mean_nll(prior, codes, context):
     return total / len(codes)
 
 
-def _adam(steps):
-    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
-    return keras.optimizers.Adam(rate, beta_1=0.5)
+def _adam(prior, steps):
+    rate = keras.optimizers.schedules.CosineDecay(prior.usual_rate, steps)
+    return keras.optimizers.Adam(rate, beta_1=prior.usual_beta_1)
 
 
 def _checked_settings(settings, data):

@@ -52,6 +52,8 @@ class FlowMatchingPrior(FlowPrior):
     context_moves_base = False
     has_velocity = True
     has_guidance = True
+    # The error of a velocity is a noisy one: it needs more steps than a likelihood.
+    usual_epochs, usual_rate, usual_beta_1 = 80, 2e-3, 0.9
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class Prior(Configured, keras.layers.Layer):
     reparameterized = True
     #: Whether `velocity_error` is there, by which `FlowMatchingDivergence` learns.
     has_velocity = False
+    #: Of `fit`: passes over the codes, and Adam's first rate and beta_1.
+    usual_epochs, usual_rate, usual_beta_1 = 20, 1e-3, 0.5
     #: Whether draws may be `guided`.
     has_guidance = False
 
@@ -412,9 +414,11 @@ class Prior(Configured, keras.layers.Layer):
           validation_split: share of the codes that is held out; 0: none, and the last
             weights are kept.
           validation_data: in place of such a share, codes, or (codes, context).
-          epochs: passes over the codes, at most; None: 20, or 200 iterations of EM.
+          epochs: passes over the codes, at most; None: 20, for flow matching 80, or
+            200 iterations of EM.
           batch_size: codes per step.
-          optimizer: None: Adam with a rate that falls from 1e-3 to 0 by a cosine.
+          optimizer: None: Adam with a rate that falls from 1e-3, for flow matching
+            2e-3, to 0 by a cosine.
           divergence: None: KL, which is maximum likelihood, or MMD for a prior
             without a density. An adversarial one keeps the last weights.
           patience: epochs without anything better on held-out codes after which the
