@@ -8,6 +8,7 @@ from tests.commands import ROOT
 from tests.commands import TINY
 from tests.networks.test_people import standing
 from tfp_priors import config
+from tfp_priors.learning.code_learner import CONTEXT
 from tfp_priors.models import POSTERIOR
 from tfp_priors.training import Checkpoints
 
@@ -47,6 +48,8 @@ def take_steps(model, post_hoc, steps):
     for step in steps:
         if post_hoc:
             data = {POSTERIOR: model.posterior_parameters(images(model, step))}
+            if model.conditioner is not None:
+                data[CONTEXT] = model.context(np.arange(4))
         else:
             data = {"image": images(model, step), "keypoints": KEYPOINTS}
         logs = model.train_step(data)

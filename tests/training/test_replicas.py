@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tests.commands import ROOT
 from tests.commands import TINY
 from tfp_priors import config
+from tfp_priors.learning.code_learner import CONTEXT
 from tfp_priors.models import POSTERIOR
 from tfp_priors.training import create_strategy
 from tfp_priors.training.workers import Workers
@@ -41,6 +42,8 @@ def trained(name, strategy, settings=(), order=slice(None)):
     trainer.optimizers = dict.fromkeys(
         trainer.optimizers, lambda: keras.optimizers.SGD(1e-2)
     )
+    if trainer.post_hoc is not None:
+        trainer.post_hoc.optimizer = lambda: keras.optimizers.SGD(1e-2)
     model = trainer.compiled_model(at_rest=trainer.post_hoc is not None)
     for i, variable in enumerate(model.trainable_variables):
         noise = np.random.RandomState(i).normal(size=variable.shape, scale=0.02)
@@ -49,12 +52,14 @@ def trained(name, strategy, settings=(), order=slice(None)):
     random = np.random.RandomState(0)
     images = random.rand(STEPS, BATCH, *model.image_shape).astype(np.float32)
     images = images[:, order]
+    labels = random.randint(0, 10, (STEPS, BATCH))
     if trainer.post_hoc is None:
-        labels = random.randint(0, 10, (STEPS, BATCH))
         keypoints = random.uniform(0.1, 0.9, (STEPS, BATCH, 15, 2)).astype(np.float32)
         data = {"image": images, "label": labels, "keypoints": keypoints[:, order]}
     else:
         data = {POSTERIOR: np.stack([model.posterior_parameters(x) for x in images])}
+        if model.conditioner is not None:
+            data[CONTEXT] = np.stack([model.context(x) for x in labels])
     dataset = tf.data.Dataset.from_tensor_slices(data)
     workers = Workers(create_strategy(strategy))
     history = model.fit(
