@@ -17,7 +17,7 @@ from tfp_priors.errors import UserError
 SIDES = {
     **{
         f"ours.{name}": ("benchmarks.ours.held_out", "ours")
-        for name in ("flow", "maf", "mixture10", "mixture40")
+        for name in ("flow", "flow_matching", "maf", "mixture10", "mixture40")
     },
     **{
         name: ("benchmarks.peers.held_out", "torch")

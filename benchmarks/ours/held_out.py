@@ -12,6 +12,7 @@ def fit(name, codes, seed):
     prior = {
         "flow": lambda: priors.RealNVPPrior(size, standardize=mixture()),
         "maf": lambda: priors.MaskedAutoregressivePrior(size, standardize=mixture()),
+        "flow_matching": lambda: priors.FlowMatchingPrior(size, standardize=True),
         "mixture10": lambda: priors.GaussianMixturePrior(size, 10, standardize=True),
         "mixture40": lambda: priors.GaussianMixturePrior(size, 40, standardize=True),
     }[name.split(".")[1]]()
