@@ -99,6 +99,13 @@ def test_a_conditional_prior(codes, tmp_path):
     commands.run("fit_prior", **files, run_dir=run, gin_param=SMALL, steps=400)
     line = commands.refused("sample", run_dir=run, out=tmp_path / "draws.npy")
     assert "expected --context=FILE.npy" in line
+    flags = {"run_dir": run, "context": codes / "labels.npy"}
+    for given, message in (
+        ({"label": "1"}, "--label is of a model that draws images"),
+        ({"guidance": "2"}, "has no guidance"),
+    ):
+        line = commands.refused("sample", out=tmp_path / "draws.npy", **flags, **given)
+        assert message in line
     labels = np.repeat([0, 1], 200)
     np.save(tmp_path / "labels.npy", labels)
     flags = {"context": tmp_path / "labels.npy", "out": tmp_path / "draws.npy"}

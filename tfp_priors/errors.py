@@ -76,8 +76,12 @@ def raised_in_graph() -> Iterator[None]:
 
 
 def check_counts(owner: str, **counts: int) -> None:
-    """Raises: UserError: if one of an owner's counts, by name, is below 1."""
+    """Raises: UserError: if a count of an owner, by name, is no whole number >= 1."""
     for name, value in counts.items():
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            raise UserError(
+                f"{owner}.{name} must be a whole number, received {value!r}."
+            )
         if value < 1:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
 

@@ -90,6 +90,11 @@ def test_the_distance_within_each_label():
     np.testing.assert_allclose(result["value"], np.mean(list(each.values())), rtol=1e-3)
 
 
+def test_a_label_of_one_image():
+    with pytest.raises(UserError, match="fewer than 2 samples or images of label"):
+        evaluator().evaluate("fcd2_within_test")
+
+
 @pytest.mark.parametrize("name", ["condition_accuracy10", "fcd10_within_test"])
 def test_models_that_are_given_nothing(name):
     with pytest.raises(UserError, match="conditional on nothing: expected a model"):

@@ -243,7 +243,7 @@ def test_data_without_poses():
 
 
 def test_post_hoc_is_refused():
-    with pytest.raises(UserError, match="remove train.post_hoc"):
+    with pytest.raises(UserError, match="set train.post_hoc = None"):
         make().at_rest(priors.RealNVPPrior(LATENT), divergences.KLDivergence())
 
 

@@ -196,13 +196,27 @@ def test_networks_that_see_the_label(make_model):
     assert np.abs(one - two).max() > 1e-3
     with pytest.raises(UserError, match="conditional on label: pass a condition"):
         model.encode(images)
-    with pytest.raises(UserError, match="networks are conditional .*remove train.post"):
+    with pytest.raises(UserError, match="networks are conditional .*set train.post_hoc"):
         model.at_rest()
+
+
+def test_conditions_that_are_none(model):
+    assert model.sample(2, condition=[0, 2]).shape == (2, *SHAPE)
+    for condition, message in (
+        ([0, 3], "Expected a label from 0 to 2"),
+        ([0.5, 1.0], "Expected integers as labels"),
+        ([[0], [1]], r"label of shape \[batch\], received \[2, 1\]"),
+    ):
+        with pytest.raises(UserError, match=message):
+            model.sample(2, condition=condition)
+    for guidance in (float("nan"), -1.0, "a"):
+        with pytest.raises(UserError, match="Expected a guidance >= 0"):
+            model.sample_of_condition(1, 2, guidance=guidance)
 
 
 def test_data_that_have_other_labels(model):
     model.check_data(SHAPE, {"label": np.array([0, 2])})
-    with pytest.raises(UserError, match="labels from 0 to 2, received 3"):
+    with pytest.raises(UserError, match="labels from 0 to 2, received 0 to 3"):
         model.check_data(SHAPE, {"label": np.array([0, 3])})
     with pytest.raises(UserError, match="conditional on a feature 'label'"):
         model.check_data(SHAPE, {"attributes": np.zeros((4, 2))})

@@ -21,8 +21,24 @@ def test_labels_that_are_none(label):
         raised_in_graph(),
     ):
         tf.function(LabelContext(4))(tf.constant([0, label]))
-    with pytest.raises(UserError, match=f"0 to 3, received {label}: set LabelContext"):
+    with pytest.raises(UserError, match="from 0 to 3, received .*set LabelContext"):
         LabelContext(4).check([0, label, 1])
+
+
+def test_labels_must_be_whole_and_all_there():
+    with pytest.raises(UserError, match="Expected integers as labels, received"):
+        LabelContext(4)(tf.constant([0.5, 1.0]))
+    with pytest.raises(UserError, match="received 0 to 2: .*CONTEXT_SIZE.* to 3"):
+        LabelContext(4).check([0, 2, 1])
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, 2.0])
+def test_attributes_that_are_none(value):
+    with (
+        pytest.raises(UserError, match="Expected attributes of 0, 1 or NaN"),
+        raised_in_graph(),
+    ):
+        tf.function(AttributeContext(2))(tf.constant([[0.0, value]]))
 
 
 def test_attributes_are_signs_and_unknown_ones_zero():
@@ -40,5 +56,7 @@ def test_config_round_trip(made):
 def test_sizes_that_are_none():
     with pytest.raises(UserError, match="LabelContext.classes must be at least 1"):
         LabelContext(0)
+    with pytest.raises(UserError, match="classes must be a whole number, received 2.5"):
+        LabelContext(2.5)
     with pytest.raises(UserError, match="AttributeContext.attributes must be at"):
         AttributeContext(0)

@@ -139,7 +139,17 @@ def test_held_out_codes_are_as_likely_as_they_can_be(learned):
     assert -0.01 < gap < 0.1
 
 
-@pytest.mark.parametrize("given", [{"units": 0}, {"steps": 0}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "given", [{"units": 0}, {"steps": 0}, {"steps": 1.5}, {"dropout": 1.0}]
+)
 def test_bad_arguments(given):
     with pytest.raises(UserError, match="FlowMatchingPrior"):
         FlowMatchingPrior(3, **given)
+
+
+def test_steps_may_be_set():
+    prior = FlowMatchingPrior(3, units=2)
+    prior.steps = 3
+    assert prior.steps == 3 and prior.sample(2).shape == (2, 3)
+    with pytest.raises(UserError, match="steps must be a whole number, received 2.5"):
+        prior.steps = 2.5

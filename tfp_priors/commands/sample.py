@@ -31,7 +31,9 @@ from tfp_priors.commands import gin_flags
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of bin/export.")
-_N = flags.DEFINE_integer("n", 64, "Number of images.", lower_bound=1)
+_N = flags.DEFINE_integer(
+    "n", 64, "Number of images; with --label=all of each label [10].", lower_bound=1
+)
 _SEED = flags.DEFINE_integer(
     "seed",
     0,
@@ -129,6 +131,11 @@ def _sample_images(out, in_folder):
     with raised_in_graph():
         if _LABEL.value == "all":
             n = _N.value if flags.FLAGS["n"].present else _PER_LABEL
+            if n * classes > _LARGEST_GRID:
+                raise UserError(
+                    f"expected at most {_LARGEST_GRID} images in one picture, received "
+                    f"{n} of each of {classes} labels: take a smaller --n."
+                )
             rows = [draw(n, _SEED.value, label) for label in range(classes)]
             save_image(image_grid(np.concatenate(rows), columns=n), out)
             what = f"{n} images of each of {classes} labels"
@@ -255,7 +262,17 @@ def _sample_codes(out):
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.files import written_atomically
 
+    for flag in (_KEYPOINTS, _LABEL, _ATTRIBUTES):
+        if flag.value is not None:
+            raise UserError(
+                f"--{flag.name} is of a model that draws images: leave it out, or give "
+                "a prior its --context."
+            )
     model, n, given = _model(), _N.value, ()
+    if _GUIDANCE.value != 1.0 and not (
+        hasattr(model, "prior") and _has_guidance(model)
+    ):
+        raise UserError("the prior, or its export, has no guidance: leave it out.")
     if _draws_images(model):
         raise UserError("the model draws images: expected --out=FILE.png.")
     if _CONTEXT.value:
@@ -274,7 +291,8 @@ def _sample_codes(out):
         temperature = tf.constant(_TEMPERATURE.value, tf.float32)
         if exported:
             return model.sample(*(given or (n,)), seed, temperature)
-        return model.sample(n, seed, temperature, *given)
+        condition = given[0] if given else None
+        return model.sample(n, seed, temperature, condition, _GUIDANCE.value)
 
     compiled = tf.function(draw, reduce_retracing=True, autograph=False)
     chunks = from_sampler(

@@ -1,8 +1,10 @@
 """What a model is conditional on, as the context vector of its prior."""
 
 import keras
+import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
+from tfp_priors.errors import UserError
 
 
 class Conditioner(Configured, keras.layers.Layer):
@@ -30,3 +32,23 @@ class Conditioner(Configured, keras.layers.Layer):
 
     def check(self, values) -> None:
         """Raises: UserError: if these values of the feature are no conditions."""
+
+    @property
+    def shape_of_batch(self) -> str:
+        """As messages tell it, such as "[batch, 15, 2]"."""
+        return f"[{', '.join(['batch', *map(str, self.condition_shape)])}]"
+
+    def given(self, condition):
+        """Conditions `[batch, *condition_shape]` as a tensor.
+
+        Raises:
+          UserError: if they have another shape.
+        """
+        condition = tf.convert_to_tensor(condition)
+        shape = condition.shape
+        if shape.rank is not None and shape[1:] != self.condition_shape:
+            raise UserError(
+                f"Expected {self.feature} of shape {self.shape_of_batch}, received "
+                f"{shape.as_list()}."
+            )
+        return condition

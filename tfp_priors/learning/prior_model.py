@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
 from tfp_priors.learning.grouped_model import GroupedModel
 
 
@@ -38,7 +39,10 @@ class PriorModel(GroupedModel):
 
     def context(self, condition):
         """The prior's context, `[batch, context_size]`; None without a condition."""
-        return None if condition is None else self.conditioner(condition)
+        if condition is None:
+            return None
+        with raised_in_graph():
+            return self.conditioner(self.conditioner.given(condition))
 
     def condition_of(self, batch):
         """The condition of a batch of data, `[batch, ...]`, or None."""

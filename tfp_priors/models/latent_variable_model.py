@@ -242,7 +242,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         if self._conditions_networks:
             raise UserError(
                 "The prior of a model whose networks are conditional learns along with "
-                "it: remove train.post_hoc."
+                "it: set train.post_hoc = None."
             )
         for part in self.autoencoder.values():
             part.trainable = False
@@ -269,8 +269,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         if condition is None:
             raise UserError(
                 f"The model is conditional on {self.conditioner.feature}: pass a "
-                f"condition of shape [batch, "
-                f"{', '.join(map(str, self.conditioner.condition_shape))}]."
+                f"condition of shape {self.conditioner.shape_of_batch}."
             )
         return x, condition
 

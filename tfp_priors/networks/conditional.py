@@ -23,7 +23,9 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.conditioner = conditioner
-        *sides, channels = encoder.image_shape
+        inputs = getattr(encoder, "inputs", None)
+        shape = inputs[0].shape[1:] if inputs else encoder.image_shape
+        *sides, channels = self._inner_shape = tuple(shape)
         if channels <= conditioner.context_size:
             raise UserError(
                 f"Expected an encoder of images with {conditioner.context_size} more "
@@ -32,7 +34,8 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
         self.image_shape = (*sides, channels - conditioner.context_size)
 
     def build(self, input_shape=None):
-        self.encoder.build((None, *self.encoder.image_shape))
+        if not self.encoder.built:
+            self.encoder.build((None, *self._inner_shape))
         self.built = True
 
     def call(self, inputs, training=False):
@@ -44,7 +47,7 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         rows = input_shape[0][0]
-        return self.encoder.compute_output_shape((rows, *self.encoder.image_shape))
+        return self.encoder.compute_output_shape((rows, *self._inner_shape))
 
 
 class ConditionalDecoder(Configured, keras.layers.Layer):

@@ -43,14 +43,18 @@ class LabelContext(Conditioner):
 
     def check(self, values):
         labels = np.asarray(values)
-        wrong = labels[(labels < 0) | (labels >= self.classes)]
-        if len(wrong):
+        low, high = labels.min(), labels.max()
+        if low < 0 or high != self.classes - 1:
             raise UserError(
-                f"Expected labels from 0 to {self.classes - 1}, received {wrong[0]}: "
-                "set LabelContext.classes."
+                f"Expected labels from 0 to {self.classes - 1}, received {low} to "
+                f"{high}: set LabelContext.classes and the prior's context_size, both "
+                f"CONTEXT_SIZE in gin files, to {high + 1}."
             )
 
     def call(self, labels):
+        labels = tf.convert_to_tensor(labels)
+        if not labels.dtype.is_integer:
+            raise UserError(f"Expected integers as labels, received {labels.dtype}.")
         labels = tf.cast(labels, tf.int32)
         error = UserError(f"Expected a label from 0 to {self.classes - 1}.")
         known = tf.reduce_all((labels >= -1) & (labels < self.classes))
@@ -70,6 +74,9 @@ class AttributeContext(Conditioner):
 
     Returns:
       `[batch, attributes]`.
+
+    Raises:
+      UserError: if there are other values; see `errors.raised_in_graph`.
     """
 
     feature = "attributes"
@@ -83,5 +90,9 @@ class AttributeContext(Conditioner):
         self.conditions_networks = conditions_networks
 
     def call(self, attributes):
-        values = 2.0 * tf.cast(attributes, tf.float32) - 1.0
-        return tf.where(tf.math.is_nan(values), 0.0, values)
+        values = tf.cast(attributes, tf.float32)
+        unknown = tf.math.is_nan(values)
+        error = UserError("Expected attributes of 0, 1 or NaN.")
+        known = tf.reduce_all((values == 0.0) | (values == 1.0) | unknown)
+        with tf.control_dependencies([tf.debugging.Assert(known, [error.in_graph])]):
+            return tf.where(unknown, 0.0, 2.0 * values - 1.0)

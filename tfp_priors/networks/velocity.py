@@ -39,12 +39,13 @@ class VelocityMLP(Configured, keras.layers.Layer):
         (units,) = check_widths(type(self).__name__, [units])
         self.size = size
         self.units = units
+        self._embedded = max(1, units // 4)
         self._first = keras.layers.Dense(units, kernel_initializer="he_normal")
         self._second = keras.layers.Dense(units, kernel_initializer="he_normal")
         self._last = keras.layers.Dense(
             size, use_bias=False, kernel_initializer="zeros"
         )
-        self._embedding = keras.layers.Dense(units // 4, activation="swish")
+        self._embedding = keras.layers.Dense(self._embedded, activation="swish")
         self._modulation = keras.layers.Dense(4 * units, kernel_initializer="zeros")
 
     def build(self, input_shape):
@@ -54,7 +55,7 @@ class VelocityMLP(Configured, keras.layers.Layer):
         self._second.build((None, self.units))
         self._last.build((None, self.units))
         self._embedding.build((None, 2 * _FREQUENCIES + context_size))
-        self._modulation.build((None, self.units // 4))
+        self._modulation.build((None, self._embedded))
         self.built = True
 
     def conditions(self, t, context=None):

@@ -3,10 +3,12 @@
 import contextlib
 import math
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.networks import VelocityMLP
 from tfp_priors.priors.dropout import check_dropout
@@ -34,8 +36,9 @@ class FlowMatchingPrior(FlowPrior):
 
     With a context, v is that of p(z | context). Training leaves the context out now and
     then, so that the velocity without one is known too, and draws may be guided by the
-    difference of both (Ho & Salimans 2022): v(0) + guidance (v(context) - v(0)).
-    Densities and `to_base` are those of guidance 1.
+    difference of both (Ho & Salimans 2022): v(0) + guidance (v(context) - v(0)), within
+    `guided`. Densities and `to_base` are those of guidance 1, so that `from_base` is
+    their inverse at guidance 1 alone.
 
     Args:
       latent_size: dimensions of z and z0.
@@ -67,7 +70,7 @@ class FlowMatchingPrior(FlowPrior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        check_counts(type(self).__name__, units=units, steps=steps)
+        check_counts(type(self).__name__, units=units)
         self.units = units
         self.steps = steps
         self.dropout = check_dropout(dropout, type(self).__name__)
@@ -75,15 +78,28 @@ class FlowMatchingPrior(FlowPrior):
         self._guidance = None
         self._network = VelocityMLP(self.latent_size, units)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the solver; may be set."""
+        return self._steps
+
+    @steps.setter
+    def steps(self, steps):
+        check_counts(type(self).__name__, steps=steps)
+        self._steps = steps
+
     def build(self, input_shape=None):
         self._network.build((None, self.latent_size + self.context_size))
         super().build(input_shape)
 
     @contextlib.contextmanager
     def guided(self, guidance):
-        is_plain = not self.context_size or (
-            not tf.is_tensor(guidance) and guidance == 1
-        )
+        is_known = not tf.is_tensor(guidance)
+        if is_known and not (
+            isinstance(guidance, (int, float, np.number)) and 0 <= guidance < math.inf
+        ):
+            raise UserError(f"Expected a guidance >= 0, received {guidance!r}.")
+        is_plain = not self.context_size or (is_known and guidance == 1)
         self._guidance = None if is_plain else tf.cast(guidance, tf.float32)
         try:
             yield

@@ -66,7 +66,12 @@ def _fcd_within(evaluator, n, split):
     ]
     each = {}
     for label in np.unique(labels[1]):
-        of_label = (f[y == label] for f, y in zip(features, labels, strict=True))
+        of_label = [f[y == label] for f, y in zip(features, labels, strict=True)]
+        if min(map(len, of_label)) < 2:
+            raise UserError(
+                f"There are fewer than 2 samples or images of label {label} among {n}: "
+                "ask for more, or for the plain fcd."
+            )
         each[str(label)] = feature_metrics.frechet_distance(*of_label)
     yield {
         "value": float(np.mean(list(each.values()))),
