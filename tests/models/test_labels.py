@@ -196,7 +196,7 @@ def test_networks_that_see_the_label(make_model):
     assert np.abs(one - two).max() > 1e-3
     with pytest.raises(UserError, match="conditional on label: pass a condition"):
         model.encode(images)
-    with pytest.raises(UserError, match="networks are conditional .*set train.post_hoc"):
+    with pytest.raises(UserError, match="networks are conditional .*set train"):
         model.at_rest()
 
 

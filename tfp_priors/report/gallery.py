@@ -81,7 +81,7 @@ def labels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """A row of draws for each label; a model that is given labels."""
     del choice
     if evaluator.subject.condition != "label":
-        raise UserError(f"{evaluator.subject.name} is not given labels.")
+        raise UserError(f"{evaluator.subject.name} has no labels that it is given.")
     title = f"Labels, and draws of seed {evaluator.seed} given the same"
     save_image_rows(_rows_of_labels(evaluator), out / "labels", title)
 
