@@ -1,6 +1,7 @@
 """SavedModels for programs that have TensorFlow and nothing of this project."""
 
 import functools
+import inspect
 import os
 from pathlib import Path
 
@@ -126,7 +127,8 @@ def _endpoints(model):
         else:
             guidance = tf.TensorSpec((), tf.float32, "guidance")
             how = [temperature, *([guidance] if model.prior.has_guidance else [])]
-            yield "sample", model.sample_of_condition, [one, n, seed, *how]
+            signature = [one, n, seed, *how]
+            yield "sample", _named(model.sample_of_condition, signature), signature
         if conditioner.argument == "label":
             yield "labels", lambda: tf.range(conditioner.context_size), []
 
@@ -144,7 +146,21 @@ def _endpoints(model):
     if model.prior.is_invertible:
         functions += [("to_base", model.to_base, z), ("from_base", model.from_base, z0)]
     for name, function, first in functions:
-        yield name, function, [first, *of_prior]
+        signature = [first, *of_prior]
+        yield name, _named(function, signature) if of_prior else function, signature
+
+
+def _named(function, signature):
+    """The function, whose arguments are called what the signature calls them."""
+
+    @functools.wraps(function)
+    def named(*args):
+        return function(*args)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(spec.name, kind) for spec in signature]
+    named.__signature__ = inspect.Signature(parameters)
+    return named
 
 
 def _endpoints_of_codes(model):

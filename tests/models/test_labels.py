@@ -150,11 +150,13 @@ def test_export(model, tmp_path):
     expected = model.sample_of_condition(2, 5, 3, 0.8, 2.0)
     np.testing.assert_allclose(received, expected, atol=1e-5)
     assert np.abs(received - model.sample_of_condition(2, 5, 3, 0.8)).max() > 1e-4
+    by_name = {"n": 5, "seed": 3, "temperature": 0.8, "guidance": 2.0}
+    np.testing.assert_array_equal(loaded.sample(label=2, **by_name), received)
     images, labels = batch(6)["image"], tf.constant([0, 1, 2, 0, 1, 2])
     z = loaded.encode(images)
     np.testing.assert_allclose(loaded.decode(z), loaded.reconstruct(images), atol=1e-5)
     np.testing.assert_allclose(
-        loaded.log_prob(z, labels), model.log_prob(z, labels), rtol=1e-4
+        loaded.log_prob(z, label=labels), model.log_prob(z, labels), rtol=1e-4
     )
     back = loaded.from_base(loaded.to_base(z, labels), labels)
     np.testing.assert_allclose(back, z, atol=1e-3)
