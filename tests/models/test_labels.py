@@ -202,6 +202,20 @@ def test_networks_that_see_the_label(make_model):
         model.at_rest()
 
 
+def test_networks_and_a_conditioner_that_differ(make_model):
+    parts = {"prior": prior(), "divergence": divergences.FlowMatchingDivergence()}
+    inner = networks.InfoGANEncoder((8, 8, 1 + CLASSES), width=2)
+    pairs = networks.ConditionalEncoder(inner, networks.LabelContext(CLASSES))
+    with pytest.raises(UserError, match="the encoder to take inputs alone"):
+        make_model(encoder=pairs, conditioner=networks.LabelContext(CLASSES), **parts)
+    with pytest.raises(UserError, match="to take pairs of inputs and conditions"):
+        make_model(
+            encoder=networks.InfoGANEncoder(SHAPE, width=2),
+            conditioner=networks.LabelContext(CLASSES, conditions_networks=True),
+            **parts,
+        )
+
+
 def test_conditions_that_are_none(model):
     assert model.sample(2, condition=[0, 2]).shape == (2, *SHAPE)
     for condition, message in (

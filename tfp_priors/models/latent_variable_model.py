@@ -513,4 +513,17 @@ def _output_shape(name, network, input_shape):
                 f"Expected the {name} to take inputs of shape {input_shape}, its own "
                 f"are {tuple(own)}."
             )
-    return tuple(network.compute_output_shape(input_shape))
+    takes = "pairs of inputs and conditions" if expected == 2 else "inputs alone"
+    error = UserError(
+        f"Expected the {name} to take {takes}, received a {type(network).__name__} "
+        "that does not: a conditioner's conditions_networks says which, and "
+        "networks.ConditionalEncoder makes such networks of others."
+    )
+    try:
+        shape = tuple(network.compute_output_shape(input_shape))
+    except TypeError as cause:
+        raise error from cause
+    # That of what takes the first shape for the size of the batch.
+    if isinstance(shape[0], tuple):
+        raise error
+    return shape
