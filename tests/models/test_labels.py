@@ -141,6 +141,7 @@ def test_two_samples_of_the_wrong_labels_are_told_apart(model):
     assert result["value"] > 0.7
 
 
+@pytest.mark.slow
 def test_export(model, tmp_path):
     randomize(model.prior, scale=0.1)
     export(model, tmp_path / "sampler")
