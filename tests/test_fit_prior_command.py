@@ -101,7 +101,7 @@ def test_a_conditional_prior(codes, tmp_path):
     assert "expected --context=FILE.npy" in line
     flags = {"run_dir": run, "context": codes / "labels.npy"}
     for given, message in (
-        ({"label": "1"}, "--label is of a model that draws images"),
+        ({"label": "1"}, "not given labels: leave --label out"),
         ({"guidance": "2"}, "has no guidance"),
     ):
         line = commands.refused("sample", out=tmp_path / "draws.npy", **flags, **given)

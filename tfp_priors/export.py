@@ -31,7 +31,7 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
 
     A prior alone (`Prior`, `CodeModel`) has sample, which draws codes, log_prob,
     to_base and from_base; given a context, `[n, size]`, it is sample(context, seed,
-    temperature), and the second argument of the others.
+    temperature, guidance), and the second argument of the others.
 
     A prior given labels or attributes (`networks.LabelContext`) has instead
 
@@ -39,8 +39,8 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
         labels() -> int32, [classes]
         log_prob(z, label), to_base(z, label), from_base(z0, label)
 
-    with an int32 label, or attributes float32 `[attributes]`; without guidance if the
-    prior has none (`Prior.guided`).
+    with an int32 label, or attributes float32 `[attributes]`. A prior that has none
+    (`Prior.guided`) takes no guidance.
 
     A model whose networks are conditional too, as on poses (keypoints), has instead
 
@@ -61,6 +61,8 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
     for name, function, signature in _endpoints(model):
         if signature and signature[0].name == "images":
             archive.add_endpoint(name, _of_images(function, signature))
+        elif model.conditioner is not None:
+            archive.add_endpoint(name, _named(function, signature), signature)
         else:
             archive.add_endpoint(name, function, signature)
     with temporary_beside(out) as temporary:
@@ -111,43 +113,38 @@ def _endpoints(model):
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
     of_networks, of_prior, conditioner = [], [], model.conditioner
-    temperature = tf.TensorSpec((), tf.float32, "temperature")
     if conditioner is None:
+        temperature = tf.TensorSpec((), tf.float32, "temperature")
         yield "sample", model.sample, [n, seed, temperature]
     else:
         name, shape = conditioner.argument, conditioner.condition_shape
         dtype = tf.as_dtype(conditioner.condition_dtype)
         one = tf.TensorSpec(shape, dtype, name)
         of_prior = [tf.TensorSpec((None, *shape), dtype, name)]
-        of_networks = of_prior if conditioner.conditions_networks else []
-        if of_networks:
+        how = _how(model)
+        if conditioner.conditions_networks:
+            of_networks, how = of_prior, []
             own = tf.TensorSpec((None, *shape), dtype, f"image_{name}")
-            yield "sample", model.sample_of_condition, [one, n, seed]
             yield "transfer", model.transfer, [images, own, *of_prior]
-        else:
-            guidance = tf.TensorSpec((), tf.float32, "guidance")
-            how = [temperature, *([guidance] if model.prior.has_guidance else [])]
-            signature = [one, n, seed, *how]
-            yield "sample", _named(model.sample_of_condition, signature), signature
+        yield "sample", model.sample_of_condition, [one, n, seed, *how]
         if conditioner.argument == "label":
             yield "labels", lambda: tf.range(conditioner.context_size), []
 
-    functions = [("decode", _decoder(model), z)]
+    yield "decode", _decoder(model), [z, *of_networks]
     if model.has_encoder:
-        functions += [
-            ("encode", model.encode, images),
-            ("reconstruct", model.reconstruct, images),
-        ]
-    for name, function, first in functions:
-        yield name, function, [first, *of_networks]
-    functions = []
+        yield "encode", model.encode, [images, *of_networks]
+        yield "reconstruct", model.reconstruct, [images, *of_networks]
     if model.prior.has_density:
-        functions.append(("log_prob", model.log_prob, z))
+        yield "log_prob", model.log_prob, [z, *of_prior]
     if model.prior.is_invertible:
-        functions += [("to_base", model.to_base, z), ("from_base", model.from_base, z0)]
-    for name, function, first in functions:
-        signature = [first, *of_prior]
-        yield name, _named(function, signature) if of_prior else function, signature
+        yield "to_base", model.to_base, [z, *of_prior]
+        yield "from_base", model.from_base, [z0, *of_prior]
+
+
+def _how(model):
+    """How draws for a condition may be: the temperature and, if any, the guidance."""
+    names = ["temperature", *(["guidance"] if model.prior.has_guidance else [])]
+    return [tf.TensorSpec((), tf.float32, name) for name in names]
 
 
 def _named(function, signature):
@@ -168,14 +165,14 @@ def _endpoints_of_codes(model):
     z = tf.TensorSpec(codes, tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
-    temperature = tf.TensorSpec((), tf.float32, "temperature")
     given = []
     if model.conditioner is None:
+        temperature = tf.TensorSpec((), tf.float32, "temperature")
         yield "sample", model.sample, [n, seed, temperature]
     else:
         shape = (None, *model.conditioner.condition_shape)
         given = [tf.TensorSpec(shape, tf.float32, "context")]
-        yield "sample", _sample_given(model), [*given, seed, temperature]
+        yield "sample", _sample_given(model), [*given, seed, *_how(model)]
     if model.prior.has_density:
         yield "log_prob", model.log_prob, [z, *given]
     if model.prior.is_invertible:
@@ -184,8 +181,8 @@ def _endpoints_of_codes(model):
 
 
 def _sample_given(model):
-    return lambda context, seed, temperature: model.sample(
-        tf.shape(context)[0], seed, temperature, context
+    return lambda context, seed, temperature, *guidance: model.sample(
+        tf.shape(context)[0], seed, temperature, context, *guidance
     )
 
 
@@ -201,4 +198,4 @@ def _decoder(model):
     if conditioner is None or not conditioner.conditions_networks:
         return model.decode
     # Whose second argument is another one.
-    return lambda z, pose: model.decode(z, condition=pose)
+    return lambda z, condition: model.decode(z, condition=condition)

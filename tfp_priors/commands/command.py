@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import app
 from absl import flags
@@ -154,16 +155,34 @@ def _path_problem(error):
     return f"cannot use the path {error.filename}: {error.strerror}; choose another."
 
 
-# What bin/sample must be told of a condition, by what the model calls it.
-_GIVEN = {
-    "pose": " --keypoints=TABLE",
-    "label": " --label=all",
-    "attributes": " --attributes=0",
-    "context": " --context=FILE.npy",
+class Given(NamedTuple):
+    """How bin/sample is told the condition of a model.
+
+    Attributes:
+      flag: its name.
+      value: what the flag expects.
+      example: of it.
+      without: what a model is not that does not have it.
+    """
+
+    flag: str
+    value: str
+    example: str
+    without: str
+
+
+#: By what the model calls its condition, see `Conditioner.argument`.
+GIVEN = {
+    "pose": Given("keypoints", "TABLE, JSON or CSV", "TABLE", "conditional on a pose"),
+    "label": Given("label", "NUMBER, or all", "all", "given labels"),
+    "attributes": Given("attributes", "NUMBERS", "0", "given attributes"),
+    "context": Given("context", "FILE.npy", "FILE.npy", "given a context"),
 }
 
 
 def given_to(model) -> str:
     """What a line of bin/sample needs besides, for a conditional model."""
-    conditioner = model.conditioner
-    return "" if conditioner is None else _GIVEN[conditioner.argument]
+    if model.conditioner is None:
+        return ""
+    given = GIVEN[model.conditioner.argument]
+    return f" --{given.flag}={given.example}"

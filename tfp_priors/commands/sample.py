@@ -127,7 +127,7 @@ def _sample_images(out, in_folder):
     if not _draws_images(model):
         raise UserError("the prior draws codes: expected --out=FILE.npy.")
     argument, classes = _condition_of(model)
-    draw = _drawing(model, argument)
+    draw = _drawing(model, argument, classes)
     with raised_in_graph():
         if _LABEL.value == "all":
             n = _N.value if flags.FLAGS["n"].present else _PER_LABEL
@@ -148,25 +148,6 @@ def _sample_images(out, in_folder):
     command.say(f"{what} of seed {_SEED.value} in {_OUT.value}")
 
 
-# By what the model calls its condition: what it is not without one, what it does with
-# it, and the flag that gives it.
-_CONDITIONS = {
-    "pose": (
-        "conditional on a pose",
-        "draws people in poses",
-        "keypoints",
-        "TABLE, JSON or CSV",
-    ),
-    "label": ("given labels", "is given a label", "label", "NUMBER, or all"),
-    "attributes": (
-        "given attributes",
-        "is given attributes",
-        "attributes",
-        "NUMBERS, with commas",
-    ),
-}
-
-
 def _condition_of(model):
     """What the model calls its condition, or None, and how many numbers it has."""
     conditioner = getattr(model, "conditioner", None)
@@ -176,55 +157,76 @@ def _condition_of(model):
         return None, 0
     # An export says it by its signatures.
     inputs = model.signatures["sample"].structured_input_signature[1]
-    argument = next((name for name in _CONDITIONS if name in inputs), None)
+    argument = next((name for name in command.GIVEN if name in inputs), None)
     if argument == "attributes":
         return argument, inputs[argument].shape[0]
     return argument, len(model.labels()) if argument == "label" else 0
 
 
-def _drawing(model, argument):
+def _drawing(model, argument, size):
     """A function of a number, a seed and a label: the images that the flags ask for."""
     from tfp_priors.errors import UserError
 
-    for name, (what, _, flag, _) in _CONDITIONS.items():
-        if name != argument and flags.FLAGS[flag].value is not None:
-            raise UserError(f"the model is not {what}: leave --{flag} out.")
-    if argument is not None:
-        _, what, flag, value = _CONDITIONS[argument]
-        if flags.FLAGS[flag].value is None:
-            raise UserError(f"the model {what}: expected --{flag}={value}.")
-    if argument == "pose" and _TEMPERATURE.value != 1.0:
-        raise UserError("given a pose, the temperature is 1: leave the flag out.")
-    guidance = [_GUIDANCE.value] if _has_guidance(model) else []
-    if not guidance and _GUIDANCE.value != 1.0:
-        raise UserError("the model has no guidance: leave --guidance out.")
+    _refuse_conditions_but(argument)
     if argument is None:
+        _guidance(model)
         return lambda n, seed: model.sample(n, seed, _TEMPERATURE.value)
-    given = _given(argument, _condition_of(model)[1])
+    given = command.GIVEN[argument]
+    if flags.FLAGS[given.flag].value is None:
+        raise UserError(
+            f"the model is {given.without}: expected --{given.flag}={given.value}."
+        )
     of_condition = getattr(model, "sample_of_condition", model.sample)
     if argument == "pose":
-        return lambda n, seed: of_condition(given, n, seed)
+        if _TEMPERATURE.value != 1.0:
+            raise UserError("given a pose, the temperature is 1: leave the flag out.")
+        _guidance(model)
+        pose = _pose()
+        return lambda n, seed: of_condition(pose, n, seed)
+    how = [_TEMPERATURE.value, *_guidance(model)]
+    chosen = _chosen(argument, size)
 
-    def draw(n, seed, label=given):
-        return of_condition(label, n, seed, _TEMPERATURE.value, *guidance)
+    def draw(n, seed, label=chosen):
+        return of_condition(label, n, seed, *how)
 
     return draw
 
 
-def _has_guidance(model):
+def _refuse_conditions_but(argument):
+    """Raises: UserError: if a flag gives another condition than the model has."""
+    from tfp_priors.errors import UserError
+
+    for name, given in command.GIVEN.items():
+        if name != argument and flags.FLAGS[given.flag].value is not None:
+            raise UserError(
+                f"the model is not {given.without}: leave --{given.flag} out."
+            )
+
+
+def _guidance(model):
+    """The guidance as the last argument of a draw, if the model takes any.
+
+    Raises:
+      UserError: if it does not, and the flag says one.
+    """
+    from tfp_priors.errors import UserError
+
     if hasattr(model, "prior"):
-        return model.prior.has_guidance and bool(model.prior.context_size)
-    return "guidance" in model.signatures["sample"].structured_input_signature[1]
+        takes = model.prior.has_guidance and bool(model.prior.context_size)
+    else:
+        signature = model.signatures["sample"].structured_input_signature
+        takes = "guidance" in signature[1]
+    if not takes and _GUIDANCE.value != 1.0:
+        raise UserError("the model has no guidance: leave --guidance out.")
+    return [_GUIDANCE.value] if takes else []
 
 
-def _given(argument, size):
-    """The condition that the flags say; None for all labels."""
+def _chosen(argument, size):
+    """The label or the attributes that the flags say; None for all labels."""
     import numpy as np
 
     from tfp_priors.errors import UserError
 
-    if argument == "pose":
-        return _pose()
     texts = _ATTRIBUTES.value if argument == "attributes" else [_LABEL.value]
     if texts == ["all"] and argument == "label":
         return None
@@ -262,19 +264,11 @@ def _sample_codes(out):
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.files import written_atomically
 
-    for flag in (_KEYPOINTS, _LABEL, _ATTRIBUTES):
-        if flag.value is not None:
-            raise UserError(
-                f"--{flag.name} is of a model that draws images: leave it out, or give "
-                "a prior its --context."
-            )
     model, n, given = _model(), _N.value, ()
-    if _GUIDANCE.value != 1.0 and not (
-        hasattr(model, "prior") and _has_guidance(model)
-    ):
-        raise UserError("the prior, or its export, has no guidance: leave it out.")
     if _draws_images(model):
         raise UserError("the model draws images: expected --out=FILE.png.")
+    _refuse_conditions_but("context")
+    guidance = _guidance(model)
     if _CONTEXT.value:
         context = open_array(_CONTEXT.value)[:]
         if flags.FLAGS["n"].present and n != len(context):
@@ -290,9 +284,8 @@ def _sample_codes(out):
     def draw(n, seed, *given):
         temperature = tf.constant(_TEMPERATURE.value, tf.float32)
         if exported:
-            return model.sample(*(given or (n,)), seed, temperature)
-        condition = given[0] if given else None
-        return model.sample(n, seed, temperature, condition, _GUIDANCE.value)
+            return model.sample(*(given or (n,)), seed, temperature, *guidance)
+        return model.sample(n, seed, temperature, *given, *guidance)
 
     compiled = tf.function(draw, reduce_retracing=True, autograph=False)
     chunks = from_sampler(

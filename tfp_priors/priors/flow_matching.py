@@ -199,7 +199,7 @@ class _ContinuousFlow(tfb.Bijector):
     def _velocity(self, y, t):
         v = self._network(y, self._network.conditions(t, self._context))
         if self._guidance is not None:
-            nothing = tf.zeros_like(self._context)
+            nothing = tf.zeros_like(self._context[:1])
             without = self._network(y, self._network.conditions(t, nothing))
             v = without + self._guidance * (v - without)
         return v, tf.zeros(tf.shape(y)[:-1])
