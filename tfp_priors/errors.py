@@ -120,27 +120,3 @@ def check_part(name: str, part: Any, kind: type) -> None:
         f"Expected the {name} to be a {of_keras}{kind.__name__}, received "
         f"{came or f'a {type(part).__name__}'}."
     )
-
-
-def check_latent_size(latent_size: int, owner: str, minimum: int = 1) -> int:
-    """Returns `latent_size` if it is a whole number of at least `minimum`.
-
-    Raises:
-      UserError: otherwise; `owner` is named in the message.
-    """
-    if not (
-        isinstance(latent_size, numbers.Real)
-        and latent_size == latent_size // 1
-        and latent_size >= minimum
-    ):
-        hint = "set LATENT_SIZE."
-        if minimum > 1:
-            hint = (
-                "take a GaussianMixturePrior, as gin/priors/mixture.gin, or set "
-                "LATENT_SIZE."
-            )
-        raise UserError(
-            f"{owner} expects a latent size of at least {minimum}, received "
-            f"{latent_size!r}: {hint}"
-        )
-    return int(latent_size)

@@ -23,11 +23,11 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
         reconstruct(images) -> images log_prob(z) -> nats, [batch]
         to_base(z) -> z0              from_base(z0) -> z
 
-    with images `[batch, height, width, channels]`, float32 in [0, 1] or uint8, and z
-    float32 `[batch, latent_size]`; the `signatures` take float32 alone. The same seed
-    gives the images of `model.sample`. A prior without a density has no log_prob, one
-    that is no flow no to_base and from_base; a model without an encoder has no encode
-    and reconstruct.
+    with images `[batch, height, width, channels]`, float32 in [0, 1] or uint8, z
+    float32 `[batch, *code_shape]` and z0 float32 `[batch, latent_size]`; the
+    `signatures` take float32 alone. The same seed gives the images of `model.sample`. A
+    prior without a density has no log_prob, one that is no flow no to_base and
+    from_base; a model without an encoder has no encode and reconstruct.
 
     A prior alone (`Prior`, `CodeModel`) has sample, which draws codes, log_prob,
     to_base and from_base; given a context, `[n, size]`, it is sample(context, seed,
@@ -109,7 +109,7 @@ def _endpoints(model):
         yield from _endpoints_of_codes(model)
         return
     images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
-    z = tf.TensorSpec((None, model.latent_size), tf.float32, "z")
+    z = tf.TensorSpec((None, *model.code_shape), tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
     of_networks, of_prior, conditioner = [], [], model.conditioner
@@ -143,7 +143,7 @@ def _endpoints(model):
 
 def _how(model):
     """How draws for a condition may be: the temperature and, if any, the guidance."""
-    names = ["temperature", *(["guidance"] if model.prior.has_guidance else [])]
+    names = ["temperature", *(["guidance"] if model.has_guidance else [])]
     return [tf.TensorSpec((), tf.float32, name) for name in names]
 
 
@@ -161,8 +161,7 @@ def _named(function, signature):
 
 
 def _endpoints_of_codes(model):
-    codes = (None, *model.prior.code_shape)
-    z = tf.TensorSpec(codes, tf.float32, "z")
+    z = tf.TensorSpec((None, *model.code_shape), tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
     given = []
@@ -177,20 +176,13 @@ def _endpoints_of_codes(model):
         yield "log_prob", model.log_prob, [z, *given]
     if model.prior.is_invertible:
         yield "to_base", model.to_base, [z, *given]
-        yield "from_base", _from_base(model), [z0, *given]
+        yield "from_base", model.from_base, [z0, *given]
 
 
 def _sample_given(model):
     return lambda context, seed, temperature, *guidance: model.sample(
         tf.shape(context)[0], seed, temperature, context, *guidance
     )
-
-
-def _from_base(model):
-    def from_base(z0, context=None):
-        return tf.reshape(model.from_base(z0, context), [-1, *model.prior.code_shape])
-
-    return from_base
 
 
 def _decoder(model):

@@ -12,6 +12,7 @@ from tfp_priors import priors
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.export import export
 from tfp_priors.training import PostHoc
@@ -237,3 +238,19 @@ def test_data_that_have_other_labels(model):
         model.check_data(SHAPE, {"label": np.array([0, 3])})
     with pytest.raises(UserError, match="conditional on a feature 'label'"):
         model.check_data(SHAPE, {"attributes": np.zeros((4, 2))})
+
+
+def test_a_subject_of_guided_draws(model):
+    """Its samples, and codes, are those of the model with that guidance."""
+    randomize(model.prior, scale=0.1)
+    labels = np.arange(6) % CLASSES
+    plain, guided = (subject_of_model(model, "weights", guidance=g) for g in (1.0, 3.0))
+    assert plain.identity != guided.identity
+    received = guided.samples(6, 5, labels).read(0, 6)
+    seed = chunk_seed(5, 0)
+    expected = model.sample(6, seed, condition=labels, guidance=3.0)
+    np.testing.assert_allclose(received, expected, atol=1e-5)
+    codes = guided.sample_codes(6, seed, labels)["z"]
+    expected = model.sample_prior(6, seed, condition=labels, guidance=3.0)
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+    assert np.abs(codes - plain.sample_codes(6, seed, labels)["z"]).max() > 1e-3

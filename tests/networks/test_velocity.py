@@ -26,7 +26,7 @@ def test_the_divergence_is_the_trace_of_the_jacobian(size, units, context_size):
         tape.watch(y)
         expected = network(y, conditions)
     trace = tf.linalg.trace(tape.batch_jacobian(expected, y))
-    kernel = network.trace_kernel()
+    kernel = network.constants(7)
     velocity, divergence = network.with_divergence(y, conditions, kernel)
     np.testing.assert_allclose(velocity, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(divergence, trace, rtol=1e-4, atol=1e-4)

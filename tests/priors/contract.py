@@ -14,6 +14,8 @@ class PriorContract:
     """What holds for all. Subclasses define `make` and `variables`."""
 
     latent_size = 5
+    #: Of codes that are maps of as many numbers.
+    map_shape = None
     context_size = 3
     #: Of the weights where draws with and without a context must differ.
     spread = 0.5
@@ -32,12 +34,17 @@ class PriorContract:
         prior.build((None, self.latent_size))
         randomize(prior)
         if standardize:
-            prior._standardization.mean.assign(np.linspace(-3, 3, self.latent_size))
-            prior._standardization.variance.assign(
-                np.linspace(0.5, 9, self.latent_size)
-            )
+            mean, variance = self.statistics
+            prior._standardization.mean.assign(mean)
+            prior._standardization.variance.assign(variance)
         context_value = tf.random.stateless_normal([7, self.context_size], [9, 9])
         return prior, context_value if context else None
+
+    @property
+    def statistics(self):
+        """Mean and variance of each dimension, or of each channel."""
+        size = self.latent_size if self.map_shape is None else self.map_shape[-1]
+        return np.linspace(-3, 3, size), np.linspace(0.5, 9, size)
 
     @pytest.fixture(params=["plain", "both"])
     def prior_and_context(self, request):
@@ -48,14 +55,15 @@ class PriorContract:
     def test_shape_of_draws(self, prior_and_context):
         prior, context = prior_and_context
         z = prior.sample(7, SEED, context=context)
-        assert z.shape == (7, self.latent_size)
+        assert z.shape == (7, *(self.map_shape or [self.latent_size]))
 
     def test_draws_are_unstandardized_standard_draws(self):
         prior, _ = self.built(standardize=True)
         standard = prior.standard_sample(7, SEED)
         z = prior.sample(7, SEED)
-        scale = np.sqrt(np.linspace(0.5, 9, self.latent_size))
-        expected = standard * scale + np.linspace(-3, 3, self.latent_size)
+        mean, variance = self.statistics
+        # A map's channels are its last axis.
+        expected = tf.reshape(standard, z.shape) * np.sqrt(variance) + mean
         np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(prior.standardized(z), standard, atol=1e-5)
 
@@ -144,6 +152,9 @@ class ImplicitContract(PriorContract):
 class DensityContract(PriorContract):
     """What holds for priors with a density."""
 
+    #: By which a mean is estimated.
+    draws = 40_000
+
     def test_shape_of_the_density(self, prior_and_context):
         prior, context = prior_and_context
         z = prior.sample(7, SEED, context=context)
@@ -176,8 +187,9 @@ class DensityContract(PriorContract):
         # E_p[u(z)] for a bounded u, by draws and by importance weights of a broad
         # normal: both estimate one number. 4 standard errors at a fixed seed.
         prior, _ = self.built()
-        n = 40_000
-        draws = np.tanh(prior.sample(n, tf.constant([1, 1])).numpy()).mean(1)
+        n = self.draws
+        draws = prior.sample(n, tf.constant([1, 1])).numpy().reshape(n, -1)
+        draws = np.tanh(draws).mean(1)
         scale = 2.5
         noise = tf.random.stateless_normal([n, self.latent_size], [2, 2]) * scale
         log_q = -0.5 * (noise.numpy() ** 2 / scale**2 + np.log(2 * np.pi * scale**2))

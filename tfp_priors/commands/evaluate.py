@@ -11,6 +11,7 @@ and adds it to RUN_DIR/metrics.jsonl, and to TensorBoard. Activations are kept, 
 interrupted evaluation goes on where it stopped.
 """
 
+import math
 from pathlib import Path
 
 from absl import flags
@@ -31,6 +32,9 @@ _GIN_FILE = flags.DEFINE_string(
 )
 _GIN_PARAM = flags.DEFINE_multi_string(
     "gin_param", [], "A binding that overrides the file; repeatable."
+)
+_GUIDANCE = flags.DEFINE_float(
+    "guidance", 1.0, "How much samples are of what is given; bin/sample.", lower_bound=0
 )
 _OUT = flags.DEFINE_string("out", None, "Folder for the results [RUN_DIR].")
 flags.adopt_module_key_flags(evaluation)
@@ -59,6 +63,11 @@ def main():
             "a run is measured as it was trained: leave --gin_file and --gin_param "
             "out, or train another run."
         )
+    guidance = _GUIDANCE.value
+    if guidance != 1.0 and not (_RUN_DIR.value and math.isfinite(guidance)):
+        raise UserError(
+            f"--guidance={guidance} is of a run and finite: expected --run_dir=FOLDER."
+        )
     names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
 
     command.import_tensorflow()
@@ -67,7 +76,7 @@ def main():
 
     networks = evaluation.networks()
     strategy = evaluation.strategy()
-    subject, dataset, load_dataset = _subject(strategy)
+    subject, dataset, load_dataset = _subject(strategy, guidance)
     if subject.activations and not _METRICS.value:
         names = ["accuracy_test" if subject.correct else "joint_distance_test"]
     elif subject.of_codes and not _METRICS.value:
@@ -84,16 +93,25 @@ def main():
         networks=networks,
     )
     for name in names:
-        for record in recorder.add(evaluator.evaluate(name)):
+        results = evaluator.evaluate(name)
+        if guidance != 1.0:
+            # A name of its own: no table may take it for the plain one.
+            results = [
+                result
+                | {"name": f"{result['name']}_guidance{guidance:g}"}
+                | {"guidance": guidance}
+                for result in results
+            ]
+        for record in recorder.add(results):
             print(to_json(record), flush=True)
 
 
-def _subject(strategy):
+def _subject(strategy, guidance):
     """What is measured, and the data set to compare it with."""
     from tfp_priors.evaluation import subject
 
     if _RUN_DIR.value:
-        return evaluation.subject_of_run(_RUN_DIR.value, strategy)
+        return evaluation.subject_of_run(_RUN_DIR.value, strategy, guidance)
     dataset, load_dataset = gin_flags.config().dataset_of(
         _GIN_FILE.value, _GIN_PARAM.value, evaluation.DATA_DIR.value
     )

@@ -57,20 +57,24 @@ def networks():
     return paths
 
 
-def subject_of_run(run_dir, strategy):
+def subject_of_run(run_dir, strategy, guidance=1.0):
     """The model of a run as a subject, its data set's name and loader."""
+    from tfp_priors.errors import UserError
     from tfp_priors.evaluation import subject
     from tfp_priors.models import GroupedModel
     from tfp_priors.models import Predictor
 
     with strategy.scope():
         run = gin_flags.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
-    make = subject.subject_of_model
+    of_run = (run.model, run.identity, str(run_dir), run.step)
+    if guidance != 1.0 and not getattr(run.model, "has_guidance", False):
+        raise UserError(f"{run_dir} has no guidance: leave --guidance out.")
     if isinstance(run.model, Predictor):
-        make = subject.subject_of_predictor
+        of_run = subject.subject_of_predictor(*of_run)
     elif not run.model.has_decoder:
-        make = subject.subject_of_prior
-    of_run = make(run.model, run.identity, str(run_dir), run.step)
+        of_run = subject.subject_of_prior(*of_run, guidance)
+    else:
+        of_run = subject.subject_of_model(*of_run, guidance)
     return of_run, run.dataset, run.load_dataset
 
 

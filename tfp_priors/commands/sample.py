@@ -212,7 +212,7 @@ def _guidance(model):
     from tfp_priors.errors import UserError
 
     if hasattr(model, "prior"):
-        takes = model.prior.has_guidance and bool(model.prior.context_size)
+        takes = model.has_guidance
     else:
         signature = model.signatures["sample"].structured_input_signature
         takes = "guidance" in signature[1]

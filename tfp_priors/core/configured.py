@@ -34,9 +34,13 @@ class Configured:
         for name, parameter in inspect.signature(type(self)).parameters.items():
             several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             if name not in config and parameter.kind not in several:
-                value = getattr(self, name)
+                value = self._argument(name)
                 config[name] = keras.saving.serialize_keras_object(value)
         return config
+
+    def _argument(self, name):
+        """The value of an argument of the constructor."""
+        return getattr(self, name)
 
     @classmethod
     def from_config(cls, config):
@@ -59,7 +63,7 @@ class Configured:
             for name, parameter in inspect.signature(type(self)).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             # It may not be there yet.
-            for value in [getattr(self, name, None)]
+            for value in [self._argument(name) if hasattr(self, name) else None]
             if not _is_same(value, parameter.default)
         ]
         name, line = type(self).__name__, ", ".join(arguments)

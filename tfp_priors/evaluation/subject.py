@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Subject:
       transfer: of a subject whose decoder is conditional, images, their conditions and
         others to the images under these.
       show_condition: of the same, conditions to pictures of them, if they have some.
-      encode: images to codes, the means of q(z|x).
+      encode: images to codes, the means of q(z|x), a row of numbers each.
       decode: codes to images.
       to_base: z to z0, if each z has one.
       from_base: z0 to z; None without to_base.
@@ -116,7 +117,11 @@ class Subject:
 
 
 def subject_of_model(
-    model, identity: str, name: str = "the model", step: int | None = None
+    model,
+    identity: str,
+    name: str = "the model",
+    step: int | None = None,
+    guidance: float = 1.0,
 ) -> Subject:
     """A generative model as a subject.
 
@@ -125,9 +130,14 @@ def subject_of_model(
       identity: a text that changes with the weights, such as a checksum.
       name: what messages call it.
       step: training steps.
+      guidance: of draws; see `Prior.guided`.
     """
-    sample = _graph(lambda n, seed, *given: model.sample(n, seed, **_condition(given)))
-    sample_codes = _graph(lambda n, seed, *given: _prior_codes(model, n, seed, given))
+    identity = _guided(identity, guidance)
+    how = {} if guidance == 1.0 else {"guidance": guidance}
+    sample = _graph(
+        lambda n, seed, *given: model.sample(n, seed, **how, **_condition(given))
+    )
+    sample_codes = _sampler_of_codes(model, guidance)
     conditioner = model.conditioner
     plain = conditioner is None
     is_invertible = plain and model.prior.is_invertible
@@ -146,7 +156,9 @@ def subject_of_model(
         ),
         decode=_graph(lambda z, *given: model.decode(z, **_condition(given))),
         to_base=_graph(model.to_base) if is_invertible else None,
-        from_base=_graph(model.from_base) if is_invertible else None,
+        from_base=_graph(lambda z0: _in_rows(model.from_base(z0)))
+        if is_invertible
+        else None,
         sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
         log_prob=_graph(model.log_prob) if model.prior.has_density else None,
         step=step,
@@ -155,10 +167,15 @@ def subject_of_model(
 
 
 def subject_of_prior(
-    model, identity: str, name: str = "the prior", step: int | None = None
+    model,
+    identity: str,
+    name: str = "the prior",
+    step: int | None = None,
+    guidance: float = 1.0,
 ) -> Subject:
     """A `CodeModel` as a subject; see `subject_of_model`."""
-    sample_codes = _graph(lambda n, seed, *given: _prior_codes(model, n, seed, given))
+    identity = _guided(identity, guidance)
+    sample_codes = _sampler_of_codes(model, guidance)
     prior, conditioner = model.prior, model.conditioner
     return Subject(
         name=name,
@@ -167,7 +184,9 @@ def subject_of_prior(
         condition=None if conditioner is None else conditioner.feature,
         context=None if conditioner is None else model.context,
         to_base=_graph(model.to_base) if prior.is_invertible else None,
-        from_base=_graph(model.from_base) if prior.is_invertible else None,
+        from_base=_graph(lambda *given: _in_rows(model.from_base(*given)))
+        if prior.is_invertible
+        else None,
         sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
         log_prob=_graph(model.log_prob) if prior.has_density else None,
         step=step,
@@ -200,7 +219,7 @@ def _encoders_functions(model):
         conditional["show_condition"] = lambda x: conditioner.picture(x, size)
     return conditional | {
         "reconstruct": _graph(model.reconstruct),
-        "encode": _graph(model.encode),
+        "encode": _graph(lambda *given: _in_rows(model.encode(*given))),
         "sample_posterior": lambda images, seed, *given: sample_posterior(
             images, tf.constant(seed), *given
         ),
@@ -209,15 +228,31 @@ def _encoders_functions(model):
     }
 
 
+def _guided(identity, guidance):
+    return identity if guidance == 1.0 else f"{identity}-guidance{guidance}"
+
+
+def _sampler_of_codes(model, guidance):
+    def sample(n, seed, *given):
+        with model.prior.guided(guidance):
+            return _prior_codes(model, n, seed, given)
+
+    return _graph(sample)
+
+
 def _prior_codes(model, n, seed, given):
     prior, context = model.prior, model.context(*given) if given else None
     # The seed of `model.sample`.
     seed = tf.stack([seed, 0])
-    flat = [-1, prior.latent_size]
     if not prior.has_base:
-        return {"z": tf.reshape(prior.sample(n, seed, context=context), flat)}
+        return {"z": _in_rows(prior.sample(n, seed, context=context))}
     z0 = prior.sample_base(n, seed, context=context)
-    return {"z0": z0, "z": tf.reshape(prior.from_base(z0, context), flat)}
+    return {"z0": z0, "z": _in_rows(prior.from_base(z0, context))}
+
+
+def _in_rows(z):
+    """Codes `[n, *code_shape]` as rows of numbers."""
+    return tf.reshape(z, [-1, math.prod(z.shape[1:])])
 
 
 def subject_of_predictor(

@@ -48,7 +48,6 @@ class CodeModel(CodeLearner):
         if code_shape is not None:
             prior.code_shape = tuple(code_shape)
         self.prior = prior
-        self.code_shape = code_shape
         if prior.context_size:
             self.conditioner = GivenContext(prior.context_size)
         self.divergence = divergence
@@ -100,8 +99,7 @@ class CodeModel(CodeLearner):
 
     def sample(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):
         """Draws n codes, `[n, *code_shape]`; see `sample_prior`."""
-        z = self.sample_prior(n, seed, temperature, condition, guidance)
-        return tf.reshape(z, [-1, *self.prior.code_shape])
+        return self.sample_prior(n, seed, temperature, condition, guidance)
 
     # What training shows ---------------------------------------------------------
 

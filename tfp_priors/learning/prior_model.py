@@ -23,6 +23,20 @@ class PriorModel(GroupedModel):
         """Dimensions of z."""
         return self.prior.latent_size
 
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of a code: `(latent_size,)`, or that of a map."""
+        return self.prior.code_shape
+
+    @property
+    def has_guidance(self) -> bool:
+        """Whether draws may be guided; see `Prior.guided`."""
+        return self.prior.has_guidance and self.prior.context_size > 0
+
+    def shaped(self, z):
+        """Codes in rows as users see them, `[batch, *code_shape]`."""
+        return tf.reshape(z, [-1, *self.code_shape])
+
     def check_data(self, image_shape, features):
         super().check_data(image_shape, features)
         if self.conditioner is None:
@@ -55,7 +69,7 @@ class PriorModel(GroupedModel):
         return self.context(self.condition_of(batch))
 
     def sample_prior(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):
-        """Draws n codes from the prior, `[n, latent_size]`.
+        """Draws n codes from the prior, `[n, *code_shape]`.
 
         Args:
           n: number of codes.
@@ -67,17 +81,17 @@ class PriorModel(GroupedModel):
         stateless_seed = tf.stack([tf.cast(seed, tf.int32), 0])
         context = self.context(condition)
         with self.prior.guided(guidance):
-            z = self.prior.sample(n, stateless_seed, temperature, context)
-        return tf.reshape(z, [-1, self.latent_size])
+            return self.shaped(
+                self.prior.sample(n, stateless_seed, temperature, context)
+            )
 
     def to_base(self, z, condition=None):
-        """z to z0, both `[batch, latent_size]`."""
+        """z `[batch, *code_shape]` to z0 `[batch, latent_size]`."""
         return self.prior.to_base(z, self.context(condition))
 
     def from_base(self, z0, condition=None):
-        """z0 to z, both `[batch, latent_size]`."""
-        z = self.prior.from_base(z0, self.context(condition))
-        return tf.reshape(z, [-1, self.latent_size])
+        """z0 `[batch, latent_size]` to z `[batch, *code_shape]`."""
+        return self.shaped(self.prior.from_base(z0, self.context(condition)))
 
     def log_prob(self, z, condition=None):
         """log p(z) under the prior in nats, `[batch]`."""

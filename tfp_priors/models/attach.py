@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.core.configured import Configured
 from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
@@ -85,8 +86,8 @@ def attach(
     _check_images(_called("decoder", decoder, codes), probe, value_range)
     code_shape = codes.shape[1:]
     model = LatentVariableModel(
-        encoder=ForeignEncoder(encoder, shape, prior.latent_size, value_range),
-        posterior=DeterministicPosterior(prior.latent_size, project=False),
+        encoder=ForeignEncoder(encoder, shape, prior.latent_argument, value_range),
+        posterior=DeterministicPosterior(prior.latent_argument, project=False),
         decoder=ForeignDecoder(decoder, code_shape, shape, value_range),
         likelihood=NormalLikelihood(squash=False),
         prior=prior,
@@ -100,13 +101,13 @@ def attach(
 
 
 class ForeignEncoder(Configured, keras.layers.Layer):
-    """Images in [0, 1] to flat codes, by a function of images in another range."""
+    """Images in [0, 1] to codes, by a function of images in another range."""
 
     def __init__(
         self,
         network: Callable,
         image_shape: Sequence[int],
-        latent_size: int,
+        latent_size: int | Sequence[int],
         value_range: tuple[float, float] = (0.0, 1.0),
         **kwargs,
     ):
@@ -114,6 +115,7 @@ class ForeignEncoder(Configured, keras.layers.Layer):
         self.network = network
         self.image_shape = tuple(image_shape)
         self.latent_size = latent_size
+        self._code_shape = checked_code_shape(latent_size, type(self).__name__)
         self.value_range = tuple(value_range)
 
     def build(self, input_shape):
@@ -122,14 +124,14 @@ class ForeignEncoder(Configured, keras.layers.Layer):
     def call(self, images):
         low, high = self.value_range
         codes = self.network(low + (high - low) * images)
-        return tf.reshape(codes, [-1, self.latent_size])
+        return tf.reshape(codes, [-1, *self._code_shape])
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.latent_size)
+        return (input_shape[0], *self._code_shape)
 
 
 class ForeignDecoder(Configured, keras.layers.Layer):
-    """Flat codes to images in [0, 1], by a function to images in another range."""
+    """Codes to images in [0, 1], by a function to images in another range."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ class GenerativeModel(PriorModel):
     has_decoder = True
 
     def decode(self, z, training=False, condition=None):
-        """Codes `[batch, latent_size]` to expected images in [0, 1]."""
+        """Codes `[batch, *code_shape]` to expected images in [0, 1]."""
         raise NotImplementedError
 
     def sample(self, n, seed=0, temperature=1.0, condition=None, guidance=1.0):

@@ -54,7 +54,8 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     "autoencoder", "prior" and, for an adversarial divergence, "discriminator".
 
     Args:
-      encoder: layer, images to features; has an attribute `image_shape`.
+      encoder: layer, images to features, `[batch, size]` or, for a code that is a map,
+        `[batch, height, width, channels]`; has an attribute `image_shape`.
       posterior: head on the features, q(z|x).
       decoder: layer, codes to the likelihood's parameters.
       likelihood: p(x|z) of the decoder's outputs.
@@ -124,10 +125,10 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         ):
             check_part(name, part, kind)
         check_seed(seed)
-        if posterior.latent_size != prior.latent_size:
+        if posterior.latent_argument != prior.latent_argument:
             raise UserError(
                 "Posterior and prior must have one latent size, received "
-                f"{posterior.latent_size} and {prior.latent_size}."
+                f"{posterior.latent_argument} and {prior.latent_argument}."
             )
         context_size = 0 if conditioner is None else conditioner.context_size
         if prior.context_size != context_size:
@@ -162,18 +163,14 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
-        encoder_shape, decoder_shape = input_shape, latent_shape
+        code_shape = (None, *self.posterior.own_shape)
+        encoder_shape, decoder_shape = input_shape, code_shape
         if self._conditions_networks:
             condition_shape = (None, *self.conditioner.condition_shape)
             encoder_shape = (input_shape, condition_shape)
-            decoder_shape = (latent_shape, condition_shape)
+            decoder_shape = (code_shape, condition_shape)
         features_shape = _output_shape("encoder", self.encoder, encoder_shape)
         outputs_shape = _output_shape("decoder", self.decoder, decoder_shape)
-        if len(features_shape) != 2:
-            raise UserError(
-                "Expected an encoder of features [batch, size], received one of shape "
-                f"{features_shape}: end it with a Flatten or Dense layer."
-            )
         if outputs_shape[1:] != tuple(self.image_shape):
             raise UserError(
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
@@ -286,16 +283,18 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         return self.posterior.distribution(parameters)
 
     def encode(self, images, condition=None):
-        """Images to codes, `[batch, latent_size]`: as a rule the means of q(z|x)."""
+        """Images to codes, `[batch, *code_shape]`: as a rule the means of q(z|x)."""
         parameters = self.posterior_parameters(images, condition=condition)
-        return self.posterior.code(parameters)
+        return self.shaped(self.posterior.code(parameters))
 
     def decode(self, z, training=False, condition=None):
-        """Codes `[batch, latent_size]` to expected images in [0, 1]."""
+        """Codes `[batch, *code_shape]` to expected images in [0, 1]."""
         return self.likelihood.mean(self._outputs(z, training, condition))
 
     def _outputs(self, z, training=False, condition=None):
         """The likelihood's parameters, float32 whatever the decoder computes in."""
+        if z.shape[1:] != self.posterior.own_shape:
+            z = tf.reshape(z, [-1, *self.posterior.own_shape])
         outputs = self.decoder(self._with(z, condition), training=training)
         return tf.cast(outputs, tf.float32)
 
@@ -444,7 +443,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     def summary_of(self, batch):
         images, condition = batch["image"], self.condition_of(batch)
         z = self.encode(images, condition)
-        scale = tf.math.reduce_std(z, axis=0)  # [latent_size]
+        scale = tf.math.reduce_std(tf.reshape(z, [-1, self.latent_size]), axis=0)
         active = tf.cast(tf.square(scale) > ACTIVE_VARIANCE, tf.float32)
         scalars = {
             "latent/scale_min": tf.reduce_min(scale),

@@ -10,6 +10,8 @@ from tfp_priors.networks.infogan import InfoGANEncoder
 from tfp_priors.networks.labels import AttributeContext
 from tfp_priors.networks.labels import LabelContext
 from tfp_priors.networks.made import MADE
+from tfp_priors.networks.maps import MapDecoder
+from tfp_priors.networks.maps import MapEncoder
 from tfp_priors.networks.mlp import MLP
 from tfp_priors.networks.people import PoseContext
 from tfp_priors.networks.progressive import ProgressiveDiscriminator
@@ -20,4 +22,5 @@ from tfp_priors.networks.spectral_normalization import SpectralNormalization
 from tfp_priors.networks.unet import AppearanceEncoder
 from tfp_priors.networks.unet import UNetDecoder
 from tfp_priors.networks.velocity import VelocityMLP
+from tfp_priors.networks.velocity_unet import VelocityUNet
 from tfp_priors.networks.vgg19 import VGG19Features

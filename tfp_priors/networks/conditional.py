@@ -8,6 +8,22 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 
+def beside(x, context):
+    """x with the context in further channels, all pixels alike.
+
+    Args:
+      x: `[batch, size]`, or `[batch, height, width, channels]`.
+      context: None, or `[batch, context_size]`.
+    """
+    if context is None:
+        return x
+    context = tf.cast(context, x.dtype)
+    if len(x.shape) > 2:
+        shape = tf.concat([tf.shape(x)[:-1], [context.shape[-1]]], axis=0)
+        context = tf.broadcast_to(context[:, None, None], shape)
+    return tf.concat([x, context], axis=-1)
+
+
 class ConditionalEncoder(Configured, keras.layers.Layer):
     """An encoder whose images have the context in further channels, all pixels alike.
 
@@ -40,10 +56,8 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
 
     def call(self, inputs, training=False):
         images, condition = inputs
-        context = self.conditioner(condition)[:, None, None]
-        shape = [*tf.unstack(tf.shape(images)[:3]), context.shape[-1]]
-        channels = tf.cast(tf.broadcast_to(context, shape), images.dtype)
-        return self.encoder(tf.concat([images, channels], -1), training=training)
+        inputs = beside(images, self.conditioner(condition))
+        return self.encoder(inputs, training=training)
 
     def compute_output_shape(self, input_shape):
         rows = input_shape[0][0]
@@ -51,14 +65,14 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
 
 
 class ConditionalDecoder(Configured, keras.layers.Layer):
-    """A decoder whose codes have the context beside them.
+    """A decoder whose codes have the context beside them; a map's at each pixel.
 
     Args:
       decoder: layer of codes of any width.
       conditioner: makes the context.
 
     Call arguments:
-      inputs: codes `[batch, latent_size]` and conditions.
+      inputs: codes `[batch, *code_shape]` and conditions.
     """
 
     def __init__(self, decoder: keras.layers.Layer, conditioner: Conditioner, **kwargs):
@@ -67,8 +81,8 @@ class ConditionalDecoder(Configured, keras.layers.Layer):
         self.conditioner = conditioner
 
     def _shape(self, input_shape):
-        rows, size = input_shape[0]
-        return (rows, size + self.conditioner.context_size)
+        *rows, channels = input_shape[0]
+        return (*rows, channels + self.conditioner.context_size)
 
     def build(self, input_shape):
         self.decoder.build(self._shape(input_shape))
@@ -76,7 +90,7 @@ class ConditionalDecoder(Configured, keras.layers.Layer):
 
     def call(self, inputs, training=False):
         z, condition = inputs
-        inputs = tf.concat([z, self.conditioner(condition)], axis=-1)
+        inputs = beside(z, self.conditioner(condition))
         return self.decoder(inputs, training=training)
 
     def compute_output_shape(self, input_shape):

@@ -15,7 +15,7 @@ from tfp_priors.networks.dense import Dense
 _WIDTHS = (32, 64, 128, 256, 512)
 
 
-class _Block(keras.layers.Layer):
+class Block(keras.layers.Layer):
     """x + F(x), F: twice batch norm, ReLU, conv 3x3 (He et al. 2016, pre-activation).
 
     If the width changes, a 1x1 convolution takes the place of x.
@@ -57,14 +57,19 @@ def _convolution(width, **kwargs):
     )
 
 
-def _checked(image_shape, widths):
+def halved_shape(image_shape: Sequence[int], halvings: int, owner: str):
+    """The shape of images as whole numbers, if their sides can be halved so often.
+
+    Raises:
+      UserError: otherwise; `owner` is named in the message.
+    """
     shape = tuple(int(n) for n in image_shape)
-    factor = 2 ** len(widths)
+    factor = 2**halvings
     if len(shape) != 3 or min(shape) < 1 or shape[0] % factor or shape[1] % factor:
         raise UserError(
-            f"Residual networks of {len(widths)} widths expect image_shape (height, "
-            f"width, channels) with height and width multiples of {factor}, received "
-            f"{tuple(image_shape)}: set IMAGE_SHAPE, or fewer widths."
+            f"{owner}, which halves the sides {halvings} times, expects image_shape "
+            f"(height, width, channels) with height and width multiples of {factor}, "
+            f"received {tuple(image_shape)}: set IMAGE_SHAPE, or fewer halvings."
         )
     return shape
 
@@ -89,10 +94,12 @@ class ResidualEncoder(Configured, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
-        self.image_shape = _checked(image_shape, self.widths)
+        self.image_shape = halved_shape(
+            image_shape, len(self.widths), type(self).__name__
+        )
         layers = [_convolution(self.widths[0])]
         for width in self.widths:
-            layers += [_Block(width), keras.layers.AveragePooling2D(2)]
+            layers += [Block(width), keras.layers.AveragePooling2D(2)]
         layers += [BatchNorm(), keras.layers.ReLU(), keras.layers.Flatten()]
         self._body = keras.Sequential(layers, name="body")
 
@@ -132,13 +139,15 @@ class ResidualDecoder(Configured, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
-        self.image_shape = _checked(image_shape, self.widths)
+        self.image_shape = halved_shape(
+            image_shape, len(self.widths), type(self).__name__
+        )
         factor = 2 ** len(self.widths)
         height, width, channels = self.image_shape
         grid = (height // factor, width // factor, self.widths[-1])
         layers = [Dense(grid[0] * grid[1] * grid[2]), keras.layers.Reshape(grid)]
         for block_width in reversed(self.widths):
-            layers += [keras.layers.UpSampling2D(2), _Block(block_width)]
+            layers += [keras.layers.UpSampling2D(2), Block(block_width)]
         layers += [BatchNorm(), keras.layers.ReLU(), _convolution(channels)]
         self._body = keras.Sequential(layers, name="body")
 

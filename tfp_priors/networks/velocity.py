@@ -8,8 +8,26 @@ import tensorflow as tf
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import check_widths
 
-# Frequencies of time: sines and cosines of so many multiples of the angle.
-_FREQUENCIES = 8
+#: Numbers that tell the time: sines and cosines of multiples of an angle.
+TIME_FEATURES = 16
+
+
+def time_features(t, context=None):
+    """What a velocity is told of the time, with the context, if any, beside it.
+
+    Args:
+      t: times in [0, 1], `[batch, 1]` or `[1, 1]`.
+      context: `[batch, context_size]`, or None.
+
+    Returns:
+      `[batch, TIME_FEATURES + context_size]`, or `[1, TIME_FEATURES]`.
+    """
+    angles = 0.5 * math.pi * t * tf.range(1.0, TIME_FEATURES // 2 + 1.0)
+    features = tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)
+    if context is None:
+        return features
+    rows = [tf.shape(context)[0], TIME_FEATURES]
+    return tf.concat([tf.broadcast_to(features, rows), context], axis=-1)
 
 
 class VelocityMLP(Configured, keras.layers.Layer):
@@ -54,7 +72,7 @@ class VelocityMLP(Configured, keras.layers.Layer):
         self._first.build((None, self.size))
         self._second.build((None, self.units))
         self._last.build((None, self.units))
-        self._embedding.build((None, 2 * _FREQUENCIES + context_size))
+        self._embedding.build((None, TIME_FEATURES + context_size))
         self._modulation.build((None, self._embedded))
         self.built = True
 
@@ -65,12 +83,7 @@ class VelocityMLP(Configured, keras.layers.Layer):
           t: times in [0, 1], `[batch, 1]` or `[1, 1]`.
           context: `[batch, context_size]`, or None.
         """
-        angles = 0.5 * math.pi * t * tf.range(1.0, _FREQUENCIES + 1.0)
-        given = tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)
-        if context is not None:
-            given = tf.broadcast_to(given, [tf.shape(context)[0], given.shape[-1]])
-            given = tf.concat([given, context], axis=-1)
-        modulation = self._modulation(self._embedding(given))
+        modulation = self._modulation(self._embedding(time_features(t, context)))
         return tf.split(modulation, 4, axis=-1)
 
     def call(self, y, conditions, dropout=None):
@@ -81,8 +94,9 @@ class VelocityMLP(Configured, keras.layers.Layer):
         units = units if dropout is None else dropout(units, 1)
         return self._last(units)
 
-    def trace_kernel(self):
-        """M above, `[units, units]`, for `with_divergence`."""
+    def constants(self, n):
+        """M above, `[units, units]`, for `with_divergence` at n codes."""
+        del n
         around = tf.matmul(self._last.kernel, self._first.kernel)
         return self._second.kernel * tf.transpose(around)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.networks import MADE
 from tfp_priors.posteriors.normal import NormalPosterior
@@ -32,9 +33,11 @@ class InverseAutoregressivePosterior(NormalPosterior):
       scale_floor: see `NormalPosterior`.
     """
 
+    takes_maps = False
+
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         flows: int = 2,
         hidden_sizes: Sequence[int] = (256, 256),
         context_size: int = 32,

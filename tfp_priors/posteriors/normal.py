@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors.posterior import Posterior
 
@@ -13,7 +14,7 @@ class NormalPosterior(Posterior):
     """q(z|x) = N(mean(x), diag(scale(x)^2)) with scale(x) >= scale_floor.
 
     Args:
-      latent_size: dimensions of z.
+      latent_size: see `Posterior`.
       scale_floor: smallest standard deviation. At beta = 0 nothing else keeps the
         learned scale from collapsing to 0, where log q(z|x) is infinite.
 
@@ -24,7 +25,12 @@ class NormalPosterior(Posterior):
     TensorShape([5, 2])
     """
 
-    def __init__(self, latent_size: int, scale_floor: float = 1e-3, **kwargs):
+    def __init__(
+        self,
+        latent_size: LatentSize,
+        scale_floor: float = 1e-3,
+        **kwargs,
+    ):
         super().__init__(latent_size, **kwargs)
         if not scale_floor > 0:
             raise UserError(
@@ -46,14 +52,14 @@ class FixedScaleNormalPosterior(Posterior):
     """q(z|x) = N(mean(x), scale^2 I): noise of one known strength on every code.
 
     Args:
-      latent_size: dimensions of z.
+      latent_size: see `Posterior`.
       scale: standard deviation, the same for all codes and dimensions.
       project: see `Posterior`.
     """
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         scale: float = 0.1,
         project: bool = True,
         **kwargs,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
@@ -36,7 +37,7 @@ class AutoregressivePrior(FlowPrior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         flows: int = 4,
         hidden_sizes: Sequence[int] = (256, 256),
         log_scale_bound: float = 2.0,

@@ -6,10 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
-from tfp_priors.errors import check_latent_size
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
+from tfp_priors.networks.map_conditioner import MapConditioner
+from tfp_priors.networks.map_conditioner import stays_in
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
@@ -65,23 +67,30 @@ class CouplingPrior(FlowPrior):
     The couplings come in pairs: the first moves one half given the other, the
     second the other way round, and a fixed permutation separates the pairs. All
     conditioners start with a zero output, at which a coupling must be the identity.
-    If the latent size is odd, the second half is the larger one. A subclass defines
-    `_outputs_per_dimension` and `_elementwise`.
+    If the latent size is odd, the second half is the larger one. A code that is a map
+    is halved by pixels and by channels in turn, and its conditioners are convolutional
+    (`networks.map_conditioner`). A subclass defines `_outputs_per_dimension` and
+    `_elementwise`.
 
     Args:
-      latent_size: dimensions of the code, at least 2.
+      latent_size: dimensions of the code, at least 2, or the shape of a map.
       couplings: number of coupling layers.
-      hidden_sizes: hidden units of each conditioner.
-      permutation_seed: fixes the permutations between the pairs.
+      hidden_sizes: hidden units of each conditioner; of maps, channels.
+      permutation_seed: fixes the permutations between the pairs, or the halves of
+        channels.
       standardize: see `Prior`.
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
       dropout: share of the hidden units of each conditioner that a training step
         leaves out.
     """
 
+    takes_maps = True
+    #: Whether a conditioner's outputs of one kind are side by side.
+    kinds_first = False
+
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         couplings: int = 8,
         hidden_sizes: Sequence[int] = (256, 256),
         permutation_seed: int = 0,
@@ -91,8 +100,13 @@ class CouplingPrior(FlowPrior):
         **kwargs,
     ):
         name = type(self).__name__
-        check_latent_size(latent_size, name, minimum=2)
         super().__init__(latent_size, standardize, context_size, **kwargs)
+        if self.latent_size < 2:
+            raise UserError(
+                f"{name} expects a latent size of at least 2, received "
+                f"{latent_size!r}: take a GaussianMixturePrior, as "
+                "gin/priors/mixture.gin, or set LATENT_SIZE."
+            )
         if couplings < 1:
             raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
         self.couplings = couplings
@@ -101,14 +115,22 @@ class CouplingPrior(FlowPrior):
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)
         self._permutations = [
-            tuple(int(i) for i in random.permutation(latent_size))
+            tuple(int(i) for i in random.permutation(self.latent_size))
             for _ in range((couplings - 1) // 2)
+            if self.map_shape is None
         ]
-        outputs = self._outputs_per_dimension()
-        self._conditioners = [
-            MLP(self.hidden_sizes, outputs * self._moved(i), zero_output=True)
-            for i in range(couplings)
-        ]
+        self._stays = self._orders = None
+        if self.map_shape is not None:
+            self._stays = stays_in(self.map_shape, couplings, random)
+            self._orders = [np.argsort(~s.ravel(), kind="stable") for s in self._stays]
+        self._conditioners = [self._conditioner(i) for i in range(couplings)]
+
+    def _conditioner(self, index):
+        outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
+        if self._stays is None:
+            return MLP(sizes, outputs * self._moved(index), zero_output=True)
+        stays = self._stays[index]
+        return MapConditioner(stays, sizes, outputs, self.kinds_first)
 
     def _outputs_per_dimension(self) -> int:
         """Outputs of a conditioner for each dimension that it moves."""
@@ -119,6 +141,8 @@ class CouplingPrior(FlowPrior):
         raise NotImplementedError
 
     def _num_masked(self, index: int) -> int:
+        if self._stays is not None:
+            return int(self._stays[index].sum())
         # TFP keeps the first n dimensions for n > 0 and the last -n for n < 0.
         first = self.latent_size // 2
         return first if index % 2 == 0 else first - self.latent_size
@@ -134,6 +158,12 @@ class CouplingPrior(FlowPrior):
     def bijector(self, context=None):
         bijectors = []
         for i in range(self.couplings):
+            if self._orders is not None:
+                # What stays comes first, for the time of the coupling.
+                back = tfb.Permute(np.argsort(self._orders[i]))
+                there = tfb.Permute(self._orders[i])
+                bijectors += [back, self._coupling(i, context), there]
+                continue
             bijectors.append(self._coupling(i, context))
             if i % 2 == 1 and i < self.couplings - 1:
                 bijectors.append(tfb.Permute(self._permutations[i // 2]))

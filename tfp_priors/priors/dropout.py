@@ -23,8 +23,8 @@ def dropping(rate: float, seed) -> Callable:
       seed: int tensor `[2]`.
 
     Returns:
-      A function of a tensor `[batch, units]` and its number in the network, which has
-      noise of its own.
+      A function of a tensor `[batch, ..., units]` and its number in the network, which
+      has noise of its own; a map loses whole channels.
     """
 
     def drop(units, number):
@@ -33,6 +33,8 @@ def dropping(rate: float, seed) -> Callable:
             lambda n: tf.random.stateless_uniform([n, units.shape[-1]], own),
             replicas.size(units),
         )
+        between = [1] * (len(units.shape) - 2)
+        noise = tf.reshape(noise, [-1, *between, units.shape[-1]])
         return tf.where(noise >= rate, units / (1.0 - rate), 0.0)
 
     return drop

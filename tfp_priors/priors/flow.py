@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.priors.dropout import dropping
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -36,14 +37,14 @@ class FlowPrior(Prior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         self._base_mean = (
-            keras.layers.Dense(latent_size, kernel_initializer="zeros")
+            keras.layers.Dense(self.latent_size, kernel_initializer="zeros")
             if context_size and self.context_moves_base
             else None
         )

@@ -2,15 +2,19 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import VelocityMLP
+from tfp_priors.networks import VelocityUNet
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -31,8 +35,10 @@ class FlowMatchingPrior(FlowPrior):
     velocity of standard normal codes is 0, where the network starts, so that a new flow
     equals its base exactly.
 
-    log p(z) is log N(z0; 0, I) less the integral of the divergence of v, which is exact
-    but for the steps (`VelocityMLP`).
+    log p(z) is log N(z0; 0, I) less the integral of the divergence of v. It is exact
+    but for the steps if codes are vectors (`VelocityMLP`); of maps of more than 16
+    numbers it is an estimate without bias (`VelocityUNet`), as `has_exact_density`
+    says.
 
     With a context, v is that of p(z | context). Training leaves the context out now and
     then, so that the velocity without one is known too, and draws may be guided by the
@@ -42,7 +48,9 @@ class FlowMatchingPrior(FlowPrior):
 
     Args:
       latent_size: dimensions of z and z0.
-      units: hidden units of each of the velocity's two layers.
+      units: hidden units of each of the velocity's two layers; None: 512. Of maps,
+        channels of each level of its U-Net; None: (64, 128), or (64,) if the sides are
+        odd.
       steps: of the Runge-Kutta method of order 4, with four velocities each, from z0 to
         z or back.
       standardize: see `Prior`.
@@ -53,6 +61,7 @@ class FlowMatchingPrior(FlowPrior):
     """
 
     context_moves_base = False
+    takes_maps = True
     has_velocity = True
     has_guidance = True
     # The error of a velocity is a noisy one: it needs more steps than a likelihood.
@@ -60,8 +69,8 @@ class FlowMatchingPrior(FlowPrior):
 
     def __init__(
         self,
-        latent_size: int,
-        units: int = 512,
+        latent_size: LatentSize,
+        units: int | Sequence[int] | None = None,
         steps: int = 12,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
@@ -70,13 +79,27 @@ class FlowMatchingPrior(FlowPrior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        check_counts(type(self).__name__, units=units)
-        self.units = units
+        self.units = tuple(units) if isinstance(units, list) else units
         self.steps = steps
         self.dropout = check_dropout(dropout, type(self).__name__)
         self.context_dropout = check_dropout(context_dropout, type(self).__name__)
         self._guidance = None
-        self._network = VelocityMLP(self.latent_size, units)
+        self._network = self._velocity_network()
+
+    def _velocity_network(self):
+        name = type(self).__name__
+        if self.map_shape is None:
+            units = 512 if self.units is None else self.units
+            check_counts(name, units=units)
+            return VelocityMLP(self.latent_size, units)
+        is_odd = self.map_shape[0] % 2 or self.map_shape[1] % 2
+        usual = (64,) if is_odd else (64, 128)
+        units = usual if self.units is None else self.units
+        return VelocityUNet(self.map_shape, check_widths(name, units))
+
+    @property
+    def has_exact_density(self):
+        return self.map_shape is None or self._network.exact
 
     @property
     def steps(self) -> int:
@@ -186,11 +209,11 @@ class _ContinuousFlow(tfb.Bijector):
 
     def _solution(self, z):
         if self._solved[0] is not z:
-            kernel = self._network.trace_kernel()
+            constants = self._network.constants(replicas.size(z))
 
             def velocity(y, t):
                 conditions = self._network.conditions(t, self._context)
-                return self._network.with_divergence(y, conditions, kernel)
+                return self._network.with_divergence(y, conditions, constants)
 
             # Back in time, so that the divergence's integral has its sign.
             self._solved = (z, *self._integrated(z, 1.0, 0.0, velocity))

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
@@ -42,7 +43,7 @@ class GaussianMixturePrior(Prior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         components: int = 10,
         covariance: str = "full",
         scale_floor: float = 1e-3,

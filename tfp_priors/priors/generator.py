@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
@@ -36,7 +37,7 @@ class GeneratorPrior(Prior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         base_size: int | None = None,
         hidden_sizes: Sequence[int] = (256, 256, 256),
         noise: str = "normal",

@@ -60,6 +60,11 @@ class MixtureStandardization(LatentStandardization):
 
     def build(self, input_shape):
         super().build(input_shape)
+        if len(input_shape) > 2:
+            raise UserError(
+                "MixtureStandardization expects codes that are vectors, received maps "
+                f"of {tuple(input_shape[1:])}: set standardize = True."
+            )
         k, d = self.components, input_shape[-1]
         self.latent_size = d
         state = {"trainable": False, "initializer": "zeros"}

@@ -12,11 +12,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.code_shape import OfCodes
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.rows import checked_context
 from tfp_priors.errors import UserError
-from tfp_priors.errors import check_latent_size
 from tfp_priors.errors import check_seed
 from tfp_priors.files import temporary_beside
 from tfp_priors.priors import fitting
@@ -25,7 +26,7 @@ from tfp_priors.priors.standardization import LatentStandardization
 tfd = tfp.distributions
 
 
-class Prior(Configured, keras.layers.Layer):
+class Prior(OfCodes, Configured, keras.layers.Layer):
     """p(z), fixed or learned.
 
     A subclass with a density defines `standard_distribution`; one without defines
@@ -34,18 +35,21 @@ class Prior(Configured, keras.layers.Layer):
     map of `standardize`, and codes themselves without it.
 
     Args:
-      latent_size: dimensions of z.
+      latent_size: dimensions of z; where `takes_maps`, also `(height, width, channels)`
+        of codes that are maps.
       standardize: put a `LatentStandardization`, or the one that is given, such as a
         `MixtureStandardization`, between the prior and z.
       context_size: width of the context vector that conditions the prior; 0 for none.
 
     Attributes:
       code_shape: shape of a code as it is given back, `(latent_size,)` or that of a
-        map, `(height, width, channels)`, which `fit` sets.
+        map; `fit` sets it to what it was given.
     """
 
-    #: Whether `log_prob` is known exactly.
+    #: Whether `log_prob` is there.
     has_density = True
+    #: Whether it is exact, and no estimate without bias.
+    has_exact_density = True
     #: Whether codes are `from_base` of draws of `sample_base`.
     has_base = False
     #: Whether `to_base` is there, the inverse of `from_base`.
@@ -61,14 +65,14 @@ class Prior(Configured, keras.layers.Layer):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         name = type(self).__name__
-        self.latent_size = check_latent_size(latent_size, name)
+        self.set_latent_size(latent_size)
         if not isinstance(standardize, (bool, LatentStandardization)):
             raise UserError(
                 f"{name} expects standardize to be True, False or a layer such as "
@@ -78,7 +82,7 @@ class Prior(Configured, keras.layers.Layer):
             raise UserError(
                 f"{name} expects a whole context_size >= 0, received {context_size!r}."
             )
-        self.code_shape = (self.latent_size,)
+        self.code_shape = self.own_shape
         self.standardize = standardize
         self.context_size = context_size
         self._standardization = (
@@ -134,8 +138,9 @@ class Prior(Configured, keras.layers.Layer):
 
     def get_config(self):
         shape = self.code_shape
-        of_maps = {"code_shape": list(shape)} if len(shape) > 1 else {}
-        return super().get_config() | of_maps
+        is_other = shape != self.own_shape
+        of_fit = {"code_shape": list(shape)} if is_other else {}
+        return super().get_config() | of_fit
 
     @classmethod
     def from_config(cls, config):
@@ -155,7 +160,7 @@ class Prior(Configured, keras.layers.Layer):
 
     def build(self, input_shape=None):
         if self._standardization is not None and not self._standardization.built:
-            self._standardization.build((None, self.latent_size))
+            self._standardization.build((None, *self.own_shape))
         self.built = True
 
     def call(self, z, context=None):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded_log_scale
 from tfp_priors.priors.affine import check_log_scale_bound
@@ -18,7 +19,7 @@ class RealNVPPrior(CouplingPrior):
     +- log_scale_bound.
 
     Args:
-      latent_size: dimensions of the code, at least 2.
+      latent_size: see `CouplingPrior`.
       couplings: see `CouplingPrior`.
       hidden_sizes: see `CouplingPrior`.
       log_scale_bound: c in log_scale = c tanh(s / c).
@@ -36,7 +37,7 @@ class RealNVPPrior(CouplingPrior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         couplings: int = 8,
         hidden_sizes: Sequence[int] = (256, 256),
         log_scale_bound: float = 2.0,
@@ -58,6 +59,8 @@ class RealNVPPrior(CouplingPrior):
         )
         self.log_scale_bound = check_log_scale_bound(log_scale_bound, "RealNVPPrior")
         self._log_scales = None
+
+    kinds_first = True
 
     def _outputs_per_dimension(self):
         return 2

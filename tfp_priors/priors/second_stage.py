@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
@@ -35,7 +36,7 @@ class SecondStageVAEPrior(Prior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         hidden_sizes: Sequence[int] = (1024, 1024, 1024),
         gamma_floor: float = 1e-6,
         standardize: bool | LatentStandardization = False,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -23,7 +24,7 @@ class SplinePrior(CouplingPrior):
     `standardize` matters more than elsewhere. A new flow equals its base.
 
     Args:
-      latent_size: dimensions of the code, at least 2.
+      latent_size: see `CouplingPrior`.
       couplings: see `CouplingPrior`.
       hidden_sizes: see `CouplingPrior`.
       bins: pieces of each spline, at least 2.
@@ -36,7 +37,7 @@ class SplinePrior(CouplingPrior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         couplings: int = 4,
         hidden_sizes: Sequence[int] = (256, 256),
         bins: int = 8,

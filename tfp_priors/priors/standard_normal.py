@@ -9,3 +9,5 @@ class StandardNormalPrior(FlowPrior):
     With `standardize=True` it is the normal with the codes' running mean and
     variance per dimension.
     """
+
+    takes_maps = True

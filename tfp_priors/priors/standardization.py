@@ -1,5 +1,7 @@
 """A running affine map that gives codes zero mean and unit variance."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -20,6 +22,8 @@ class LatentStandardization(Configured, keras.layers.Layer):
     dimension on MNIST), and a flow that starts as the identity would have to learn
     that scale first. The statistics are state, not parameters: no gradient.
 
+    Codes that are maps share the statistics of a channel.
+
     Args:
       decay: weight of the old statistics in each update.
     """
@@ -29,7 +33,10 @@ class LatentStandardization(Configured, keras.layers.Layer):
         self.decay = decay
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
+        """Args: `(None, size)`, or `(None, height, width, channels)`."""
+        _, *pixels, channels = input_shape
+        self._pixels, self._channels = math.prod(pixels), channels
+        shape = (channels,)
         state = {"trainable": False, "aggregation": "mean", "shape": shape}
         self.mean = self.add_weight(name="mean", initializer="zeros", **state)
         self.variance = self.add_weight(name="variance", initializer="ones", **state)
@@ -41,15 +48,20 @@ class LatentStandardization(Configured, keras.layers.Layer):
 
     def bijector(self) -> tfb.Bijector:
         """Maps standardised codes to codes (TFP's forward direction)."""
-        mean = tf.convert_to_tensor(self.mean)
+        mean = self._everywhere(tf.convert_to_tensor(self.mean))
         return tfb.Chain([tfb.Shift(mean), tfb.Scale(self._scale())])
 
     def _scale(self):
-        return tf.sqrt(self.variance + _VARIANCE_FLOOR)
+        return self._everywhere(tf.sqrt(self.variance + _VARIANCE_FLOOR))
+
+    def _everywhere(self, statistic):
+        """A statistic of each channel, for each number of a code."""
+        return statistic if self._pixels == 1 else tf.tile(statistic, [self._pixels])
 
     def fit(self, codes: np.ndarray, seed: int) -> None:
         """Sets the statistics to those of codes `[n, latent_size]`."""
         del seed
+        codes = codes.reshape(-1, self._channels)
         # A sum in float32 loses codes that are far from 0; a copy in float64 is large.
         mean = codes.mean(0, np.float64)
         centred = codes - mean.astype(codes.dtype)
@@ -65,6 +77,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
           z: float tensor `[batch, latent_size]`; under a strategy, one replica's
             share, and the statistics of the whole batch are used.
         """
+        z = tf.reshape(z, [-1, self._channels])
         batch_mean = replicas.mean(tf.reduce_mean(z, axis=0))
         batch_variance = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
         for statistic, value in (

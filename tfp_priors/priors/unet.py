@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.networks import unet
 from tfp_priors.priors.flow import FlowPrior
@@ -67,7 +68,7 @@ class UNetPrior(FlowPrior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         sides: Sequence[int] = unet.SIDES,
         width: int = 64,
         standardize: bool | LatentStandardization = False,

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.gradients import scaled_weights
 from tfp_priors.errors import UserError
@@ -41,7 +42,7 @@ class VampPrior(Prior):
 
     def __init__(
         self,
-        latent_size: int,
+        latent_size: LatentSize,
         image_shape: Sequence[int],
         pseudo_inputs: int = 500,
         standardize: bool | LatentStandardization = False,

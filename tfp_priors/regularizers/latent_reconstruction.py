@@ -19,9 +19,9 @@ class LatentReconstruction(Regularizer):
     def term(self, model, z, seed, condition=None):
         context = model.context(condition)
         draws = model.prior.sample(replicas.size(z), seed, context=context)
-        draws = tf.stop_gradient(draws)
-        draws = tf.ensure_shape(draws, z.shape)
+        draws = tf.reshape(tf.stop_gradient(draws), [-1, model.latent_size])
         images = model.decode(draws, training=False, condition=condition)
         with scaled_weights([model.encoder, model.posterior], 0.0):
             codes = model.encode(images, condition)
+        codes = tf.reshape(codes, [-1, model.latent_size])
         return tf.reduce_sum(tf.abs(codes - draws), axis=-1)
