@@ -44,7 +44,9 @@ def small(path):
     """`SMALL`, with a code that the networks of the file take."""
     if path.stem.endswith(("_classifier", "_keypoints")):
         return SMALL
-    return [*SMALL, f"LATENT_SIZE = {80 if 'vunet' in path.stem else 4}"]
+    is_map = {"vunet": (4, 4, 5), "_map_": (8, 8, 2)}
+    sizes = [size for part, size in is_map.items() if part in path.stem]
+    return [*SMALL, f"LATENT_SIZE = {sizes[0] if sizes else 4}"]
 
 
 def _experiment(path):

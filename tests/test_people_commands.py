@@ -18,7 +18,7 @@ _PARAMS = (
     "train.batch_size = 2",
     "train.scalars_every = 1",
 )
-_OF_A_MODEL = ("LATENT_SIZE = 80", "VGG19Features.layers = ('input', 'relu1_2')")
+_OF_A_MODEL = ("LATENT_SIZE = (4, 4, 5)", "VGG19Features.layers = ('input', 'relu1_2')")
 
 
 def drawn(**flags):

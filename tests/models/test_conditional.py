@@ -23,7 +23,7 @@ from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.export import export
 
 SHAPE = (16, 16, 3)
-LATENT = 80
+LATENT = (4, 4, 5)
 N = 3
 
 
@@ -68,7 +68,7 @@ def poses(seed=0):
 def test_the_pose_changes_density_draws_and_images(prior):
     model = make(prior)
     randomize(model.prior)
-    z = tf.random.stateless_normal([N, LATENT], [1, 2])
+    z = tf.random.stateless_normal([N, *LATENT], [1, 2])
     densities = [model.log_prob(z, poses(seed)) for seed in (1, 2)]
     assert np.abs(densities[0] - densities[1]).min() > 1e-3
     codes = [model.sample_prior(N, condition=poses(seed)) for seed in (1, 2)]
@@ -83,16 +83,17 @@ def test_the_pose_reaches_every_coupling_and_the_base():
     model = make()
     prior = model.prior
     randomize(prior)
-    z = tf.random.stateless_normal([N, LATENT], [1, 2])
+    z = tf.random.stateless_normal([N, *LATENT], [1, 2])
     rows = [prior._base_mean.kernel]
-    rows += [c._layers_in_order[0].kernel for c in prior._conditioners]
+    rows += [c._hidden[0].kernel for c in prior._conditioners]
     values = [row.numpy() for row in rows]
     assert len(rows) == 3
     for kept in range(len(rows)):
         for i, (row, value) in enumerate(zip(rows, values, strict=True)):
             value = value.copy()
             if i != kept:
-                value[-45:] = 0.0  # The context is the last of the inputs.
+                # The context is the last of the inputs.
+                value[..., -45:, :] = 0.0
             row.assign(value)
         densities = [model.log_prob(z, poses(seed)) for seed in (1, 2)]
         assert np.abs(densities[0] - densities[1]).max() > 1e-4, kept

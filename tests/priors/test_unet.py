@@ -10,16 +10,17 @@ from tfp_priors.networks import unet
 from tfp_priors.priors import UNetPrior
 
 tfd = tfp.distributions
-SIDES = (2, 4)
+SHAPE = (2, 2, 5)
 SIZE = 20  # 2 * 2 + 4 * 4 pixels of one channel.
 
 
 class TestUNetPrior(FlowContract):
     latent_size = SIZE
+    map_shape = SHAPE
     variables = 2 * (2 + 8 * 2)  # kernel and bias; contexts, two layers for 8 groups
 
-    def make(self, latent_size=SIZE, **kwargs):
-        return UNetPrior(latent_size, SIDES, width=3, **kwargs)
+    def make(self, latent_size=SHAPE, **kwargs):
+        return UNetPrior(latent_size, width=3, **kwargs)
 
     def test_starts_at_the_standard_normal(self):
         prior = self.make()
@@ -35,9 +36,9 @@ class TestUNetPrior(FlowContract):
             tape.watch(z)
             means = z - prior.to_base(z)
         jacobian = tape.jacobian(means, z)[0, :, 0].numpy()
-        # Of each pixel in the row: of 2 x 2, then of 4 x 4.
-        order = [0, 1, 2, 3]
-        order += [4, 5, 4, 5, 6, 7, 6, 7, 4, 5, 4, 5, 6, 7, 6, 7]
+        # At each place of 2 x 2: itself in the first picture, then its four pixels in
+        # the second one, of which each place has one of each group.
+        order = [i for first in range(4) for i in (first, 4, 5, 6, 7)]
         reached = np.zeros([8, 8], bool)
         for i in range(SIZE):
             for j in range(SIZE):
@@ -86,12 +87,19 @@ class TestUNetPrior(FlowContract):
         assert kl.std() < 0.5 * other.std()
 
     def test_wrong_size(self):
-        with pytest.raises(UserError, match="multiple of 20, the pixels of 2 x 2 and"):
-            self.make(latent_size=21)
+        for size in (20, (2, 2, 6), (2, 4, 5)):
+            with pytest.raises(UserError, match="with a multiple of 5 channels, rec"):
+                self.make(latent_size=size)
+        with pytest.raises(UserError, match="an even side, received 3"):
+            self.make(latent_size=(3, 3, 5))
 
 
 def test_split_and_join():
-    z = tf.random.stateless_normal([3, 160], [1, 2])
+    z = tf.random.stateless_normal([3, 4, 4, 10], [1, 2])
     coarse, fine = unet.split(z)
     assert coarse.shape == (3, 4, 4, 2) and fine.shape == (3, 8, 8, 2)
     np.testing.assert_array_equal(unet.join([coarse, fine]), z)
+    # What is beside one another in the map is so in the picture.
+    np.testing.assert_array_equal(
+        fine[:, 2:4, 6:8, 0], np.reshape(z[:, 1, 3, 2::2], [3, 2, 2])
+    )

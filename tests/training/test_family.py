@@ -30,7 +30,7 @@ def images(model, step):
 def compiled(name, seed, params=()):
     data, latent_size = ("mnist", 4)
     if name.startswith("vunet"):
-        data, latent_size = ("procedural_people", 80)
+        data, latent_size = ("procedural_people", (4, 4, 5))
         # At 0.01 gradients of 1e5 are too large for float16, whatever their scale.
         params = ["NormalLikelihood.gamma = 1.0", *params]
     gin_file = ROOT / "gin" / f"{data}_{name}.gin"

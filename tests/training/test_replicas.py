@@ -34,7 +34,7 @@ def trained(name, strategy, settings=(), order=slice(None)):
     data = "mnist"
     if name.startswith("vunet"):
         data = "procedural_people"
-        bindings.append("LATENT_SIZE = 80")
+        bindings.append("LATENT_SIZE = (4, 4, 5)")
     config.parse([str(ROOT / "gin" / f"{data}_{name}.gin")], bindings)
     trainer = config.trainer()
     # Adam's first steps are of one length, whatever the gradient is: they would

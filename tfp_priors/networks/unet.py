@@ -1,57 +1,57 @@
 """The networks of the Variational U-Net (Esser et al. 2018), section 6 of the paper.
 
-The code z is two pictures of features in one row: 4 x 4 pixels, then 8 x 8 pixels, of
-as many channels each (`SIDES`). The authors' network has weight normalisation and
-dropout; here each residual branch starts at zero instead.
+The code z is a map that holds two pictures of features: 4 x 4 pixels, then 8 x 8 of as
+many channels, whose squares of 2 x 2 are pixels of the map. The authors' network has
+weight normalisation and dropout; here each residual branch starts at zero instead.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
+from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.people import part_crops
 from tfp_priors.networks.people import stickman
 
-#: Sides in pixels of the code's two pictures.
-SIDES = (4, 8)
+#: Side in pixels of the code, and of the first of its two pictures.
+SIDE = 4
 
 
-def channels_of(latent_size: int, owner: str, sides: Sequence[int] = SIDES) -> int:
-    """The channels of a code that is a row of pictures.
+def channels_of(latent_size: LatentSize, owner: str, pictures: int = 2) -> int:
+    """The channels of each picture in a code that holds some.
 
     Raises:
-      UserError: if the size does not divide.
+      UserError: if it is no map of square pictures.
     """
-    pixels = sum(side * side for side in sides)
-    if latent_size < 1 or latent_size % pixels:
-        shapes = " and ".join(f"{side} x {side}" for side in sides)
+    shape = checked_code_shape(latent_size, owner)
+    each = sum(4**i for i in range(pictures))
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] % each:
         raise UserError(
-            f"{owner} expects a latent size that is a multiple of {pixels}, the pixels "
-            f"of {shapes}, received {latent_size}. Set LATENT_SIZE."
+            f"{owner} expects a latent size (side, side, channels) with a multiple of "
+            f"{each} channels, received {latent_size!r}. Set LATENT_SIZE."
         )
-    return latent_size // pixels
+    return shape[2] // each
 
 
-def split(z, sides: Sequence[int] = SIDES) -> list:
-    """A code `[batch, latent_size]` as pictures `[batch, side, side, channels]`."""
-    channels = channels_of(z.shape[-1], "A Variational U-Net", sides)
-    sizes = [side * side * channels for side in sides]
-    parts = tf.split(z, sizes, axis=-1)
-    return [
-        tf.reshape(part, [-1, side, side, channels])
-        for part, side in zip(parts, sides, strict=True)
+def split(z, pictures: int = 2) -> list:
+    """A code `[batch, side, side, ...]` as pictures, each twice the side before."""
+    channels = z.shape[-1] // sum(4**i for i in range(pictures))
+    parts = tf.split(z, [channels * 4**i for i in range(pictures)], axis=-1)
+    # Of one pixel for each there is nothing to take apart.
+    return parts[:1] + [
+        tf.nn.depth_to_space(part, 2**i) for i, part in enumerate(parts[1:], start=1)
     ]
 
 
 def join(pictures: Sequence):
     """The inverse of `split`."""
-    rows = [tf.reshape(p, [-1, math.prod(p.shape[1:])]) for p in pictures]
-    return tf.concat(rows, axis=-1)
+    parts = [tf.nn.space_to_depth(p, 2**i) for i, p in enumerate(pictures[1:], start=1)]
+    return tf.concat([pictures[0], *parts], axis=-1)
 
 
 def _convolution(width, kernel=3, **kwargs):
@@ -94,13 +94,21 @@ class _Residual(keras.layers.Layer):
 def _widths(size: int, width: int, max_width: int, owner: str) -> list[int]:
     """Channels at each side from `size` down to that of the code's first picture."""
     sides = [size // 2**i for i in range(size.bit_length())]
-    if size not in {SIDES[0] * 2**i for i in range(1, 20)}:
+    if size not in {SIDE * 2**i for i in range(1, 20)}:
         raise UserError(
-            f"{owner} expects a side of {SIDES[1]}, {2 * SIDES[1]}, {4 * SIDES[1]} or "
-            f"another power of two in pixels, received {size}."
+            f"{owner} expects a side of {2 * SIDE}, {4 * SIDE}, {8 * SIDE} or another "
+            f"power of two in pixels, received {size}."
         )
-    levels = sides.index(SIDES[0]) + 1
+    levels = sides.index(SIDE) + 1
     return [min(width * 2**i, max_width) for i in range(levels)]
+
+
+def _check_side(side, owner):
+    if side != SIDE:
+        raise UserError(
+            f"{owner} expects a code of {SIDE} x {SIDE} pixels, received one of {side} "
+            f"x {side}: set LATENT_SIZE."
+        )
 
 
 class AppearanceEncoder(Configured, keras.layers.Layer):
@@ -110,7 +118,7 @@ class AppearanceEncoder(Configured, keras.layers.Layer):
 
     Args:
       image_shape: `(height, width, 3)` of the images.
-      latent_size: of the code, a multiple of 80.
+      latent_size: of the code, `(4, 4, channels)`, a multiple of 5 channels.
       crop_size: side of a crop in pixels, a power of two.
       width: channels at the crop's side; each halving of the side doubles them.
       max_width: most channels.
@@ -119,13 +127,13 @@ class AppearanceEncoder(Configured, keras.layers.Layer):
       inputs: images `[batch, height, width, 3]` in [0, 1], keypoints `[batch, 15, 2]`.
 
     Returns:
-      `[batch, latent_size]`.
+      `[batch, 4, 4, channels]`.
     """
 
     def __init__(
         self,
         image_shape: Sequence[int],
-        latent_size: int,
+        latent_size: LatentSize,
         crop_size: int = 64,
         width: int = 64,
         max_width: int = 128,
@@ -142,12 +150,13 @@ class AppearanceEncoder(Configured, keras.layers.Layer):
             crop_size, width, max_width, "AppearanceEncoder.crop_size"
         )
         channels = channels_of(latent_size, "AppearanceEncoder")
+        _check_side(latent_size[0], "AppearanceEncoder")
         self._first = _convolution(self._widths[0])
         self._blocks = [_Residual(width) for width in self._widths]
         self._down = [_convolution(width, strides=2) for width in self._widths[1:]]
         # Small, as the other encoders' heads.
         head = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.02)}
-        self._heads = [_convolution(channels, 1, **head) for _ in SIDES]
+        self._heads = [_convolution(channels, 1, **head) for _ in range(2)]
 
     def build(self, input_shape=None):
         self._first.build((None, None, None, 24))
@@ -178,7 +187,7 @@ class AppearanceEncoder(Configured, keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        return (None, self.latent_size)
+        return (None, *self.latent_size)
 
 
 class UNetDecoder(Configured, keras.layers.Layer):
@@ -194,7 +203,7 @@ class UNetDecoder(Configured, keras.layers.Layer):
       max_width: most channels.
 
     Call arguments:
-      inputs: codes `[batch, latent_size]`, keypoints `[batch, 15, 2]`.
+      inputs: codes `[batch, 4, 4, channels]`, keypoints `[batch, 15, 2]`.
 
     Returns:
       Unbounded outputs `[batch, height, width, 3]`.
@@ -229,8 +238,9 @@ class UNetDecoder(Configured, keras.layers.Layer):
         self._last = _convolution(3)
 
     def build(self, input_shape):
-        (_, latent_size), _ = input_shape
-        channels = channels_of(latent_size, "UNetDecoder")
+        (_, *code_shape), _ = input_shape
+        channels = channels_of(code_shape, "UNetDecoder")
+        _check_side(code_shape[0], "UNetDecoder")
         any_size = (None, None, None)
         self._first.build((*any_size, 3))
         for block, width in zip(self._down_blocks, self._widths, strict=True):

@@ -1,13 +1,12 @@
 """The prior of the Variational U-Net (Esser et al. 2018): normal, group by group."""
 
-from collections.abc import Sequence
-
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.errors import UserError
 from tfp_priors.networks import unet
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -50,41 +49,46 @@ class _Shift(tfb.Bijector):
 class UNetPrior(FlowPrior):
     """p(z|y) = prod_i N(z_i; mean_i(z_1, ..., z_{i-1}, y), I).
 
-    The code is pictures, from coarse to fine (`networks.unet`), each in four groups:
+    The code holds pictures, from coarse to fine (`networks.unet`), each in four groups:
     the pixels at one place of each square of 2 x 2. A group's mean is a small
     convolutional network of the groups before it in its picture, of the picture before,
     and of the context y. All means start at zero. The networks of Esser et al. see the
     U-Net's pictures of the pose; here they see the context.
 
     Args:
-      latent_size: dimensions of z, a multiple of the pictures' pixels.
-      sides: of the pictures, in pixels; even, each twice the one before.
+      latent_size: `(side, side, channels)` of z, of an even side.
+      pictures: number of them; each has twice the side of the one before.
       width: channels of the networks' hidden layers.
       standardize: see `Prior`.
       context_size: see `Prior`.
     """
 
     context_moves_base = False
+    takes_maps = True
 
     def __init__(
         self,
         latent_size: LatentSize,
-        sides: Sequence[int] = unet.SIDES,
+        pictures: int = 2,
         width: int = 64,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        self.sides = tuple(sides)
+        self.pictures = pictures
         self.width = width
-        self._channels = unet.channels_of(latent_size, "UNetPrior", self.sides)
+        self._channels = unet.channels_of(latent_size, "UNetPrior", pictures)
+        side = self.map_shape[0]
+        if side % 2:
+            raise UserError(f"UNetPrior expects an even side, received {side}.")
+        self._sides = [side * 2**i for i in range(pictures)]
         # Without a context they are learned pictures.
         self._contexts = [
-            keras.layers.Dense((side // 2) ** 2 * width) for side in self.sides
+            keras.layers.Dense((side // 2) ** 2 * width) for side in self._sides
         ]
         settings = {"kernel_size": 3, "padding": "same"}
-        networks = range(_GROUPS * len(self.sides))
+        networks = range(_GROUPS * pictures)
         self._hidden = [
             keras.layers.Conv2D(
                 width, activation="elu", kernel_initializer="he_normal", **settings
@@ -141,8 +145,9 @@ class UNetPrior(FlowPrior):
         if context is None:
             context = tf.ones([tf.shape(x)[0], 1])
         pictures, means = [], []
-        for number, picture in enumerate(unet.split(x, self.sides)):
-            half = self.sides[number] // 2
+        x = tf.reshape(x, [-1, *self.map_shape])
+        for number, picture in enumerate(unet.split(x, self.pictures)):
+            half = self._sides[number] // 2
             given = self._contexts[number](context)
             given = [tf.reshape(given, [-1, half, half, self.width]), *pictures[-1:]]
             groups, group_means = [], []
@@ -153,4 +158,5 @@ class UNetPrior(FlowPrior):
                 groups.append(noise + group_means[-1] if draw else noise)
             pictures.append(tf.nn.depth_to_space(tf.concat(groups, axis=-1), 2))
             means.append(tf.nn.depth_to_space(tf.concat(group_means, axis=-1), 2))
-        return unet.join(pictures), unet.join(means)
+        shape = [-1, self.latent_size]
+        return tuple(tf.reshape(unet.join(x), shape) for x in (pictures, means))
