@@ -74,6 +74,7 @@ def test_from_images_to_samples_in_an_empty_folder(installed, tmp_path):
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.slow
 def test_codes(installed, tmp_path):
     np.save(tmp_path / "codes.npy", np.random.RandomState(0).randn(100, 4))
     out = call(installed, tmp_path, "fit_prior", "--codes=codes.npy", "--steps=2")

@@ -335,6 +335,7 @@ def trainer(steps, optimizer=adam, model=uncompiled, **kwargs):
     return Trainer(model, optimizers, steps, **(settings | kwargs))
 
 
+@pytest.mark.slow
 def test_resumes_exactly_within_a_fade(tmp_path):
     load = functools.partial(load_dataset, shape=(8, 8, 1))
 
