@@ -117,7 +117,7 @@ def test_list_explains_every_metric_without_tensorflow():
         ({"run_dir": "", "images": "x"}, "expected --gin_file=FILE"),
         ({"metrics": "fid50_test", "inception_dir": "."}, "holds no SavedModel"),
         ({"guidance": 2}, "has no guidance: leave --guidance out"),
-        ({"guidance": "nan"}, "--guidance=nan is of a run and finite"),
+        ({"guidance": "nan"}, "--guidance=nan is not finite"),
         ({"classifier": "run"}, "is a run of a LatentVariableModel: expected one of"),
     ],
 )

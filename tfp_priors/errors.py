@@ -86,7 +86,9 @@ def check_counts(owner: str, **counts: int) -> None:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
 
 
-def check_widths(owner: str, widths: Any) -> tuple[int, ...]:
+def check_widths(
+    owner: str, widths: Any, name: str = "hidden_sizes"
+) -> tuple[int, ...]:
     """Returns the units of hidden layers as a tuple.
 
     Raises:
@@ -96,7 +98,7 @@ def check_widths(owner: str, widths: Any) -> tuple[int, ...]:
         isinstance(n, numbers.Integral) and n >= 1 for n in widths
     ):
         raise UserError(
-            f"{owner} expects hidden_sizes as the units of each layer, such as "
+            f"{owner} expects {name} as the units of each layer, such as "
             f"(64, 64), received {widths!r}."
         )
     return tuple(widths)

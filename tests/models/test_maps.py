@@ -16,6 +16,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.subject import subject_of_model
+from tfp_priors.evaluation.subject import subject_of_saved_model
 from tfp_priors.export import export
 from tfp_priors.training import PostHoc
 
@@ -139,12 +140,69 @@ def test_a_prior_of_maps_on_an_autoencoder_from_elsewhere():
 
 def test_maps_in_another_order_are_refused():
     prior = priors.FlowMatchingPrior(CODE)
-    with pytest.raises(UserError, match="received .40, 2, 4, 4.: put the"):
+    with pytest.raises(UserError, match="received .n, 2, 4, 4.: put the"):
         prior.fit(np.zeros([40, 2, 4, 4], "f4"))
 
 
+@pytest.mark.parametrize(
+    "shape", [(4, 16), (4, 31), (4, 2, 4, 4), (4, 8, 8, 2), (4, 4, 2)]
+)
+def test_what_is_no_code_is_not_decoded(model, shape):
+    with pytest.raises(UserError, match=r"codes \[n, 32\] or \[n, 4, 4, 2\], received"):
+        model.decode(np.zeros(shape, "f4"))
+
+
+def test_rows_and_lists_are_codes(model):
+    z = model.encode(IMAGES[:2]).numpy()
+    expected = model.decode(z)
+    np.testing.assert_array_equal(model.decode(z.reshape(2, 32)), expected)
+    np.testing.assert_array_equal(model.decode(z.tolist()), expected)
+    np.testing.assert_array_equal(model.decode(z.astype("f8")), expected)
+
+
+def test_a_prior_of_vectors_takes_maps_for_rows(make_model):
+    model = make_model(
+        encoder=networks.MapEncoder(SHAPE, width=4, halvings=1, blocks=1),
+        posterior=posteriors.DeterministicPosterior(CODE),
+        decoder=networks.MapDecoder(SHAPE, width=4, halvings=1, blocks=1),
+        prior=priors.GaussianMixturePrior(32, components=2, standardize=True),
+    )
+    z = model.encode(IMAGES)
+    assert model.code_shape == CODE and z.shape == (40, *CODE)
+    assert model.log_prob(z).shape == (40,)
+    assert model.sample_prior(3).shape == (3, *CODE)
+    assert model.sample(3).shape == (3, *SHAPE)
+
+
+def test_an_export_as_a_subject_has_rows(model, tmp_path):
+    export(model, tmp_path / "exported")
+    exported = subject_of_saved_model(tmp_path / "exported")
+    ours = subject_of_model(model, "weights")
+    z = exported.encode(tf.constant(IMAGES))
+    np.testing.assert_allclose(z, ours.encode(IMAGES), atol=1e-5)
+    np.testing.assert_allclose(exported.decode(z), ours.decode(z), atol=1e-5)
+    np.testing.assert_allclose(exported.log_prob(z), ours.log_prob(z), rtol=1e-5)
+    z0 = exported.to_base(z)
+    np.testing.assert_allclose(exported.from_base(z0), z, atol=1e-4)
+
+
+def test_attached_codes_with_the_channels_first():
+    encoder = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Reshape((2, 8, 4))]
+    )
+    with pytest.raises(UserError, match=r"received \[n, 2, 8, 4\]: put the channels"):
+        models.attach(encoder, encoder, priors.StandardNormalPrior((8, 4, 2)))
+
+
+def test_a_code_model_of_other_maps():
+    with pytest.raises(UserError, match=r"received \[n, 2, 4, 4\]: put the channels"):
+        models.CodeModel(priors.RealNVPPrior(CODE), code_shape=(2, 4, 4))
+    with pytest.raises(UserError, match=r"received \[n, 3, 3\]: set its latent_size"):
+        models.CodeModel(priors.RealNVPPrior(32), code_shape=(3, 3))
+
+
 def test_parts_of_different_maps(make_model):
-    with pytest.raises(UserError, match=r"size, received \(4, 4, 2\) and 32"):
+    with pytest.raises(UserError, match=r"size, received \(4, 4, 2\) and 16"):
         make_model(
-            posterior=posteriors.NormalPosterior(CODE), prior=priors.RealNVPPrior(32)
+            posterior=posteriors.NormalPosterior(CODE), prior=priors.RealNVPPrior(16)
         )

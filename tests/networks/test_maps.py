@@ -61,5 +61,5 @@ def test_bad_arguments(make):
 def test_codes_of_another_shape():
     decoder = MapDecoder((32, 32, 3))
     for shape in ((None, 256), (None, 4, 4, 4)):
-        with pytest.raises(UserError, match="maps .8, 8, 'channels'., received"):
+        with pytest.raises(UserError, match="maps .8, 8, channels., received"):
             decoder.build(shape)

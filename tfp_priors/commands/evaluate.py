@@ -64,10 +64,10 @@ def main():
             "out, or train another run."
         )
     guidance = _GUIDANCE.value
-    if guidance != 1.0 and not (_RUN_DIR.value and math.isfinite(guidance)):
-        raise UserError(
-            f"--guidance={guidance} is of a run and finite: expected --run_dir=FOLDER."
-        )
+    if not math.isfinite(guidance):
+        raise UserError(f"--guidance={guidance} is not finite.")
+    if guidance != 1.0 and not _RUN_DIR.value:
+        raise UserError("--guidance is of a run: expected --run_dir=FOLDER too.")
     names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
 
     command.import_tensorflow()

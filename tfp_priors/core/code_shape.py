@@ -23,6 +23,8 @@ class OfCodes:
 
     #: Whether codes may be maps.
     takes_maps = False
+    #: What to do if they may not, the numbers of a map being {}.
+    instead_of_maps = "take another part"
 
     latent_size: int
     map_shape: tuple[int, int, int] | None = None
@@ -39,8 +41,7 @@ class OfCodes:
             if not self.takes_maps:
                 raise UserError(
                     f"{name} expects codes that are vectors, received a latent size of "
-                    f"{shape}: take FlowMatchingPrior or RealNVPPrior for maps, or "
-                    f"{math.prod(shape)}, which takes a map for a vector."
+                    f"{shape}: {self.instead_of_maps.format(math.prod(shape))}."
                 )
             self.map_shape = shape
         self.latent_size = math.prod(shape)
@@ -58,6 +59,15 @@ class OfCodes:
     def _argument(self, name):
         return (
             self.latent_argument if name == "latent_size" else super()._argument(name)
+        )
+
+
+def check_vectors(owner: str, input_shape: Sequence) -> None:
+    """Raises: UserError: if the codes that a network gets are maps."""
+    if len(input_shape) != 2:
+        raise UserError(
+            f"{owner} expects codes that are vectors, received maps "
+            f"{tuple(input_shape[1:])}: take networks.MapDecoder."
         )
 
 

@@ -303,12 +303,28 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
             lambda n, seed: model.sample(n, seed, 1.0), n, seed, identity
         ),
         reconstruct=getattr(model, "reconstruct", None),
-        encode=getattr(model, "encode", None),
-        decode=model.decode,
-        to_base=getattr(model, "to_base", None),
-        from_base=getattr(model, "from_base", None),
-        log_prob=getattr(model, "log_prob", None),
+        decode=_of_rows(model, "decode"),
+        to_base=_of_rows(model, "to_base"),
+        log_prob=_of_rows(model, "log_prob"),
+        encode=_to_rows(model, "encode"),
+        from_base=_to_rows(model, "from_base"),
     )
+
+
+def _to_rows(exported, name):
+    """A function of an export whose codes become rows, or None."""
+    function = getattr(exported, name, None)
+    return None if function is None else lambda x: _in_rows(function(x))
+
+
+def _of_rows(exported, name):
+    """A function of an export that takes codes in rows, or None."""
+    function = getattr(exported, name, None)
+    if function is None:
+        return None
+    *_, inputs = exported.signatures[name].structured_input_signature
+    shape = [-1, *inputs["z"].shape[1:]]
+    return lambda z: function(tf.reshape(tf.cast(z, tf.float32), shape))
 
 
 def subject_of_folder(folder: str | Path, image_shape, scale: bool = False) -> Subject:

@@ -46,6 +46,7 @@ class CodeModel(CodeLearner):
         if posterior is None:
             posterior = DeterministicPosterior(prior.latent_size, project=False)
         if code_shape is not None:
+            prior.check_code_shape(code_shape)
             prior.code_shape = tuple(code_shape)
         self.prior = prior
         if prior.context_size:

@@ -37,6 +37,14 @@ class PriorModel(GroupedModel):
         """Codes in rows as users see them, `[batch, *code_shape]`."""
         return tf.reshape(z, [-1, *self.code_shape])
 
+    def rows(self, z):
+        """Codes `[batch, *code_shape]`, or rows already, as rows.
+
+        Raises:
+          UserError: if they have another shape.
+        """
+        return self.prior.rows(z, code_shape=self.code_shape)
+
     def check_data(self, image_shape, features):
         super().check_data(image_shape, features)
         if self.conditioner is None:
@@ -87,7 +95,7 @@ class PriorModel(GroupedModel):
 
     def to_base(self, z, condition=None):
         """z `[batch, *code_shape]` to z0 `[batch, latent_size]`."""
-        return self.prior.to_base(z, self.context(condition))
+        return self.prior.to_base(self.rows(z), self.context(condition))
 
     def from_base(self, z0, condition=None):
         """z0 `[batch, latent_size]` to z `[batch, *code_shape]`."""
@@ -95,4 +103,4 @@ class PriorModel(GroupedModel):
 
     def log_prob(self, z, condition=None):
         """log p(z) under the prior in nats, `[batch]`."""
-        return self.prior.log_prob(z, self.context(condition))
+        return self.prior.log_prob(self.rows(z), self.context(condition))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.core.configured import Configured
 from tfp_priors.divergences import usual_divergence
@@ -107,7 +108,7 @@ class ForeignEncoder(Configured, keras.layers.Layer):
         self,
         network: Callable,
         image_shape: Sequence[int],
-        latent_size: int | Sequence[int],
+        latent_size: LatentSize,
         value_range: tuple[float, float] = (0.0, 1.0),
         **kwargs,
     ):
@@ -208,12 +209,7 @@ def _check_codes(codes, prior):
             f"Expected an encoder of finite codes, one for each of {_PROBES} images, "
             f"received shape {tuple(codes.shape)} or values that are not finite."
         )
-    if not code_shape or math.prod(code_shape) != prior.latent_size:
-        raise UserError(
-            f"The encoder gives codes of shape {code_shape}, the prior expects "
-            f"{prior.latent_size} numbers: set its latent_size = "
-            f"{math.prod(code_shape)}."
-        )
+    prior.check_code_shape(code_shape)
 
 
 def _check_images(images, probe, value_range):

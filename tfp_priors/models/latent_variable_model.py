@@ -125,7 +125,9 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         ):
             check_part(name, part, kind)
         check_seed(seed)
-        if posterior.latent_argument != prior.latent_argument:
+        # A prior of vectors takes maps for rows of numbers.
+        fits = prior.map_shape in (None, posterior.map_shape)
+        if not (fits and posterior.latent_size == prior.latent_size):
             raise UserError(
                 "Posterior and prior must have one latent size, received "
                 f"{posterior.latent_argument} and {prior.latent_argument}."
@@ -160,6 +162,10 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""
         return self._image_shape
+
+    @property
+    def code_shape(self):
+        return self.posterior.map_shape or super().code_shape
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
@@ -289,12 +295,12 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def decode(self, z, training=False, condition=None):
         """Codes `[batch, *code_shape]` to expected images in [0, 1]."""
-        return self.likelihood.mean(self._outputs(z, training, condition))
+        return self.likelihood.mean(self._outputs(self.rows(z), training, condition))
 
     def _outputs(self, z, training=False, condition=None):
         """The likelihood's parameters, float32 whatever the decoder computes in."""
-        if z.shape[1:] != self.posterior.own_shape:
-            z = tf.reshape(z, [-1, *self.posterior.own_shape])
+        if self.posterior.map_shape is not None:
+            z = tf.reshape(z, [-1, *self.posterior.map_shape])
         outputs = self.decoder(self._with(z, condition), training=training)
         return tf.cast(outputs, tf.float32)
 

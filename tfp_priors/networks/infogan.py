@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.core.code_shape import check_vectors
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
@@ -174,6 +175,7 @@ class InfoGANDecoder(Configured, keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        check_vectors(type(self).__name__, input_shape)
         self._body.build((None, input_shape[-1]))
         self.built = True
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import check_widths
 from tfp_priors.networks.conditional import beside
+from tfp_priors.networks.convolution import convolution
 
 
 class MapConditioner(Configured, keras.layers.Layer):
@@ -50,10 +51,10 @@ class MapConditioner(Configured, keras.layers.Layer):
         # Place of each number among those that stay, after one that is 0.
         self._sources = np.where(flat, np.cumsum(flat), 0)
         self._hidden = [
-            _convolution(width, 1 if i % 2 else 3, activation="relu")
+            convolution(width, 1 if i % 2 else 3, activation="relu")
             for i, width in enumerate(self.hidden_sizes)
         ]
-        self._output = _convolution(
+        self._output = convolution(
             outputs * self.stays.shape[-1], 3, kernel_initializer="zeros"
         )
 
@@ -85,11 +86,6 @@ class MapConditioner(Configured, keras.layers.Layer):
         if self.kinds_first:
             outputs = tf.transpose(outputs, [0, 2, 1])
         return tf.reshape(outputs, [-1, len(self._moving) * self.outputs])
-
-
-def _convolution(width, kernel, **kwargs):
-    settings = {"padding": "same", "kernel_initializer": "he_normal"}
-    return keras.layers.Conv2D(width, kernel, **(settings | kwargs))
 
 
 def stays_in(

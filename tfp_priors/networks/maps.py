@@ -141,8 +141,9 @@ class MapDecoder(Configured, keras.layers.Layer):
         expected = (height // factor, width // factor)
         if len(input_shape) != 4 or tuple(input_shape[1:3]) != expected:
             raise UserError(
-                f"MapDecoder expects codes that are maps {(*expected, 'channels')}, "
-                f"received {tuple(input_shape[1:])}: set LATENT_SIZE."
+                "MapDecoder expects codes that are maps "
+                f"({expected[0]}, {expected[1]}, channels), received "
+                f"{tuple(input_shape[1:])}: set LATENT_SIZE."
             )
         self._body.build((None, *input_shape[1:]))
         self.built = True

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_priors.core.code_shape import check_vectors
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.convolution import convolution
 from tfp_priors.networks.dense import Dense
 
 _WIDTHS = (32, 64, 128, 256, 512)
 
 
-class Block(keras.layers.Layer):
+class _Block(keras.layers.Layer):
     """x + F(x), F: twice batch norm, ReLU, conv 3x3 (He et al. 2016, pre-activation).
 
     If the width changes, a 1x1 convolution takes the place of x.
@@ -28,10 +30,10 @@ class Block(keras.layers.Layer):
             [
                 BatchNorm(),
                 keras.layers.ReLU(),
-                _convolution(width, use_bias=False),
+                convolution(width, use_bias=False),
                 BatchNorm(),
                 keras.layers.ReLU(),
-                _convolution(width),
+                convolution(width),
             ]
         )
         self._shortcut = keras.layers.Conv2D(width, 1, use_bias=False)
@@ -51,10 +53,8 @@ class Block(keras.layers.Layer):
         return (*input_shape[:-1], self.width)
 
 
-def _convolution(width, **kwargs):
-    return keras.layers.Conv2D(
-        width, 3, padding="same", kernel_initializer="he_normal", **kwargs
-    )
+#: Weights are stored under the name of the class.
+Block = _Block
 
 
 def halved_shape(image_shape: Sequence[int], halvings: int, owner: str):
@@ -69,7 +69,7 @@ def halved_shape(image_shape: Sequence[int], halvings: int, owner: str):
         raise UserError(
             f"{owner}, which halves the sides {halvings} times, expects image_shape "
             f"(height, width, channels) with height and width multiples of {factor}, "
-            f"received {tuple(image_shape)}: set IMAGE_SHAPE, or fewer halvings."
+            f"received {tuple(image_shape)}: set IMAGE_SHAPE, or fewer of them."
         )
     return shape
 
@@ -97,9 +97,9 @@ class ResidualEncoder(Configured, keras.layers.Layer):
         self.image_shape = halved_shape(
             image_shape, len(self.widths), type(self).__name__
         )
-        layers = [_convolution(self.widths[0])]
+        layers = [convolution(self.widths[0])]
         for width in self.widths:
-            layers += [Block(width), keras.layers.AveragePooling2D(2)]
+            layers += [_Block(width), keras.layers.AveragePooling2D(2)]
         layers += [BatchNorm(), keras.layers.ReLU(), keras.layers.Flatten()]
         self._body = keras.Sequential(layers, name="body")
 
@@ -147,11 +147,12 @@ class ResidualDecoder(Configured, keras.layers.Layer):
         grid = (height // factor, width // factor, self.widths[-1])
         layers = [Dense(grid[0] * grid[1] * grid[2]), keras.layers.Reshape(grid)]
         for block_width in reversed(self.widths):
-            layers += [keras.layers.UpSampling2D(2), Block(block_width)]
-        layers += [BatchNorm(), keras.layers.ReLU(), _convolution(channels)]
+            layers += [keras.layers.UpSampling2D(2), _Block(block_width)]
+        layers += [BatchNorm(), keras.layers.ReLU(), convolution(channels)]
         self._body = keras.Sequential(layers, name="body")
 
     def build(self, input_shape):
+        check_vectors(type(self).__name__, input_shape)
         self._body.build((None, input_shape[-1]))
         self.built = True
 

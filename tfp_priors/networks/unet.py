@@ -15,6 +15,7 @@ from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.networks.convolution import convolution
 from tfp_priors.networks.people import part_crops
 from tfp_priors.networks.people import stickman
 
@@ -54,11 +55,6 @@ def join(pictures: Sequence):
     return tf.concat([pictures[0], *parts], axis=-1)
 
 
-def _convolution(width, kernel=3, **kwargs):
-    settings = {"padding": "same", "kernel_initializer": "he_normal"}
-    return keras.layers.Conv2D(width, kernel, **(settings | kwargs))
-
-
 class _Residual(keras.layers.Layer):
     """h + F(h, side): one convolution of both, after ELU; F starts at zero.
 
@@ -69,8 +65,8 @@ class _Residual(keras.layers.Layer):
     def __init__(self, width: int, **kwargs):
         super().__init__(**kwargs)
         self.width = width
-        self._narrow = _convolution(width, 1)
-        self._branch = _convolution(width, kernel_initializer="zeros")
+        self._narrow = convolution(width, 1)
+        self._branch = convolution(width, kernel_initializer="zeros")
 
     def build(self, input_shape):
         # A skip connection, or a code, may come from the side.
@@ -151,12 +147,12 @@ class AppearanceEncoder(Configured, keras.layers.Layer):
         )
         channels = channels_of(latent_size, "AppearanceEncoder")
         _check_side(latent_size[0], "AppearanceEncoder")
-        self._first = _convolution(self._widths[0])
+        self._first = convolution(self._widths[0])
         self._blocks = [_Residual(width) for width in self._widths]
-        self._down = [_convolution(width, strides=2) for width in self._widths[1:]]
+        self._down = [convolution(width, strides=2) for width in self._widths[1:]]
         # Small, as the other encoders' heads.
         head = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.02)}
-        self._heads = [_convolution(channels, 1, **head) for _ in range(2)]
+        self._heads = [convolution(channels, 1, **head) for _ in range(2)]
 
     def build(self, input_shape=None):
         self._first.build((None, None, None, 24))
@@ -228,14 +224,14 @@ class UNetDecoder(Configured, keras.layers.Layer):
         self.width = width
         self.max_width = max_width
         self._widths = _widths(height, width, max_width, "UNetDecoder's image")
-        self._first = _convolution(self._widths[0])
+        self._first = convolution(self._widths[0])
         self._down_blocks = [_Residual(width) for width in self._widths]
-        self._down = [_convolution(width, strides=2) for width in self._widths[1:]]
+        self._down = [convolution(width, strides=2) for width in self._widths[1:]]
         self._codes = [_Residual(width) for width in reversed(self._widths[-2:])]
         self._up_blocks = [_Residual(width) for width in reversed(self._widths)]
         # Four pixels for each, by depth to space.
-        self._up = [_convolution(4 * width) for width in reversed(self._widths[:-1])]
-        self._last = _convolution(3)
+        self._up = [convolution(4 * width) for width in reversed(self._widths[:-1])]
+        self._last = convolution(3)
 
     def build(self, input_shape):
         (_, *code_shape), _ = input_shape

@@ -94,9 +94,9 @@ class VelocityMLP(Configured, keras.layers.Layer):
         units = units if dropout is None else dropout(units, 1)
         return self._last(units)
 
-    def constants(self, n):
+    def constants(self, n, seed=None):
         """M above, `[units, units]`, for `with_divergence` at n codes."""
-        del n
+        del n, seed
         around = tf.matmul(self._last.kernel, self._first.kernel)
         return self._second.kernel * tf.transpose(around)
 

@@ -10,19 +10,15 @@ from tfp_priors.core import replicas
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_widths
+from tfp_priors.networks.convolution import convolution
 from tfp_priors.networks.velocity import TIME_FEATURES
 from tfp_priors.networks.velocity import time_features
 
 # Numbers in a code up to which the divergence is exact.
 _EXACT = 16
 
-# Of the signs by which it is estimated otherwise: the same in every call.
+# Of the signs by which it is estimated otherwise, outside of training.
 _SEED = (0, 0)
-
-
-def _convolution(width, kernel=3, **kwargs):
-    settings = {"padding": "same", "kernel_initializer": "he_normal"}
-    return keras.layers.Conv2D(width, kernel, **(settings | kwargs))
 
 
 class VelocityUNet(Configured, keras.layers.Layer):
@@ -70,12 +66,12 @@ class VelocityUNet(Configured, keras.layers.Layer):
         downwards = [*self.widths, self.widths[-1]]
         upwards = [*reversed(self.widths)]
         self._blocks = [_Block(width) for width in [*downwards, *upwards]]
-        self._first = _convolution(self.widths[0])
-        self._down = [_convolution(width, strides=2) for width in self.widths[1:]]
+        self._first = convolution(self.widths[0])
+        self._down = [convolution(width, strides=2) for width in self.widths[1:]]
         # Four pixels for each, by depth to space.
-        self._up = [_convolution(4 * width, 1) for width in upwards[1:]]
-        self._skips = [_convolution(width, 1) for width in upwards]
-        self._last = _convolution(channels, kernel_initializer="zeros")
+        self._up = [convolution(4 * width, 1) for width in upwards[1:]]
+        self._skips = [convolution(width, 1) for width in upwards]
+        self._last = convolution(channels, kernel_initializer="zeros")
         embedded = 2 * self.widths[0]
         self._embedding = keras.layers.Dense(embedded, activation="swish")
         self._modulation = keras.layers.Dense(
@@ -132,15 +128,21 @@ class VelocityUNet(Configured, keras.layers.Layer):
             h = block(self._skips[i](tf.concat([h, skips.pop()], axis=-1)))
         return tf.reshape(self._last(keras.activations.swish(h)), [-1, self.size])
 
-    def constants(self, n):
-        """Directions for `with_divergence` at n codes, `[k, n, size]`."""
+    def constants(self, n, seed=None):
+        """Directions for `with_divergence` at n codes, `[k, n, size]`.
+
+        Random ones are a function of the seed and the row; without a seed they are the
+        same in every call. A network that learns by them must not know them.
+        """
         if self.exact:
             unit_vectors = tf.eye(self.size)[:, None]
             return tf.broadcast_to(unit_vectors, [self.size, n, self.size])
 
+        seed = _SEED if seed is None else seed
+
         def signs(n):
             bits = tf.random.stateless_uniform(
-                [n, self.size], _SEED, 0, 2, dtype=tf.int32
+                [n, self.size], seed, 0, 2, dtype=tf.int32
             )
             return tf.cast(2 * bits - 1, tf.float32)
 
@@ -175,8 +177,8 @@ class _Block(keras.layers.Layer):
     def __init__(self, width, **kwargs):
         super().__init__(**kwargs)
         self.width = width
-        self._first = _convolution(width)
-        self._second = _convolution(width, kernel_initializer="zeros")
+        self._first = convolution(width)
+        self._second = convolution(width, kernel_initializer="zeros")
 
     def build(self, input_shape):
         self._first.build(input_shape)

@@ -29,6 +29,7 @@ class Posterior(OfCodes, Configured, keras.layers.Layer):
     #: Whether log q(z|x) is finite, as the KL divergence needs.
     has_density = True
     takes_maps = True
+    instead_of_maps = "take NormalPosterior or another one"
 
     def __init__(self, latent_size: LatentSize, project: bool = True, **kwargs):
         super().__init__(**kwargs)
@@ -64,7 +65,12 @@ class Posterior(OfCodes, Configured, keras.layers.Layer):
                 f"{width}, channels), received {shape}: take another encoder, as "
                 "networks.MapEncoder, or another LATENT_SIZE."
             )
-        size = shape[-1] if self.map_shape else math.prod(shape)
+        size = shape[-1] if self.map_shape else _product(shape)
+        if size is None:
+            raise UserError(
+                f"{name} expects features of known size, received {shape}: give the "
+                "encoder an Input of known shape."
+            )
         if self._head is not None:
             self._head.build((None, size))
         elif size != self._parameters_size() // self._pixels:
@@ -101,3 +107,7 @@ class Posterior(OfCodes, Configured, keras.layers.Layer):
     def get_config(self):
         # Subclasses pass it on.
         return super().get_config() | {"project": self.project}
+
+
+def _product(shape):
+    return None if None in shape else math.prod(shape)

@@ -296,18 +296,7 @@ def _checked(prior, codes, context):
             f"[{len(codes)}]: give a row of numbers for each, as "
             "codes.reshape(len(codes), -1)."
         )
-    if math.prod(shape) != prior.latent_size:
-        raise UserError(
-            f"Expected codes of shape [n, {prior.latent_size}] for this "
-            f"{type(prior).__name__}, received {(len(codes), *shape)}: set its "
-            f"latent_size = {math.prod(shape)}."
-        )
-    if len(shape) > 1 and prior.map_shape not in (None, shape):
-        raise UserError(
-            f"Expected codes of shape {('n', *prior.map_shape)}, the maps of this "
-            f"{type(prior).__name__}, or rows of them, received "
-            f"{(len(codes), *shape)}: put the channels last, or set its latent_size."
-        )
+    prior.check_code_shape(shape)
     if context is not None and prior.context_size:
         context = checked_context(context, prior.context_size, len(codes))
     prior.checked(context)

@@ -21,6 +21,9 @@ from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
+# What is folded into a step's seed for uses other than dropout.
+_LEFT_OUT, _SIGNS = 1, 2
+
 # A quarter of a turn, in radians.
 _QUARTER = 0.5 * math.pi
 
@@ -47,7 +50,7 @@ class FlowMatchingPrior(FlowPrior):
     their inverse at guidance 1 alone.
 
     Args:
-      latent_size: dimensions of z and z0.
+      latent_size: see `Prior`.
       units: hidden units of each of the velocity's two layers; None: 512. Of maps,
         channels of each level of its U-Net; None: (64, 128), or (64,) if the sides are
         odd.
@@ -95,10 +98,11 @@ class FlowMatchingPrior(FlowPrior):
         is_odd = self.map_shape[0] % 2 or self.map_shape[1] % 2
         usual = (64,) if is_odd else (64, 128)
         units = usual if self.units is None else self.units
-        return VelocityUNet(self.map_shape, check_widths(name, units))
+        return VelocityUNet(self.map_shape, check_widths(name, units, "units"))
 
     @property
-    def has_exact_density(self):
+    def has_exact_density(self) -> bool:
+        """Whether log p(z) is exact but for the steps."""
         return self.map_shape is None or self._network.exact
 
     @property
@@ -130,7 +134,10 @@ class FlowMatchingPrior(FlowPrior):
             self._guidance = None
 
     def bijector(self, context=None):
-        return _ContinuousFlow(self._network, self.steps, context, self._guidance)
+        seed = self._step_seed
+        if seed is not None:
+            seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
+        return _ContinuousFlow(self._network, self.steps, context, self._guidance, seed)
 
     def velocity_error(self, z, seed, context=None):
         """The squared error of straight paths, |dx/ds - (z - z0)|^2 / 2, at one draw.
@@ -165,7 +172,7 @@ class FlowMatchingPrior(FlowPrior):
         """The context with zeros for some rows, in a step of training."""
         if context is None or self._step_seed is None or not self.context_dropout:
             return context
-        seed = tf.random.experimental.stateless_fold_in(self._step_seed, 1)
+        seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
         noise = replicas.rows(
             lambda n: tf.random.stateless_uniform([n, 1], seed), replicas.size(context)
         )
@@ -183,18 +190,21 @@ class _ContinuousFlow(tfb.Bijector):
     """z0 to standard codes along a velocity, by the classical Runge-Kutta method.
 
     Args:
-      network: `VelocityMLP`; its velocity is per radian of a quarter of a turn.
+      network: `VelocityMLP` or `VelocityUNet`; its velocity is per radian of a quarter
+        of a turn.
       steps: from end to end.
       context: `[batch, context_size]`, or None.
       guidance: None, or a scalar, for the way from z0.
+      seed: of an estimated divergence in a step of training, or None.
     """
 
-    def __init__(self, network, steps, context, guidance=None):
+    def __init__(self, network, steps, context, guidance=None, seed=None):
         super().__init__(forward_min_event_ndims=1, name="continuous_flow")
         self._network = network
         self._steps = steps
         self._context = context
         self._guidance = guidance
+        self._seed = seed
         # The last solution of the inverse: its z, z0 and log-determinant.
         self._solved = (None, None, None)
 
@@ -209,7 +219,7 @@ class _ContinuousFlow(tfb.Bijector):
 
     def _solution(self, z):
         if self._solved[0] is not z:
-            constants = self._network.constants(replicas.size(z))
+            constants = self._network.constants(replicas.size(z), self._seed)
 
             def velocity(y, t):
                 conditions = self._network.conditions(t, self._context)

@@ -67,7 +67,9 @@ class GaussianMixturePrior(Prior):
         self.covariance = covariance
         self.scale_floor = scale_floor
         self._shift = (
-            keras.layers.Dense(components + latent_size, kernel_initializer="zeros")
+            keras.layers.Dense(
+                components + self.latent_size, kernel_initializer="zeros"
+            )
             if context_size
             else None
         )

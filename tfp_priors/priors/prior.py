@@ -46,9 +46,13 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         map; `fit` sets it to what it was given.
     """
 
+    instead_of_maps = (
+        "take FlowMatchingPrior or RealNVPPrior, or set its latent_size = {}, which "
+        "takes a map for a row of numbers"
+    )
     #: Whether `log_prob` is there.
     has_density = True
-    #: Whether it is exact, and no estimate without bias.
+    #: Whether it is exact, and not an unbiased estimate of it.
     has_exact_density = True
     #: Whether codes are `from_base` of draws of `sample_base`.
     has_base = False
@@ -331,23 +335,58 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     def _given(self, z, width, context):
         """What a user gives, as float vectors `[n, width]`, and their context."""
         self._build_if_new()
-        z = self._flat(_as_floats(z))
-        shape = tuple(z.shape)
-        if len(shape) != 2 or shape[-1] not in (None, width):
-            of_maps = f" or {['n', *self.code_shape]}".replace("'", "")
-            raise UserError(
-                f"Expected codes [n, {width}]"
-                f"{of_maps if len(self.code_shape) > 1 else ''}, received "
-                f"{list(shape)}."
-            )
+        z = self.rows(z, width)
         return z, self._context_of(context, z.shape[0])
 
-    def _flat(self, z):
-        """Codes of a step as vectors, those of `fit`'s shape included."""
+    def rows(self, z, width: int | None = None, code_shape: Sequence[int] = ()):
+        """Codes that a user gives, as float vectors.
+
+        Args:
+          z: numbers `[n, width]`, or of codes that are maps.
+          width: None: `latent_size`.
+          code_shape: of such maps, beside the prior's own.
+
+        Raises:
+          UserError: if they have another shape.
+        """
+        width = self.latent_size if width is None else width
+        z = self._flat(_as_floats(z), tuple(code_shape))
         shape = tuple(z.shape)
-        if len(shape) > 2 and shape[1:] == self.code_shape:
+        if len(shape) != 2 or shape[-1] not in (None, width):
+            maps = (code_shape, self.code_shape, self.own_shape)
+            of_maps = next((s for s in maps if len(s) > 1), ())
+            told = f" or [{', '.join(['n', *map(str, of_maps)])}]" if of_maps else ""
+            raise UserError(
+                f"Expected codes [n, {width}]{told}, received {list(shape)}."
+            )
+        return z
+
+    def _flat(self, z, code_shape=()):
+        """Codes of a step as vectors, maps included."""
+        shape = tuple(z.shape)
+        if len(shape) > 2 and shape[1:] in (
+            self.code_shape,
+            self.own_shape,
+            code_shape,
+        ):
             return tf.reshape(z, [-1, self.latent_size])
         return z
+
+    def check_code_shape(self, shape: Sequence[int]) -> None:
+        """Raises: UserError: if this is no shape of a code of the prior."""
+        shape, name = tuple(shape), type(self).__name__
+        told = f"[{', '.join(['n', *map(str, shape)])}]"
+        if math.prod(shape) != self.latent_size:
+            size = math.prod(shape) if self.map_shape is None else shape
+            raise UserError(
+                f"Expected codes of shape [n, {self.latent_size}] for this {name}, "
+                f"received {told}: set its latent_size = {size}."
+            )
+        if len(shape) > 1 and self.map_shape not in (None, shape):
+            raise UserError(
+                f"Expected the maps {self.map_shape} of this {name}, or rows of them, "
+                f"received {told}: put the channels last, or set its latent_size."
+            )
 
     def _context_of(self, context, n):
         """The context of n codes as a tensor.

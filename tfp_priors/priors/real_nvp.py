@@ -35,6 +35,8 @@ class RealNVPPrior(CouplingPrior):
     (TensorShape([100, 8]), TensorShape([100]), TensorShape([100, 8]))
     """
 
+    kinds_first = True
+
     def __init__(
         self,
         latent_size: LatentSize,
@@ -59,8 +61,6 @@ class RealNVPPrior(CouplingPrior):
         )
         self.log_scale_bound = check_log_scale_bound(log_scale_bound, "RealNVPPrior")
         self._log_scales = None
-
-    kinds_first = True
 
     def _outputs_per_dimension(self):
         return 2

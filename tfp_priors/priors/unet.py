@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.networks import unet
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -75,13 +76,16 @@ class UNetPrior(FlowPrior):
         context_size: int = 0,
         **kwargs,
     ):
+        check_counts("UNetPrior", pictures=pictures, width=width)
         super().__init__(latent_size, standardize, context_size, **kwargs)
         self.pictures = pictures
         self.width = width
         self._channels = unet.channels_of(latent_size, "UNetPrior", pictures)
         side = self.map_shape[0]
         if side % 2:
-            raise UserError(f"UNetPrior expects an even side, received {side}.")
+            raise UserError(
+                f"UNetPrior expects an even side, received {side}: set LATENT_SIZE."
+            )
         self._sides = [side * 2**i for i in range(pictures)]
         # Without a context they are learned pictures.
         self._contexts = [
