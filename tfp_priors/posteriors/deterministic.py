@@ -14,6 +14,7 @@ class DeterministicPosterior(Posterior):
     """
 
     has_density = False
+    takes_maps = True
 
     def distribution(self, parameters):
         return tfd.VectorDeterministic(loc=parameters)

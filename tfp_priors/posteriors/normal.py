@@ -25,6 +25,8 @@ class NormalPosterior(Posterior):
     TensorShape([5, 2])
     """
 
+    takes_maps = True
+
     def __init__(
         self,
         latent_size: LatentSize,
@@ -56,6 +58,8 @@ class FixedScaleNormalPosterior(Posterior):
       scale: standard deviation, the same for all codes and dimensions.
       project: see `Posterior`.
     """
+
+    takes_maps = True
 
     def __init__(
         self,

@@ -22,13 +22,13 @@ class Posterior(OfCodes, Configured, keras.layers.Layer):
     map it acts at each pixel of the features, whose height and width are the map's.
 
     Args:
-      latent_size: dimensions of z, or `(height, width, channels)` of a map.
+      latent_size: dimensions of z; where `takes_maps`, also `(height, width, channels)`
+        of a code that is a map.
       project: False: the encoder's features are the parameters already.
     """
 
     #: Whether log q(z|x) is finite, as the KL divergence needs.
     has_density = True
-    takes_maps = True
     instead_of_maps = "take NormalPosterior or another one"
 
     def __init__(self, latent_size: LatentSize, project: bool = True, **kwargs):
