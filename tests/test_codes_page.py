@@ -27,6 +27,7 @@ def ran(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_principal_components(ran):
     names = ran("PCA(16)")
     assert names["draws"].shape == (100, 64)

@@ -145,6 +145,7 @@ def test_sample(trained, tmp_path):
     np.testing.assert_array_equal(grids[0], grids[1])
 
 
+@pytest.mark.slow
 def test_figures_and_report_of_a_run(trained, tmp_path):
     folder, _ = trained
     flags = {"run_dir": folder / "run", "data_dir": folder / "data"}

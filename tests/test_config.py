@@ -54,6 +54,7 @@ def _experiment(path):
     others = {f"{data}_{model}" for data in IMAGES for model in MODELS}
     slow = path.stem in others - {f"{data}_beta0" for data in IMAGES}
     slow = slow and not path.stem.startswith("mnist")
+    slow = slow or path.stem.startswith(("deepfashion", "cifar10_map_beta0"))
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow else [])
 
 

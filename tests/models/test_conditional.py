@@ -109,6 +109,7 @@ def test_transfer_to_its_own_pose_is_the_reconstruction():
     assert np.abs(other - expected).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_trains_and_summarises(tmp_path):
     model = make()
     model.compile("adam")

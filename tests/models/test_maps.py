@@ -174,6 +174,7 @@ def test_a_prior_of_vectors_takes_maps_for_rows(make_model):
     assert model.sample(3).shape == (3, *SHAPE)
 
 
+@pytest.mark.slow
 def test_an_export_as_a_subject_has_rows(model, tmp_path):
     export(model, tmp_path / "exported")
     exported = subject_of_saved_model(tmp_path / "exported")

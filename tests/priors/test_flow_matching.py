@@ -113,6 +113,7 @@ def learned():
     return prior, codes(2000, 1)
 
 
+@pytest.mark.slow
 def test_the_density_integrates_to_one(learned):
     prior, _ = learned
     side = np.linspace(-12, 12, 241, dtype=np.float32)
@@ -121,6 +122,7 @@ def test_the_density_integrates_to_one(learned):
     assert abs(density.sum() * 0.1**2 - 1) < 0.01
 
 
+@pytest.mark.slow
 def test_there_and_back(learned):
     prior, _ = learned
     z0 = tf.random.stateless_normal([1000, 2], SEED)
@@ -129,6 +131,7 @@ def test_there_and_back(learned):
     assert np.abs(prior.from_base(z0) - z0).max() > 1
 
 
+@pytest.mark.slow
 def test_held_out_codes_are_as_likely_as_they_can_be(learned):
     prior, codes = learned
     x, y = codes.T

@@ -35,6 +35,7 @@ class TestStandardNormal(MapContract):
         """There are none."""
 
 
+@pytest.mark.slow
 class TestFlowMatching(MapContract):
     latent_size = 4
     map_shape = (2, 2, 1)
@@ -66,6 +67,7 @@ class TestRealNVP(MapContract):
         )
 
 
+@pytest.mark.slow
 class TestSpline(MapContract):
     variables = 2 * (2 * 3 + 1)
     # At greater weights bins are too narrow for float32.

@@ -192,6 +192,7 @@ def test_a_prior_is_fitted_afterwards_by_two_workers(tmp_path, data_dir):
     assert (checkpoints / "at_rest" / "step_00000010").is_dir()
 
 
+@pytest.mark.slow
 def test_a_second_run_in_one_run_dir_is_refused_by_the_chief_alone(tmp_path, data_dir):
     """The other worker does not wait for ever."""
     from tfp_priors.runs.run_dir import RunLock
