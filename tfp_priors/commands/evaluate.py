@@ -93,17 +93,17 @@ def main():
         networks=networks,
     )
     for name in names:
-        results = evaluator.evaluate(name)
-        if guidance != 1.0:
-            # A name of its own: no table may take it for the plain one.
-            results = [
-                result
-                | {"name": f"{result['name']}_guidance{guidance:g}"}
-                | {"guidance": guidance}
-                for result in results
-            ]
+        results = _named(evaluator.evaluate(name), guidance)
         for record in recorder.add(results):
             print(to_json(record), flush=True)
+
+
+def _named(results, guidance):
+    """Results; of guided draws by names of their own, not to be taken for plain ones."""
+    if guidance == 1.0:
+        return results
+    suffix = f"_guidance{guidance:g}"
+    return [r | {"name": r["name"] + suffix, "guidance": guidance} for r in results]
 
 
 def _subject(strategy, guidance):
