@@ -99,7 +99,7 @@ def main():
 
 
 def _named(results, guidance):
-    """Results; of guided draws by names of their own, not to be taken for plain ones."""
+    """Results; those of guided draws by names that no table takes for plain."""
     if guidance == 1.0:
         return results
     suffix = f"_guidance{guidance:g}"
