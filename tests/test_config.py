@@ -17,8 +17,13 @@ from tfp_priors.models import LatentVariableModel
 
 GIN = ROOT / "gin"
 # What experiments on a data set share is a file of its own, and no experiment.
-SHARED = {"base", *experiments.data_sets(GIN)}
-FILES = sorted(path for path in GIN.glob("*.gin") if path.stem not in SHARED)
+SHARED = {"base", "protocol", *experiments.data_sets(GIN)}
+FILES = sorted(
+    path
+    for files in ("*.gin", "likelihood/*.gin")
+    for path in GIN.glob(files)
+    if path.stem not in SHARED
+)
 # PG-GAN takes images of 2^n pixels, the U-Net and a regressor persons, and classifiers
 # are told their classes.
 MODELS = sorted(
@@ -213,6 +218,16 @@ def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
     config.train(tmp_path / "run", mnist, RUN)
     with pytest.raises(UserError, match="ProgressiveGAN has no autoencoder that"):
         config.train(tmp_path / "gan", faces, RUN, autoencoder=tmp_path / "run")
+
+
+def test_what_sets_the_optimizer_of_nothing_is_named(tmp_path, fake_data, capsys):
+    groups = ("autoencoder", "prior", "discriminator")
+    params = [*RUN, *(f"{group}/Adam.beta_2 = 0.9" for group in groups)]
+    config.train(tmp_path / "run", [str(GIN / "mnist_vae.gin")], params)
+    told = capsys.readouterr().err
+    for group in groups:
+        line = f"{group}/Adam.beta_2 = 0.9 has no effect: no {group} learns by it"
+        assert (line in told) == (group != "autoencoder")
 
 
 def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch):

@@ -5,6 +5,7 @@ Only `bin/` and the tests import this module; the library works without gin.
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +86,6 @@ def train(
     # Several workers must meet before TensorFlow runs an operation on any.
     training.create_strategy(_Trainer().strategy)
     begun = any(kept.steps() for kept in training.checkpoints_of(run_dir))
-    initialize = None
     if begun and autoencoder is not None:
         _check_same_autoencoder(run_dir, autoencoder)
     if not begun:
@@ -98,12 +98,20 @@ def train(
 
     with configuration.refused_values():
         trained = _Trainer()
+        is_trained = trained.post_hoc is not None and autoencoder is not None
+
+        def initialized(model):
+            groups = _learning(model, trained.post_hoc, is_trained)
+            for line in configuration.of_idle_optimizers(gin_params, groups):
+                print(line, file=sys.stderr)
+            initialize(model)
+
         return trained.train(
             run_dir=run_dir,
             load_dataset=functools.partial(_load_dataset, data_dir=data_dir),
             records=records,
-            initialize=initialize,
-            is_trained=trained.post_hoc is not None and autoencoder is not None,
+            initialize=None if begun else initialized,
+            is_trained=is_trained,
         )
 
 
@@ -148,6 +156,16 @@ def fit_prior(
 def trainer() -> training.Trainer:
     """The trainer that the current configuration describes; see `parse`."""
     return _Trainer()
+
+
+def _learning(model, post_hoc, is_trained):
+    """Groups of variables whose optimizers `train.optimizers` makes."""
+    groups = {name for name, group in model.variable_groups().items() if group}
+    if is_trained:
+        groups -= {"autoencoder", "prior"}
+    if post_hoc is not None and post_hoc.optimizer is None:
+        groups.add("prior")
+    return groups
 
 
 def _initializer(autoencoder, perceptual_classifier):

@@ -63,7 +63,9 @@ def main():
         command.say(f"The context of a code is {what}.")
     best, value = _best(run_dir)
     if best or value < math.inf:
-        command.say(f"Step {best} is the best on held-out codes: {value:.3f}.")
+        command.say(
+            f"Step {best} of {result.step} is the best on held-out codes: {value:.3f}."
+        )
     quoted = shlex.quote(str(run_dir))
     command.say(f"  bin/evaluate --run_dir={quoted}")
     command.say(f"  bin/figures --run_dir={quoted} --out={quoted}/figures --report")

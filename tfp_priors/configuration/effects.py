@@ -1,5 +1,6 @@
 """Bindings that have no effect."""
 
+import gin
 from tfp_priors.configuration.parts import references
 from tfp_priors.configuration.registry import GIVEN
 from tfp_priors.configuration.registry import SHARED
@@ -46,6 +47,24 @@ def check_effects(statements, parts):
             hint = did_you_mean(_alternatives(key, acting, parts))
         name = key_name(key)
         raise UserError(f"In {source}: {name} has no effect: {why}.{hint}")
+
+
+def of_idle_optimizers(gin_params, groups) -> list[str]:
+    """The texts that are for the optimizer of what does not learn, a line for each.
+
+    Args:
+      gin_params: see `parse`.
+      groups: of variables that `train.optimizers` are for.
+    """
+    optimizers = gin.get_bindings("train", resolve_references=False)["optimizers"]
+    return [
+        f"{text.strip()} has no effect: no {name} learns by it in this run."
+        for name in sorted({*optimizers} - {*groups})
+        for reference in references(optimizers[name])
+        for text in gin_params
+        if reference.scopes
+        and text.strip().startswith("/".join(reference.scopes) + "/")
+    ]
 
 
 def _alternatives(key, acting, parts) -> list[str]:

@@ -74,6 +74,7 @@ CONFIGURABLES = {
     for part in (
         data.Views,
         training.Adam,
+        training.EarlyStopping,
         training.PostHoc,
         training.share,
         keras.optimizers.schedules.CosineDecay,

@@ -14,6 +14,7 @@ from tensorflow_datasets.core.download import downloader
 from tfp_priors.core import joints
 from tfp_priors.data import builders
 from tfp_priors.data import tfrecords
+from tfp_priors.data.binarized import BinarizedDataset
 from tfp_priors.data.builders.deepfashion import DeepFashion
 from tfp_priors.data.codes import CodeDataset
 from tfp_priors.data.codes import load_codes
@@ -40,6 +41,7 @@ def load_dataset(
     data_dir: str | None = None,
     crop_size: int | Sequence[int] | None = None,
     image_size: int | Sequence[int] | None = None,
+    binarize: bool = False,
     memory_limit: int = 4 * 2**30,
     codes: str | None = None,
     context: str | None = None,
@@ -54,6 +56,7 @@ def load_dataset(
       data_dir: where TFDS keeps prepared data; None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
       image_size: side or `(height, width)` to scale to after the crop, or None.
+      binarize: whether pixels are black or white; see `BinarizedDataset`.
       memory_limit: bytes that the images may take in memory. If their pixels take
         more they stay encoded, as PNG or JPEG; if that takes more too they are read
         from the files batch by batch. The batches are the same.
@@ -99,7 +102,7 @@ def load_dataset(
     )
     dataset = _held(shards, features, transform, image_shape, memory_limit)
     dataset.factors = getattr(builder, "factors", {})
-    return dataset
+    return BinarizedDataset(dataset) if binarize else dataset
 
 
 def _held(shards, features, transform, image_shape, memory_limit):

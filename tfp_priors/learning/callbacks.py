@@ -36,10 +36,11 @@ class BestOnHeldOut(StepCallback):
         better.
       keep: called with the step and this value if the model is the best one.
       every: steps between two looks.
-      patience: steps.
+      patience: steps, which count from `patient_from` on.
       best: the best step before and its value, if there are any.
       first_step: from which on steps are counted here.
       start_step: steps done before this run.
+      patient_from: a step.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class BestOnHeldOut(StepCallback):
         best: tuple[int, float] = (0, math.inf),
         first_step: int = 0,
         start_step: int = 0,
+        patient_from: int = 0,
     ):
         super().__init__(start_step)
         self._measure = measure
@@ -58,6 +60,7 @@ class BestOnHeldOut(StepCallback):
         self._every = every
         self._patience = patience
         self._first_step = first_step
+        self._patient_from = max(first_step, patient_from)
         self._best_step, self._best = best
         self._last = None
         self.is_over = self._is_over(start_step)
@@ -90,4 +93,4 @@ class BestOnHeldOut(StepCallback):
         return value
 
     def _is_over(self, step):
-        return step - max(self._best_step, self._first_step) >= self._patience
+        return step - max(self._best_step, self._patient_from) >= self._patience

@@ -1,7 +1,7 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -88,6 +88,20 @@ class GroupedModel(CheckedModel):
                 f"The data has images of shape {tuple(image_shape)}, the networks "
                 f"expect {self.image_shape}: set IMAGE_SHAPE = {tuple(image_shape)}."
             )
+
+    def bound_of(self, dataset) -> Callable[[], float]:
+        """A function of no arguments: what `EarlyStopping` goes by, the lower the better.
+
+        Args:
+          dataset: held-out images.
+
+        Raises:
+          UserError: if the model has no such measure.
+        """
+        raise UserError(
+            f"A {type(self).__name__} has no likelihood that training could be ended "
+            "by: leave train.early_stopping unset."
+        )
 
     def summary_of(self, batch) -> Summary:
         """What TensorBoard shows of the model on a batch of held-out data."""

@@ -38,6 +38,9 @@ _BOUNDED = (
     keras.activations.tanh,
 )
 
+# Images whose likelihood is measured at once.
+_MEASURED_AT_ONCE = 500
+
 # What is folded into a step's seed for uses other than the posterior's noise.
 _REGULARIZERS = 100
 
@@ -344,6 +347,15 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
           UserError: if the prior or the posterior has no density, or the likelihood is
             none.
         """
+        self._check_densities()
+        posterior = self.posterior_distribution(images, condition=condition)
+        z = replicas.sample(posterior, seed)
+        outputs = self._outputs(z, condition=condition)
+        log_likelihood = self.likelihood.log_prob(scaled(images), outputs)
+        return log_likelihood, self.log_prob(z, condition), posterior.log_prob(z)
+
+    def _check_densities(self):
+        """Raises: UserError: if `log_terms` has none."""
         if not self.likelihood.is_density:
             raise UserError(
                 f"A {type(self.likelihood).__name__} is no density of images: the "
@@ -354,11 +366,25 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"A {type(self.posterior).__name__} has no density q(z|x): the "
                 "likelihood needs NormalPosterior or another one with noise."
             )
-        posterior = self.posterior_distribution(images, condition=condition)
-        z = replicas.sample(posterior, seed)
-        outputs = self._outputs(z, condition=condition)
-        log_likelihood = self.likelihood.log_prob(scaled(images), outputs)
-        return log_likelihood, self.log_prob(z, condition), posterior.log_prob(z)
+
+    def bound_of(self, dataset):
+        """Minus the evidence lower bound of images, by one draw each, in nats."""
+        self._check_densities()
+        feature = self.conditioner and self.conditioner.feature
+
+        def bound(images, condition):
+            terms = self.log_terms(images, (self.seed, 0), condition)
+            log_likelihood, log_prior, log_posterior = map(tf.reduce_sum, terms)
+            return log_posterior - log_prior - log_likelihood
+
+        compiled = tf.function(bound, autograph=False, reduce_retracing=True)
+
+        def mean():
+            batches = dataset.batches(_MEASURED_AT_ONCE)
+            parts = (compiled(batch["image"], batch.get(feature)) for batch in batches)
+            return sum(map(float, parts)) / dataset.size
+
+        return mean
 
     # Training ------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from tfp_priors.networks.conditional import ConditionalDecoder
 from tfp_priors.networks.conditional import ConditionalEncoder
 from tfp_priors.networks.conv_activations import ConvActivations
 from tfp_priors.networks.conv_features import ConvFeatures
+from tfp_priors.networks.gated import GatedDecoder
+from tfp_priors.networks.gated import GatedEncoder
 from tfp_priors.networks.infogan import InfoGANDecoder
 from tfp_priors.networks.infogan import InfoGANEncoder
 from tfp_priors.networks.labels import AttributeContext

@@ -88,9 +88,9 @@ class VelocityMLP(Configured, keras.layers.Layer):
 
     def call(self, y, conditions, dropout=None):
         scale1, shift1, scale2, shift2 = conditions
-        units = keras.activations.swish(self._first(y) * (1 + scale1) + shift1)
+        units = keras.activations.swish(_modulated(self._first, y, scale1, shift1))
         units = units if dropout is None else dropout(units, 0)
-        units = keras.activations.swish(self._second(units) * (1 + scale2) + shift2)
+        units = keras.activations.swish(_modulated(self._second, units, scale2, shift2))
         units = units if dropout is None else dropout(units, 1)
         return self._last(units)
 
@@ -103,11 +103,23 @@ class VelocityMLP(Configured, keras.layers.Layer):
     def with_divergence(self, y, conditions, trace_kernel):
         """v, and the trace of dv / dy, `[batch]`."""
         scale1, shift1, scale2, shift2 = conditions
-        units, slope1 = _swish(self._first(y) * (1 + scale1) + shift1)
-        units, slope2 = _swish(self._second(units) * (1 + scale2) + shift2)
+        units, slope1 = _swish(_modulated(self._first, y, scale1, shift1))
+        units, slope2 = _swish(_modulated(self._second, units, scale2, shift2))
         slope1, slope2 = slope1 * (1 + scale1), slope2 * (1 + scale2)
         divergence = tf.reduce_sum(tf.matmul(slope1, trace_kernel) * slope2, axis=-1)
         return self._last(units), divergence
+
+
+def _modulated(layer, x, scale, shift):
+    """layer(x) (1 + scale) + shift.
+
+    If all rows share the condition, as of a solver without context, the kernel takes the
+    scale: `[units, units]` numbers to pass over in place of twice `[batch, units]`.
+    """
+    if scale.shape[0] != 1:
+        return layer(x) * (1 + scale) + shift
+    bias = layer.bias * (1 + scale[0]) + shift[0]
+    return tf.nn.bias_add(tf.matmul(x, layer.kernel * (1 + scale)), bias)
 
 
 def _swish(x):

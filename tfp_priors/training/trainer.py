@@ -16,6 +16,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_seed
 from tfp_priors.files import remove
+from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.models import GroupedModel
 from tfp_priors.runs.run_dir import RunLock
 from tfp_priors.runs.run_dir import record_rollback
@@ -26,6 +27,7 @@ from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.course import ROLLBACK_FACTOR
 from tfp_priors.training.course import Course
 from tfp_priors.training.course import TrainingResult
+from tfp_priors.training.early_stopping import EarlyStopping
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.post_hoc import learn_at_rest
 from tfp_priors.training.strategy import create_strategy
@@ -54,6 +56,8 @@ class Trainer:
       post_hoc: None: the prior learns with the autoencoder. Otherwise the autoencoder
         is held fixed after `steps`, and the prior learns from its codes for
         `post_hoc.steps` steps more.
+      early_stopping: None, or when the autoencoder has learned enough before `steps`,
+        by the held-out images.
       validation_share: part of the training images that nothing learns from:
         TensorBoard shows what the model does on them, and choices are made by them.
       scalars_every: steps between TensorBoard scalars.
@@ -78,6 +82,7 @@ class Trainer:
         precision: str = "float32",
         accumulation: int = 1,
         post_hoc: PostHoc | None = None,
+        early_stopping: EarlyStopping | None = None,
         validation_share: float = 0.0,
         scalars_every: int = 100,
         images_every: int = 1000,
@@ -97,6 +102,11 @@ class Trainer:
                 "train.validation_share must be in [0, 1), received "
                 f"{validation_share}."
             )
+        if early_stopping is not None and not validation_share:
+            raise UserError(
+                "train.early_stopping looks at held-out images: expected a "
+                "train.validation_share > 0."
+            )
         if on_nonfinite not in ("stop", "rollback"):
             raise UserError(
                 "Expected train.on_nonfinite to be stop or rollback, received "
@@ -113,6 +123,7 @@ class Trainer:
         self.precision = precision
         self.accumulation = accumulation
         self.post_hoc = post_hoc
+        self.early_stopping = early_stopping
         self.validation_share = validation_share
         self.scalars_every = scalars_every
         self.images_every = images_every
@@ -214,23 +225,15 @@ class Trainer:
         start, borrowed = self._begun(run, model, joint, initialize, is_trained)
         began = time.monotonic()
         result = TrainingResult(model, start, start, finished=True)
-        if start < self.steps and not borrowed:
-            if workers.is_chief:
-                # Of a run that was shorter.
-                remove(rest.directory)
-            batches = training.training_batches(
-                self.batch_size, self.seed, start, **workers.share
-            )
-            result = run.fit(
-                model, batches, run.writer(joint, start), start, self.steps
-            )
+        if not borrowed:
+            result = self._learn(run, training, result)
         if self.post_hoc is None or not result.finished:
             return result
         if run.is_stopped:
             return result._replace(finished=False)
-        at_border = time.monotonic()
+        at_border, has_learned = time.monotonic(), result.step > start
         result = self._rest(run, training, result)
-        if workers.is_chief and result.finished and start < self.steps:
+        if workers.is_chief and result.finished and has_learned:
             rested, whole = (time.monotonic() - t for t in (at_border, began))
             best, _ = rest.best()
             chosen = f"; that of step {best} is the best on held-out images"
@@ -240,6 +243,39 @@ class Trainer:
                 f"{chosen if best else ''}.",
                 file=sys.stderr,
             )
+        return result
+
+    def _learn(self, run, training, begun):
+        """The steps of all parts that are still to be done."""
+        model, start = begun.model, begun.step
+        joint, rest = checkpoints_of(run.dir)
+        writer, best, result = run.writer(joint, start), None, begun
+        if self.early_stopping is not None:
+            best = BestOnHeldOut(
+                model.bound_of(run.held_out),
+                writer.save_at,
+                self.early_stopping.every,
+                self.early_stopping.patience,
+                joint.best(),
+                start_step=start,
+                patient_from=self.early_stopping.start,
+            )
+        if start < self.steps and not (best and best.is_over):
+            if run.workers.is_chief:
+                # Of a run that was shorter.
+                remove(rest.directory)
+            batches = training.training_batches(
+                self.batch_size, self.seed, start, **run.workers.share
+            )
+            result = run.fit(model, batches, writer, start, self.steps, best)
+        if best is not None and result.finished:
+            chosen = joint.restore_best(model)
+            if run.workers.is_chief and result.step > start:
+                print(
+                    f"Held-out images are most likely at step {chosen}, whose weights "
+                    f"the run keeps; it ended at step {result.step}.",
+                    file=sys.stderr,
+                )
         return result
 
     def _begun(self, run, model, joint, initialize, is_trained):

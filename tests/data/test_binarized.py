@@ -1,0 +1,77 @@
+"""Black and white pixels: how many are white, and which draws are the same."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_priors.data import ImageDataset
+from tfp_priors.data.binarized import BinarizedDataset
+
+GREY = np.array([0, 1, 64, 128, 254, 255], np.uint8)
+
+
+def grey(size=400):
+    images = np.broadcast_to(GREY[None, :, None, None], (size, 6, 50, 1))
+    return ImageDataset(images, {"label": np.arange(size)}, (6, 50, 1))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return BinarizedDataset(grey())
+
+
+def training(dataset, **kwargs):
+    batches = dataset.training_batches(20, seed=1, **kwargs).take(3)
+    return list(batches.as_numpy_iterator())
+
+
+def check_shares(images):
+    """Within 5 standard errors of the grey values, of 20,000 pixels each."""
+    share = (images == 255).mean(axis=(0, 2, 3))
+    p = GREY / 255
+    n = images.size / len(GREY)
+    assert np.all(np.abs(share - p) <= 5 * np.sqrt(p * (1 - p) / n))
+    np.testing.assert_array_equal(np.unique(images), [0, 255])
+
+
+def test_white_as_often_as_the_grey_value_says(dataset):
+    stored = np.concatenate([b["image"] for b in dataset.batches(30)])
+    check_shares(255 * stored)
+    drawn = [b["image"] for b in dataset.training_batches(400, seed=0).take(1)]
+    assert drawn[0].dtype == tf.uint8
+    check_shares(drawn[0].numpy())
+
+
+def test_pixels_are_independent(dataset):
+    images = dataset.take(400)["image"][:, 3]
+    pairs = [(images[:, :-1], images[:, 1:]), (images[:-1], images[1:])]
+    for one, other in pairs:
+        correlation = np.corrcoef(one.ravel(), other.ravel())[0, 1]
+        assert abs(correlation) < 5 / np.sqrt(one.size)
+
+
+def test_what_is_not_trained_on_never_changes(dataset):
+    whole = dataset.take(400)["image"]
+    again = BinarizedDataset(grey()).gather([7, 3, 7])["image"]
+    np.testing.assert_array_equal(again, whole[[7, 3, 7]])
+    one, other = (BinarizedDataset(grey()).split(0.1, seed=0)[1] for _ in range(2))
+    assert one.size == 40
+    np.testing.assert_array_equal(one.take(40)["image"], other.take(40)["image"])
+    np.testing.assert_array_equal(one.features["label"], other.features["label"])
+
+
+def test_each_step_draws_anew_and_resumes(dataset):
+    first, again = training(dataset), training(dataset)
+    later = training(dataset, start_step=1)
+    of_grey = training(grey())
+    for a, b, c in zip(first, again, of_grey, strict=True):
+        np.testing.assert_array_equal(a["image"], b["image"])
+        np.testing.assert_array_equal(a["label"], c["label"])
+    np.testing.assert_array_equal(later[0]["image"], first[1]["image"])
+    assert not np.array_equal(first[0]["image"], first[1]["image"])
+    learned, _ = dataset.split(0.5, seed=0)
+    epochs = training(learned), training(learned, start_step=10)
+    labels, later = ([b["label"] for b in batches] for batches in epochs)
+    assert set(np.ravel(labels)) & set(np.ravel(later))
+    workers = [training(dataset, worker=i, workers=2)[0] for i in range(2)]
+    assert not np.array_equal(workers[0]["image"], workers[1]["image"])
