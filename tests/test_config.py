@@ -251,6 +251,7 @@ def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch
         config.train(ae, [gin_file], RUN, autoencoder=run)
 
 
+@pytest.mark.slow
 def test_post_hoc_in_one_command_or_from_another_run(tmp_path, fake_data, capsys):
     gin_file = str(ROOT / "gin" / "mnist_ae_gmm.gin")
     params = [*RUN, "GaussianMixturePrior.components = 2"]

@@ -43,6 +43,7 @@ def test_workers_share_each_batch():
     np.testing.assert_array_equal(joined.ravel(), stream(6, batch_size=6))
 
 
+@pytest.mark.slow
 def test_an_example_comes_at_all_places_as_often():
     """Over 1,200 permutations of 12, by a chi-squared statistic."""
     batches = shuffled_indices(SIZE, 1200 * SIZE, seed=0).take(1)

@@ -347,6 +347,7 @@ def torch_files(tmp_path, monkeypatch):
     return flags
 
 
+@pytest.mark.slow
 def test_command_writes_what_lpips_reads(torch_files, squeeze):
     process = commands.run("convert_lpips", **torch_files)
     assert f'LPIPS("squeeze", "0.1", weights="{torch_files["out"]}")' in process.stdout

@@ -26,6 +26,7 @@ def spots(n, seed):
     return images, keypoints.astype(np.float32)
 
 
+@pytest.mark.slow
 def test_learns_places():
     model = make()
     model.compile(keras.optimizers.Adam(3e-3))

@@ -58,6 +58,7 @@ def test_codes_are_maps(model):
     )
 
 
+@pytest.mark.slow
 def test_it_learns_along_and_at_rest(model):
     model.compile("adam")
     history = model.fit(IMAGES, batch_size=20, verbose=0).history

@@ -403,6 +403,7 @@ def test_two_replicas_equal_one():
         )
 
 
+@pytest.mark.slow
 def test_shares_that_divide_a_group_are_refused():
     assert trained("one_device", batch_size=2, steps=1)
     for size in (4, 12):

@@ -51,7 +51,9 @@ def test_number_of_parameters():
 
 
 def test_bad_arguments():
-    with pytest.raises(UserError, match="GatedEncoder expects hidden_sizes as the units"):
+    with pytest.raises(
+        UserError, match="GatedEncoder expects hidden_sizes as the units"
+    ):
         GatedEncoder((28, 28, 1), hidden_sizes=300)
     with pytest.raises(UserError, match="GatedDecoder expects codes that are vectors"):
         GatedDecoder((8, 8, 1))(tf.zeros([1, 2, 2, 3]))

@@ -95,6 +95,7 @@ def test_too_few_codes():
         fit_mixture(draws(2), 3)
 
 
+@pytest.mark.slow
 def test_parts_of_the_codes_lead_as_far_as_all():
     random = np.random.RandomState(0)
     waves = np.sin(random.randn(60_000, 3) @ random.randn(3, 8))

@@ -34,6 +34,7 @@ def flow(latent_size=2, **kwargs):
     return RealNVPPrior(latent_size, **(settings | kwargs))
 
 
+@pytest.mark.slow
 def test_a_flow_comes_to_the_entropy_of_a_normal():
     prior, held_out = flow(), normal(5000, seed=1)
     history = prior.fit(normal(10_000), epochs=8, batch_size=100).history

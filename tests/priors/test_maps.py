@@ -104,6 +104,7 @@ def test_halves_are_by_pixels_and_by_channels():
     np.testing.assert_array_equal(fourth, ~third)
 
 
+@pytest.mark.slow
 def test_the_estimate_of_the_density_has_no_bias():
     """Over codes, whose signs differ; 4 standard errors around the exact mean."""
     prior = priors.FlowMatchingPrior((3, 3, 2), units=(4,), steps=2)

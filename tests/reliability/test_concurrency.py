@@ -188,6 +188,7 @@ def _while_training(folder, read):
     assert f"Stopped at step {checkpoints.newest()}" in stdout
 
 
+@pytest.mark.slow
 def test_checkpoints_are_read_while_they_come_and_go(folder, faults):
     model = config.load_run(folder / "run").model
     steps = []

@@ -439,6 +439,7 @@ def ask(url, **body):
     return None
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_the_hparams(tmp_path):
     describe(tmp_path, ["model=vae,beta0", "BETA=0.0,1.0"])
     expected = {}

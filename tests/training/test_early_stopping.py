@@ -55,7 +55,9 @@ def test_ends_early_with_the_best_weights_and_is_over(run, tmp_path, capsys):
     joint, _ = checkpoints_of(tmp_path / "run")
     best, value = joint.best()
     assert result.finished and result.step == best + 10 < 200
-    told = f"at step {best}, whose weights the run keeps; it ended at step {result.step}"
+    told = (
+        f"at step {best}, whose weights the run keeps; it ended at step {result.step}"
+    )
     assert told in capsys.readouterr().err
     # By another path, with other draws: 20 images, of 64 pixels.
     _, held_out = trainer.datasets(load_dataset)
@@ -68,6 +70,7 @@ def test_ends_early_with_the_best_weights_and_is_over(run, tmp_path, capsys):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_patience_counts_from_a_step(run, tmp_path):
     _, result = run(start=60)
     best, _ = checkpoints_of(tmp_path / "run")[0].best()

@@ -224,6 +224,7 @@ def test_a_signal_at_the_last_step_of_the_autoencoder_ends_the_run(run, tmp_path
     assert (resumed.finished, resumed.start_step, resumed.step) == (True, 2, 5)
 
 
+@pytest.mark.slow
 def test_a_borrowed_autoencoder_never_learns(run, tmp_path):
     settings = at_rest(3) | {"initialize": lambda model: None, "is_trained": True}
     first = run(**settings)
@@ -291,6 +292,7 @@ def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
     assert joint.newest() == 2
 
 
+@pytest.mark.slow
 def test_the_phase_ends_early_and_is_not_begun_again(run):
     settings = at_rest(1000, evaluations=200, patience=0.02)
     result = run(**settings, rate=1.0)

@@ -11,8 +11,9 @@ _SEED = 0
 class BinarizedDataset(ImageDataset):
     """A data set whose pixels are white with the probability that their grey value is.
 
-    Training batches draw their pixels anew (dynamic binarisation, Salakhutdinov & Murray
-    2008), a function of seed, step and worker; all else sees one draw of each image.
+    Training batches draw their pixels anew (dynamic binarisation, Salakhutdinov &
+    Murray 2008), a function of seed, step and worker; all else sees one draw of each
+    image.
 
     Args:
       dataset: the grey images.

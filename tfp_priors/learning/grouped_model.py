@@ -90,7 +90,7 @@ class GroupedModel(CheckedModel):
             )
 
     def bound_of(self, dataset) -> Callable[[], float]:
-        """A function of no arguments: what `EarlyStopping` goes by, the lower the better.
+        """A function of no arguments: what `EarlyStopping` goes by, to be low.
 
         Args:
           dataset: held-out images.

@@ -113,8 +113,8 @@ class VelocityMLP(Configured, keras.layers.Layer):
 def _modulated(layer, x, scale, shift):
     """layer(x) (1 + scale) + shift.
 
-    If all rows share the condition, as of a solver without context, the kernel takes the
-    scale: `[units, units]` numbers to pass over in place of twice `[batch, units]`.
+    If all rows share the condition, as of a solver without context, the kernel takes
+    the scale: `[units, units]` numbers to pass over in place of twice `[batch, units]`.
     """
     if scale.shape[0] != 1:
         return layer(x) * (1 + scale) + shift
