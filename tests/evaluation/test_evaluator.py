@@ -184,8 +184,8 @@ def test_reconstruction_error_by_hand(evaluator):
 def test_likelihood_of_a_known_world():
     """One Bernoulli-like world: log p(x|z) = -3, log p(z) = -2, log q(z|x) = -1."""
 
-    def log_terms(images, seed):
-        ones = tf.ones([tf.shape(images)[0]])
+    def log_terms(images, seed, draws):
+        ones = tf.ones([draws, tf.shape(images)[0]])
         return -3.0 * ones, -2.0 * ones, -1.0 * ones
 
     evaluator = Evaluator(subject(log_terms=log_terms), load_dataset)

@@ -21,8 +21,9 @@ def log_normal(x, mean, scale):
     return -0.5 * ((x - mean) / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))
 
 
-def log_terms(x, seed, width=_WIDTH):
-    z = _SLOPE * x + width * tf.random.stateless_normal(tf.shape(x), seed)
+def log_terms(x, seed, draws, width=_WIDTH):
+    noise = tf.random.stateless_normal([draws, len(x)], seed)
+    z = _SLOPE * x + width * noise
     posterior = log_normal(z, _SLOPE * x, width)
     return log_normal(x, z, _NOISE), log_normal(z, 0.0, 1.0), posterior
 
@@ -34,8 +35,8 @@ def exact(x):
 def test_exact_posterior_gives_the_likelihood_at_once():
     x = np.linspace(-2, 2, 9).astype(np.float32)
 
-    def terms(x, seed):
-        return log_terms(x, seed, width=_NOISE * np.sqrt(_SLOPE))
+    def terms(*given):
+        return log_terms(*given, width=_NOISE * np.sqrt(_SLOPE))
 
     np.testing.assert_allclose(
         importance_weighted_bound(terms, x, draws=1), exact(x), atol=1e-5
@@ -61,13 +62,14 @@ def test_one_weight_of_a_model_is_its_evidence_lower_bound(make_model):
     )
     images = tf.random.stateless_uniform([6, 8, 8, 1], [3, 4])
     terms = [model.log_terms(images, tf.constant([0, k])) for k in range(40)]
+    assert terms[0][0].shape == (1, 6)
     weights = [(p_x + p_z - q_z).numpy() for p_x, p_z, q_z in terms]
     objective = [
         model.objective(images, 1.0, tf.constant([0, k])).loss for k in range(40)
     ]
     # The bound by two ways: KL at draws, and in closed form.
     difference = np.mean(weights) + np.mean(objective)
-    error = np.std(np.mean(weights, axis=1)) / np.sqrt(40)
+    error = np.std(np.mean(weights, axis=(1, 2))) / np.sqrt(40)
     assert abs(difference) < 4 * error + 4 * np.std(objective) / np.sqrt(40)
 
 
@@ -97,9 +99,9 @@ class LinearGaussian:
     def posterior_means(self, x):
         return (x - self.bias) @ self.weights @ self.covariance / _NOISE**2
 
-    def log_terms(self, x, seed):
+    def log_terms(self, x, seed, draws):
         root = self.width * np.linalg.cholesky(self.covariance)
-        noise = tf.random.stateless_normal(tf.stack([len(x), 2]), seed, dtype=x.dtype)
+        noise = tf.random.stateless_normal([draws, len(x), 2], seed, dtype=x.dtype)
         z = self.posterior_means(x) + noise @ root.T
         log_posterior = tf.reduce_sum(log_normal(noise, 0.0, 1.0), -1)
         return (
@@ -140,6 +142,19 @@ def test_bound_of_a_linear_model():
     error = (1.5**2 - 1) / np.sqrt(200)
     assert abs(gaps[0] - (1.5**2 - 1 - 2 * np.log(1.5))) < 4 * error
     assert abs(gaps[-1]) < 0.02
+
+
+def test_draws_of_a_model_are_those_of_its_images(make_model):
+    model = make_model(posterior=NormalPosterior(4), prior=StandardNormalPrior(4))
+    images = tf.random.stateless_uniform([3, 8, 8, 1], [3, 4])
+    terms = model.log_terms(images, tf.constant([0, 1]), 2000)
+    q = model.posterior_distribution(images)
+    # E log q is minus the entropy of q; that of log p(z) of N(0, I) is known too.
+    error = 5 * np.sqrt(2) / np.sqrt(2000)
+    np.testing.assert_allclose(np.mean(terms[2], axis=0), -q.entropy(), atol=error)
+    squares = np.square(q.mean()) + q.variance()
+    expected = -0.5 * np.sum(squares + np.log(2 * np.pi), axis=1)
+    np.testing.assert_allclose(np.mean(terms[1], axis=0), expected, atol=3 * error)
 
 
 def test_batches_have_noise_of_their_own():

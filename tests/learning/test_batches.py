@@ -129,7 +129,7 @@ def test_bytes_are_scaled_wherever_images_enter(make_model):
         model.reconstruct,
         model.posterior_parameters,
         lambda x: model.sample_posterior(x, seed),
-        lambda x: model.log_terms(x, seed)[0],
+        lambda x: model.log_terms(x, seed, 2)[0],
         lambda x: model.objective(x, 1.0, seed).loss,
         lambda x: model.predict(x, verbose=0),
         lambda x: model.evaluate(x, verbose=0, return_dict=True)["loss"],

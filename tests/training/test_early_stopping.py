@@ -77,6 +77,7 @@ def test_patience_counts_from_a_step(run, tmp_path):
     assert result.step == max(best, 60) + 10
 
 
+@pytest.mark.slow
 def test_the_prior_at_rest_has_the_best_code(run, tmp_path):
     post_hoc = PostHoc(5, lambda: GaussianMixturePrior(4, components=2))
     _, rested = run(post_hoc=post_hoc)

@@ -12,6 +12,10 @@ from tfp_priors.latent_space.rows import finite_rows
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 
 
+# Draws that are decoded together.
+_ROWS_AT_ONCE = 1000
+
+
 class RateDistortion(NamedTuple):
     """The two parts of the evidence lower bound, -(rate + distortion).
 
@@ -35,9 +39,9 @@ def importance_weighted_bound(
     One draw gives the evidence lower bound.
 
     Args:
-      log_terms: maps images and a stateless seed to log p(x|z), log p(z) and
-        log q(z|x) at one draw z of q(z|x) per image, each `[batch]`, such as
-        `model.log_terms`.
+      log_terms: maps images, a stateless seed and a number of draws z of q(z|x) for
+        each image to log p(x|z), log p(z) and log q(z|x), each `[draws, batch]`, such
+        as `model.log_terms`.
       images: `[n, height, width, channels]` in [0, 1].
       draws: number of draws per image.
       seed: of the draws.
@@ -50,14 +54,13 @@ def importance_weighted_bound(
       UserError: if there are no draws.
     """
 
-    def log_weight(images, seed):
-        log_likelihood, log_prior, log_posterior = log_terms(images, seed)
+    def log_weights(*given):
+        log_likelihood, log_prior, log_posterior = log_terms(*given)
         return log_likelihood + log_prior - log_posterior
 
-    def add(total, weights):
-        return tf.reduce_logsumexp(tf.stack([total, weights]), axis=0)
-
-    total = _over_draws(log_weight, add, images, draws, seed, batch_size)
+    total = _over_draws(
+        log_weights, tf.reduce_logsumexp, images, draws, seed, batch_size
+    )
     return total - math.log(draws)
 
 
@@ -77,12 +80,12 @@ def rate_and_distortion(
       UserError: if there are no draws.
     """
 
-    def rate_and_distortion_at_draw(images, seed):
-        log_likelihood, log_prior, log_posterior = log_terms(images, seed)
+    def rates_and_distortions(*given):
+        log_likelihood, log_prior, log_posterior = log_terms(*given)
         return tf.stack([log_posterior - log_prior, -log_likelihood], axis=-1)
 
     total = _over_draws(
-        rate_and_distortion_at_draw, tf.add, images, draws, seed, batch_size
+        rates_and_distortions, tf.reduce_sum, images, draws, seed, batch_size
     )
     rate, distortion = total.T / draws
     return RateDistortion(rate, distortion)
@@ -119,21 +122,27 @@ def bits_per_dimension(
     return -nats / (dimensions * math.log(2.0)) + math.log2(levels)
 
 
-def _over_draws(function, add, images, draws, seed, batch_size):
-    """Adds function(batch, seed) up over draws, for every batch of the images."""
+def _over_draws(function, reduce, images, draws, seed, batch_size):
+    """Adds function(batch, seed, draws) up over draws, for every batch of the images.
+
+    Args:
+      reduce: adds up along an axis.
+    """
     if draws < 1:
         raise UserError(f"draws must be at least 1, received {draws}: ask for more.")
+    most = min(draws, max(1, _ROWS_AT_ONCE // min(batch_size, len(images))))
+    at_once = max(k for k in range(1, most + 1) if draws % k == 0)
 
     @tf.function
     def batch_total(batch, first):
         def value(k):
-            return tf.cast(function(batch, tf.stack([seed, first + k])), tf.float64)
+            values = function(batch, tf.stack([seed, first + k]), at_once)
+            return reduce(tf.cast(values, tf.float64), axis=0)
 
-        return tf.while_loop(
-            lambda k, _: k < draws,
-            lambda k, total: (k + 1, add(total, value(k))),
-            (1, value(0)),
-        )
+        def add(k, total):
+            return k + at_once, reduce(tf.stack([total, value(k)]), axis=0)
+
+        return tf.while_loop(lambda k, _: k < draws, add, (at_once, value(0)))
 
     images = tf.convert_to_tensor(images)
     totals = []

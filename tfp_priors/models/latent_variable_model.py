@@ -332,27 +332,37 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         posterior = self.posterior_distribution(images, condition=condition)
         return replicas.sample(posterior, seed)
 
-    def log_terms(self, images, seed, condition=None):
-        """log p(x|z), log p(z) and log q(z|x) at one draw z of q(z|x).
+    def log_terms(self, images, seed, draws=1, condition=None):
+        """log p(x|z), log p(z) and log q(z|x) at draws z of q(z|x).
 
         Args:
           images: `[batch, height, width, channels]` in [0, 1].
-          seed: int tensor `[2]`, of the draw.
+          seed: int tensor `[2]`, of the draws.
+          draws: number of them for each image.
           condition: `[batch, ...]`, or None.
 
         Returns:
-          Three tensors in nats, `[batch]`.
+          Three tensors in nats, `[draws, batch]`.
 
         Raises:
           UserError: if the prior or the posterior has no density, or the likelihood is
             none.
         """
         self._check_densities()
-        posterior = self.posterior_distribution(images, condition=condition)
+        rows = self.posterior_parameters(images, condition=condition)
+        # Rows of all images, for each draw.
+        rows, x, condition = (
+            None if given is None else tf.concat([given] * draws, axis=0)
+            for given in (rows, scaled(images), condition)
+        )
+        posterior = self.posterior.distribution(rows)
         z = replicas.sample(posterior, seed)
-        outputs = self._outputs(z, condition=condition)
-        log_likelihood = self.likelihood.log_prob(scaled(images), outputs)
-        return log_likelihood, self.log_prob(z, condition), posterior.log_prob(z)
+        terms = (
+            self.likelihood.log_prob(x, self._outputs(z, condition=condition)),
+            self.log_prob(z, condition),
+            posterior.log_prob(z),
+        )
+        return tuple(tf.reshape(term, [draws, -1]) for term in terms)
 
     def _check_densities(self):
         """Raises: UserError: if `log_terms` has none."""
@@ -373,7 +383,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         feature = self.conditioner and self.conditioner.feature
 
         def bound(images, condition):
-            terms = self.log_terms(images, (self.seed, 0), condition)
+            terms = self.log_terms(images, (self.seed, 0), condition=condition)
             log_likelihood, log_prior, log_posterior = map(tf.reduce_sum, terms)
             return log_posterior - log_prior - log_likelihood
 
