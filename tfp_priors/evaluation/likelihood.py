@@ -11,7 +11,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.latent_space.rows import finite_rows
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 
-
 # Draws that are decoded together.
 _ROWS_AT_ONCE = 1000
 
