@@ -7,6 +7,8 @@ import textwrap
 from pathlib import Path
 
 _MODELS = "models"
+_LIKELIHOOD = "likelihood"
+_PROTOCOL = f"{_LIKELIHOOD}/protocol.gin"
 
 
 def folder() -> Path:
@@ -70,6 +72,7 @@ def listing(folder: str | Path) -> str:
     names = data_sets(folder)
     sets = [folder / f"{name}.gin" for name in names]
     models = sorted(folder.glob(f"{_MODELS}/*.gin"))
+    rows = sorted({*folder.glob(f"{_LIKELIHOOD}/*.gin")} - {folder / _PROTOCOL})
     others = sorted({*folder.glob("*.gin")} - {*sets, folder / "base.gin"})
     return "\n".join(
         [
@@ -79,6 +82,8 @@ def listing(folder: str | Path) -> str:
             *map(_line, models),
             "Experiments with settings of their own:",
             *map(_line, others),
+            f"Likelihoods beside published ones, {folder.name}/{_LIKELIHOOD}/ROW.gin:",
+            *map(_line, rows),
             f"--gin_file={folder.name}/DATA_MODEL.gin is DATA with MODEL.",
         ]
     )
