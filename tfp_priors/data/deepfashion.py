@@ -1,6 +1,5 @@
 """DeepFashion's In-shop pictures and keypoints: whether the files fit together."""
 
-import csv
 import json
 import math
 import os
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_priors.core import joints
+from tfp_priors.data.tables import read_lines
+from tfp_priors.data.tables import read_table
 from tfp_priors.errors import UserError
 
 PARTITION = "list_eval_partition.txt"
@@ -152,14 +153,9 @@ def _refuse(table, keypoints, bare, cut):
         )
 
 
-def _lines(path):
-    # Spreadsheets begin a file with a byte order mark.
-    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-
-
 def _read_partition(path):
     """The split, "train" or "test", of each picture."""
-    count, headings, *rows = [*_lines(path), "", ""]
+    count, headings, *rows = [*read_lines(path), "", ""]
     rows = [row for row in rows if row]
     if headings.split() != _HEADINGS:
         raise UserError(
@@ -193,8 +189,7 @@ def _read_partition(path):
 
 def _read_csv(path):
     """Keypoints by picture, of a table with a column for each coordinate."""
-    rows = _csv_rows(path)
-    header = [name.strip() for name in next(rows, (1, []))[1]]
+    header, rows = read_table(path)
     expected = ["image_name", *_COLUMNS]
     for name in header:
         if name not in expected or header.count(name) > 1:
@@ -210,15 +205,7 @@ def _read_csv(path):
                 f"{len(joints.JOINTS)} joints' coordinates, see docs/datasets.md."
             )
     keypoints = {}
-    for number, row in rows:
-        where = f"line {number} of {path}"
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise UserError(
-                f"Expected {len(header)} values, as in its first line, received "
-                f"{len(row)} in {where}."
-            )
+    for where, row in rows:
         values = dict(zip(header, row, strict=True))
         name = values["image_name"].strip()
         if name in keypoints:
@@ -227,20 +214,10 @@ def _read_csv(path):
     return keypoints
 
 
-def _csv_rows(path):
-    """The rows of a table, each with the number of its last line."""
-    rows = csv.reader(_lines(path))
-    try:
-        for row in rows:
-            yield rows.line_num, row
-    except csv.Error as error:
-        raise UserError(f"Line {rows.line_num} of {path}: {error}.") from error
-
-
 def _read_json(path):
     """Keypoints by picture, of a dictionary of lists of 15 pairs."""
     try:
-        table = json.loads("\n".join(_lines(path)))
+        table = json.loads("\n".join(read_lines(path)))
     # Too many brackets are an error of their own, too many digits a ValueError.
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}).") from error

@@ -5,8 +5,11 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
+from tfp_priors.data.attributes import TABLE
+from tfp_priors.data.attributes import read_attributes
 from tfp_priors.data.pictures import find_pictures
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
@@ -30,6 +33,7 @@ class _Found:
 
     Attributes:
       splits: paths by class, by split.
+      attributes: names and whether the picture has each, by path; empty without table.
       left_out: numbers of files by the reason.
     """
 
@@ -53,6 +57,17 @@ class _Found:
             if folders:
                 self._count_beside(paths, folders)
             self.splits = _hashed(root, self._classes(root))
+        self.attributes = {}
+        if (source / TABLE).is_file():
+            self.left_out["no picture (.csv)"] -= 1
+            self.attributes = read_attributes(source, self.pictures())
+
+    def pictures(self) -> list[Path]:
+        """The paths of all splits."""
+        of_classes = (
+            paths for split in self.splits.values() for paths in split.values()
+        )
+        return [path for paths in of_classes for path in paths]
 
     def _count_beside(self, paths, folders):
         """Counts pictures that are in none of the folders."""
@@ -104,9 +119,20 @@ class _Found:
             f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:])
             for row in rows
         ]
-        for reason, number in sorted(self.left_out.items()):
-            lines.append(f"left out, {reason}: {number}")
-        return lines
+        lines += [
+            f"left out, {reason}: {number}"
+            for reason, number in sorted(self.left_out.items())
+            if number
+        ]
+        return [*lines, *self._shares()]
+
+    def _shares(self):
+        """Lines that say which share of the pictures has each attribute."""
+        rows = list(self.attributes.values())
+        return [
+            f"attribute {i}, {name}: {np.mean([row[name] for row in rows]):.1%}"
+            for i, name in enumerate(sorted(rows[0]) if rows else [])
+        ]
 
 
 def _split_folders(source):
@@ -164,7 +190,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     pictures is the test split, chosen by a hash of the path within the folder: adding
     a picture moves no other. Subfolders `train` and `test` are the splits instead;
     `val`, `valid`, `validation` and `dev` are the split "validation" if `test` is
-    there too, else the test split.
+    there too, else the test split. A table `attributes.csv` gives each picture binary
+    attributes; see `read_attributes`.
 
     Args:
       source: the folder.
@@ -186,13 +213,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     ):
         self._source = Path(source)
         self._found = _Found(self._source)
-        paths = [
-            path
-            for split in self._found.splits.values()
-            for paths in split.values()
-            for path in paths
-        ]
-        first_size, self._channels = _describe(paths)
+        first_size, self._channels = _describe(self._found.pictures())
         self._size = image_size or first_size
         config = tfds.core.BuilderConfig(name=label, version=self.VERSION)
         super().__init__(config=config, **kwargs)
@@ -204,6 +225,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _info(self):
         splits = self._found.splits.values()
         labels = sorted({label for split in splits for label in split})
+        names = next(iter(self._found.attributes.values()), {})
+        attributes = {"attributes": {name: np.bool_ for name in names}} if names else {}
         return tfds.core.DatasetInfo(
             builder=self,
             description="Pictures of a local folder.",
@@ -213,6 +236,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                         shape=(*self._size, self._channels), encoding_format="png"
                     ),
                     "label": tfds.features.ClassLabel(names=labels),
+                    **attributes,
                 }
             ),
             supervised_keys=("image", "label"),
@@ -231,4 +255,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 image = read_image(path, self._size, self._channels)
                 # Names of files need not be UTF-8.
                 key = os.fsencode(path.relative_to(self._source))
-                yield key, {"image": image, "label": label}
+                example = {"image": image, "label": label}
+                if self._found.attributes:
+                    example["attributes"] = self._found.attributes[path]
+                yield key, example

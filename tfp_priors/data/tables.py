@@ -1,0 +1,50 @@
+"""Tables of users: CSV files with names in the first line."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfp_priors.errors import UserError
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file."""
+    # Spreadsheets begin a file with a byte order mark.
+    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+
+
+def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
+    """The names of the columns, and the rows; empty lines are left out.
+
+    Returns:
+      The names, without spaces around them; and for each row where it is, in words, and
+      its values, as many as there are names.
+
+    Raises:
+      UserError: on the way if a line is no CSV, or is longer or shorter than the first.
+    """
+    numbered = _numbered(path)
+    header = [name.strip() for name in next(numbered, (1, []))[1]]
+
+    def rows():
+        for number, row in numbered:
+            where = f"line {number} of {path}"
+            if row and len(row) != len(header):
+                raise UserError(
+                    f"Expected {len(header)} values, as in its first line, received "
+                    f"{len(row)} in {where}."
+                )
+            if row:
+                yield where, row
+
+    return header, rows()
+
+
+def _numbered(path):
+    """The rows of a file, each with the number of its last line."""
+    rows = csv.reader(read_lines(path))
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise UserError(f"Line {rows.line_num} of {path}: {error}.") from error
