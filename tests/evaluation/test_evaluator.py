@@ -256,6 +256,39 @@ def test_separability_of_known_factors():
     assert z["value"] < 1.02
     # In z0 the boundary is a spiral: of two bits little is known.
     assert 2.0 < z0["value"] <= 4.0
+    # With the samples that lie on the boundaries, which a hyperplane may miss.
+    (of_all,) = evaluator.evaluate("separability_all3k_z")
+    assert of_all["kept"] == 3000 and z["value"] <= of_all["value"] < 1.2
+
+
+def test_separability_of_a_rare_attribute():
+    """One that a tenth has, of which the classifier is never sure, counts with all."""
+
+    def codes(n, seed):
+        return {"z": np.random.RandomState(seed).randn(n, 2)}
+
+    def draw(n, seed):
+        z = codes(n, seed)["z"][:, :1, None, None]
+        return np.broadcast_to(255 * (z > 1.2816), [n, *SHAPE]).astype(np.uint8)
+
+    def attributes(images):
+        x = tf.cast(images[:, 0, 0], tf.float32) / 255.0
+        return x, 2.0 * x - 1.0 - tf.cast(x == 0, tf.float32)
+
+    extractor = Extractor("classifier", "rare", attributes, exclusive_classes=False)
+    evaluator = Evaluator(
+        subject(
+            sample_codes=codes, samples=lambda n, seed: from_sampler(draw, n, seed, "w")
+        ),
+        load_dataset,
+        {"classifier": lambda: extractor},
+    )
+    (half,) = evaluator.evaluate("separability2k_z")
+    (of_all,) = evaluator.evaluate("separability_all2k_z")
+    assert (half["degenerate"], of_all["degenerate"]) == ([0], [])
+    # What is left open is at most the attribute's entropy.
+    entropy = -0.1 * np.log(0.1) - 0.9 * np.log(0.9)
+    assert half["value"] == 1.0 and 1.0 < of_all["value"] < np.exp(0.3 * entropy)
 
 
 def test_accuracy_of_a_classifier():
