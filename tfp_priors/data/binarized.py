@@ -12,8 +12,7 @@ class BinarizedDataset(ImageDataset):
     """A data set whose pixels are white with the probability that their grey value is.
 
     Training batches draw their pixels anew (dynamic binarisation, Salakhutdinov &
-    Murray 2008), a function of seed, step and worker; all else sees one draw of each
-    image.
+    Murray 2008), a function of seed and step; all else sees one draw of each image.
 
     Args:
       dataset: the grey images.
@@ -42,8 +41,12 @@ class BinarizedDataset(ImageDataset):
         )
 
         def drawn(step, batch):
-            draw = tf.random.experimental.stateless_fold_in([seed, worker], step)
-            return batch | {"image": _drawn(batch["image"], draw)}
+            draw = tf.random.experimental.stateless_fold_in([seed, 0], step)
+            # Of the images of all workers, as one would draw it.
+            noise = _noise([batch_size, *self.image_shape], draw)
+            first = worker * batch_size // workers
+            noise = noise[first : first + batch_size // workers]
+            return batch | {"image": _white(batch["image"], noise)}
 
         steps = tf.data.Dataset.counter(start_step)
         dataset = tf.data.Dataset.zip(steps, grey)
@@ -55,15 +58,18 @@ class BinarizedDataset(ImageDataset):
 
     def _read(self, index):
         examples = self._grey._read(index)
-        image = tf.map_fn(
-            lambda one: _drawn(one[0], tf.stack([_SEED, tf.cast(one[1], tf.int32)])),
-            (examples["image"], index),
-            fn_output_signature=tf.uint8,
+        noise = tf.map_fn(
+            lambda i: _noise(self.image_shape, tf.stack([_SEED, i])),
+            tf.cast(index, tf.int32),
         )
-        return examples | {"image": image}
+        return examples | {"image": _white(examples["image"], noise)}
 
 
-def _drawn(image, seed):
+def _noise(shape, seed):
+    """Whole numbers from 0 to 254, as int32."""
+    return tf.random.stateless_uniform(shape, seed, 0, 255, tf.int32)
+
+
+def _white(image, noise):
     """Bytes 0 and 255, these with the probability of the grey value."""
-    noise = tf.random.stateless_uniform(tf.shape(image), seed, 0, 255, tf.int32)
     return tf.where(noise < tf.cast(image, tf.int32), tf.constant(255, tf.uint8), 0)
