@@ -8,6 +8,7 @@ from tests.commands import ROOT
 from tests.commands import TINY
 from tests.networks.test_people import standing
 from tfp_priors import config
+from tfp_priors import configuration
 from tfp_priors import experiments
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
@@ -222,12 +223,20 @@ def test_a_model_without_an_autoencoder_takes_none(tmp_path, fake_data):
 
 def test_what_sets_the_optimizer_of_nothing_is_named(tmp_path, fake_data, capsys):
     groups = ("autoencoder", "prior", "discriminator")
-    params = [*RUN, *(f"{group}/Adam.beta_2 = 0.9" for group in groups)]
-    config.train(tmp_path / "run", [str(GIN / "mnist_vae.gin")], params)
+    params = [*(f"# Slower.\n{group}/Adam.beta_2 = 0.9" for group in groups)]
+    config.train(tmp_path / "run", [str(GIN / "mnist_vae.gin")], [*RUN, *params])
     told = capsys.readouterr().err
     for group in groups:
-        line = f"{group}/Adam.beta_2 = 0.9 has no effect: no {group} learns by it"
-        assert (line in told) == (group != "autoencoder")
+        line = f"\n{group}/Adam.beta_2 has no effect: no {group} learns by it"
+        assert (line in f"\n{told}") == (group != "autoencoder")
+    # What several groups share has an effect if one of them learns.
+    config.parse(
+        [str(GIN / "mnist_vae.gin")],
+        ["train.optimizers = {'autoencoder': @a/Adam, 'prior': @a/Adam}"]
+        + ["a/Adam.learning_rate = 1e-4"],
+    )
+    assert configuration.of_idle_optimizers(["autoencoder"]) == []
+    assert len(configuration.of_idle_optimizers([])) == 2
 
 
 def test_a_begun_run_takes_no_other_autoencoder(tmp_path, fake_data, monkeypatch):

@@ -42,6 +42,8 @@ _RESUMABLE = (
     "train.images_every",
     "train.checkpoint_every",
     "train.on_nonfinite",
+    "EarlyStopping.patience",
+    "EarlyStopping.start",
     "PostHoc.steps",
     "PRIOR_STEPS",
     "VGG19Features.weights",
@@ -102,7 +104,7 @@ def train(
 
         def initialized(model):
             groups = _learning(model, trained.post_hoc, is_trained)
-            for line in configuration.of_idle_optimizers(gin_params, groups):
+            for line in configuration.of_idle_optimizers(groups):
                 print(line, file=sys.stderr)
             initialize(model)
 
@@ -275,7 +277,7 @@ def load_run(
         )
     checkpoints = rest if at_rest else joint
     step = checkpoints.restore_best(model)
-    if not step:
+    if step is None:
         raise UserError(f"{run_dir} has no checkpoint yet: train it for longer.")
     dataset, load = _dataset_of_config(data_dir)
 

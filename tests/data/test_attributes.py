@@ -42,7 +42,10 @@ def test_read(folder, encoding):
         (["name,male", "a/0.png,1"], "is 'name,male': expected file and the names"),
         (["file", "a/0.png"], "is 'file': expected file and the names of attributes"),
         (["file,a,a"], "The attribute 'a' in the first line of .* twice: give each"),
-        (["file,a,", "a/0.png,1,0"], "The attribute '' in the first line"),
+        (
+            ["file,a,", "a/0.png,1,0"],
+            "The attribute '' in the first line of .* has no name",
+        ),
         (["file,a/b"], "The attribute 'a/b' in the first line of .* has a slash"),
         ([*ROWS[:2], "a/1.png,1"], "Expected 3 values, .* received 2 in line 3 of"),
         (
@@ -50,8 +53,14 @@ def test_read(folder, encoding):
             "male is 'yes' in line 3 of .*: expected 0 or",
         ),
         ([*ROWS[:2], "a/1.png,-1,1"], "smiling is '-1' in line 3"),
+        (
+            ["file,male", "a\\0.png,1"],
+            "lacks 3 of 3 .* It has .*0.png, which is no",
+        ),
+        (["\0"], "is no text in UTF-8"),
+        ([*ROWS, "a/./0.png,1,0"], "The picture a/./0.png comes again in line 6"),
         ([*ROWS, "a/0.png,1,0"], "The picture a/0.png comes again in line 6"),
-        (ROWS[:2], "a/1.png is not in .*, as are 1 other pictures: add their rows"),
+        (ROWS[:2], "lacks 2 of 3 pictures, the first of them a/1.png: add"),
     ],
 )
 def test_what_is_no_table(folder, rows, message):

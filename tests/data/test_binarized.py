@@ -56,6 +56,10 @@ def test_what_is_not_trained_on_never_changes(dataset):
     np.testing.assert_array_equal(again, whole[[7, 3, 7]])
     one, other = (BinarizedDataset(grey()).split(0.1, seed=0)[1] for _ in range(2))
     assert one.size == 40
+    np.testing.assert_array_equal(one.take(40)["image"], whole[one.features["label"]])
+    inner = one.split(0.5, seed=1)[1]
+    expected = whole[inner.features["label"]]
+    np.testing.assert_array_equal(inner.take(20)["image"], expected)
     np.testing.assert_array_equal(one.take(40)["image"], other.take(40)["image"])
     np.testing.assert_array_equal(one.features["label"], other.features["label"])
 

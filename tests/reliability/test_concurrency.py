@@ -50,7 +50,7 @@ def test_a_second_training_is_refused(folder, faults):
     flags = flags_of("train", folder, steps=10**6)
     checkpoints = Checkpoints(folder / "run" / "checkpoints")
     with commands.started("train", **flags) as (first, output):
-        _wait_for(lambda: checkpoints.newest() > 10, "no checkpoint")
+        _wait_for(lambda: (checkpoints.newest() or 0) > 10, "no checkpoint")
         line = commands.refused("train", **flags)
         assert f"in use by process {first.pid}" in line
         # SIGTERM ends the step, saves, and exits with 0.

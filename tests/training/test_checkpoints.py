@@ -25,7 +25,7 @@ def marked(model):
 
 def test_newest_wins_and_old_ones_go(model, tmp_path):
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
-    assert checkpoints.restore(model) == 0
+    assert checkpoints.restore(model) is None
     for step in (10, 20, 300):
         mark(model, step)
         checkpoints.save(model, step)

@@ -1,10 +1,12 @@
 """Runs that end once held-out images get no better."""
 
 import math
+import shutil
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
@@ -27,7 +29,14 @@ def load_dataset(split):
 def run(make_model, tmp_path):
     """Trains on noise, of which nothing is to be learned for held-out images."""
 
-    def start(steps=200, posterior=NormalPosterior, beta=1.0, start=0, **kwargs):
+    def start(
+        steps=200,
+        posterior=NormalPosterior,
+        beta=1.0,
+        start=0,
+        initialize=None,
+        **kwargs,
+    ):
         def model(seed):
             return make_model(posterior=posterior(4), beta=beta, seed=seed)
 
@@ -45,7 +54,8 @@ def run(make_model, tmp_path):
             jit_compile=False,
             **kwargs,
         )
-        return trainer, trainer.train(tmp_path / "run", load_dataset)
+        result = trainer.train(tmp_path / "run", load_dataset, initialize=initialize)
+        return trainer, result
 
     return start
 
@@ -92,9 +102,32 @@ def test_the_prior_at_rest_has_the_best_code(run, tmp_path):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+def test_goes_on_from_step_0(run, tmp_path):
+    """Where weights from elsewhere are, which the first look has saved."""
+
+    def initialize(model):
+        for weight in model.decoder.weights:
+            weight.assign(tf.fill(weight.shape, 0.1))
+
+    whole = run(steps=3, initialize=initialize)[1]
+    (tmp_path / "run").rename(tmp_path / "whole")
+    run(steps=1, initialize=initialize)
+    joint, _ = checkpoints_of(tmp_path / "run")
+    shutil.rmtree(joint.directory / "step_00000001")
+    assert joint.newest() == joint.best()[0] == 0
+    again = run(steps=3, initialize=lambda model: pytest.fail("initialized anew"))[1]
+    assert (again.start_step, again.step) == (0, 3)
+    for a, b in zip(again.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
 def test_what_has_no_bound_is_told_before_the_first_step(run, tmp_path):
-    with pytest.raises(UserError, match="DeterministicPosterior has no density"):
+    message = (
+        "early_stopping .*: leave it unset. A DeterministicPosterior has no density"
+    )
+    with pytest.raises(UserError, match=message):
         run(posterior=DeterministicPosterior, beta=0.0)
+    assert not (tmp_path / "run" / "config.gin").exists()
     assert not checkpoints_of(tmp_path / "run")[0].steps()
     with pytest.raises(UserError, match="expected a train.validation_share > 0"):
         Trainer(None, {}, 1, early_stopping=EarlyStopping(1, 1))

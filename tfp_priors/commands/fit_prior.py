@@ -9,7 +9,6 @@ code, or a class from 0 for each. Run again with the same --run_dir, it goes on 
 last checkpoint.
 """
 
-import math
 import shlex
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def main():
             what = "a number; classes would be integers"
         command.say(f"The context of a code is {what}.")
     best, value = _best(run_dir)
-    if best or value < math.inf:
+    if best is not None:
         command.say(
             f"Step {best} of {result.step} is the best on held-out codes: {value:.3f}."
         )

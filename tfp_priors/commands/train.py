@@ -91,7 +91,7 @@ def main():
         )
         return
     if result.start_step == result.step:
-        command.say(f"Nothing to do: {run_dir} has {result.step} steps already.")
+        command.say(f"Nothing to do: {run_dir} ended at step {result.step} already.")
     command.say(f"Step {result.step}. Checkpoints, samples and logs are in {run_dir}")
     for line in _next_commands(result.model, run_dir):
         command.say(f"  {line}")

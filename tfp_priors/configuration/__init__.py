@@ -3,7 +3,7 @@
 Only `config`, `commands/` and the tests import it; the library works without gin.
 """
 
-from tfp_priors.configuration.effects import of_idle_optimizers
+from tfp_priors.configuration.parsing import of_idle_optimizers
 from tfp_priors.configuration.parsing import parse
 from tfp_priors.configuration.parts import used_owners
 from tfp_priors.configuration.reading import allow_imports

@@ -49,21 +49,26 @@ def check_effects(statements, parts):
         raise UserError(f"In {source}: {name} has no effect: {why}.{hint}")
 
 
-def of_idle_optimizers(gin_params, groups) -> list[str]:
-    """The texts that are for the optimizer of what does not learn, a line for each.
+def idle_optimizers(statements, groups) -> list[str]:
+    """What the user sets of the optimizer of what does not learn, a line for each.
 
     Args:
-      gin_params: see `parse`.
+      statements: as they were read.
       groups: of variables that `train.optimizers` are for.
     """
     optimizers = gin.get_bindings("train", resolve_references=False)["optimizers"]
+    if not isinstance(optimizers, dict):
+        return []
+    scopes = {
+        name: {"/".join(r.scopes) for r in references(value)} - {""}
+        for name, value in optimizers.items()
+    }
+    used = set().union(*(scopes[name] for name in scopes if name in groups))
     return [
-        f"{text.strip()} has no effect: no {name} learns by it in this run."
-        for name in sorted({*optimizers} - {*groups})
-        for reference in references(optimizers[name])
-        for text in gin_params
-        if reference.scopes
-        and text.strip().startswith("/".join(reference.scopes) + "/")
+        f"{key_name(statement.key)} has no effect: no {name} learns by it in this run."
+        for name in sorted({*scopes} - {*groups})
+        for statement in statements
+        if not statement.may_rest and statement.key[0] in scopes[name] - used
     ]
 
 

@@ -1,9 +1,10 @@
 """The strict reading of gin files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import gin
 from tfp_priors.configuration.effects import check_effects
+from tfp_priors.configuration.effects import idle_optimizers
 from tfp_priors.configuration.parts import references
 from tfp_priors.configuration.parts import used_parts
 from tfp_priors.configuration.reading import check_dataset
@@ -15,6 +16,9 @@ from tfp_priors.errors import UserError
 
 # The macro that follows train.steps.
 _STEPS = "STEPS"
+
+# Of the current configuration.
+_statements = []
 
 
 def parse(
@@ -48,7 +52,7 @@ def parse(
         type than its parameter, a binding has no effect, or a file imports a module
         that it may not; see `allow_imports`.
     """
-    statements = read(gin_files, gin_params)
+    statements = _statements[:] = read(gin_files, gin_params)
     _bind_run_steps(statements)
     _bind_shared(used_parts())
     parts = used_parts()
@@ -57,6 +61,18 @@ def parse(
     check_complete([part for name in used for part in used_parts(name)])
     check_dataset()
     return gin.config_str()
+
+
+def of_idle_optimizers(groups: Collection[str]) -> list[str]:
+    """Which bindings of the current configuration's texts set an optimizer of nothing.
+
+    Args:
+      groups: of variables that `train.optimizers` are for in this run.
+
+    Returns:
+      A line for each.
+    """
+    return idle_optimizers(_statements, groups)
 
 
 def _bind_run_steps(statements):

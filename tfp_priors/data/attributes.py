@@ -1,8 +1,8 @@
 """Attributes of the pictures of a folder, in a table."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from pathlib import PurePosixPath
 
 from tfp_priors.data.tables import read_table
 from tfp_priors.errors import UserError
@@ -35,31 +35,37 @@ def read_attributes(
         )
     for name in names:
         if not name or "/" in name or names.count(name) > 1:
+            problem = "has a slash" if "/" in name else "is there twice"
             raise UserError(
-                f"The attribute {name!r} in the first line of {path} is empty, has a "
-                "slash, or is there twice: give each a name of its own."
+                f"The attribute {name!r} in the first line of {path} "
+                f"{problem if name else 'has no name'}: give each a name of its own."
             )
     found = {}
     for where, (file, *values) in rows:
-        picture = source / PurePosixPath(file.strip())
+        picture = Path(os.path.normpath(source / file.strip()))
         if picture in found:
             raise UserError(f"The picture {file} comes again in {where}.")
-        for name, value in zip(names, values, strict=True):
-            if value.strip() not in ("0", "1"):
-                raise UserError(
-                    f"{name} is {value!r} in {where}: expected 0 or 1, if the picture "
-                    "has it."
-                )
         found[picture] = {
-            name: value.strip() == "1"
+            name: _has(name, value, where)
             for name, value in zip(names, values, strict=True)
         }
-    pictures = list(pictures)
-    missing = [picture for picture in pictures if picture not in found]
+    of = {picture: found.get(Path(os.path.normpath(picture))) for picture in pictures}
+    missing = [picture for picture, row in of.items() if row is None]
     if missing:
+        others = sorted({*found} - {Path(os.path.normpath(p)) for p in of})
+        hint = f" It has {others[0]}, which is none of them." if others else ""
         raise UserError(
-            f"{missing[0].relative_to(source)} is not in {path}, as are "
-            f"{len(missing) - 1} other pictures: add their rows, or take the pictures "
-            "out of the folder."
+            f"{path} lacks {len(missing)} of {len(of)} pictures, the first of them "
+            f"{missing[0].relative_to(source)}: add their rows, or take the pictures "
+            f"out of the folder.{hint}"
         )
-    return {picture: found[picture] for picture in pictures}
+    return of
+
+
+def _has(name, value, where):
+    """Whether a picture has an attribute."""
+    if value.strip() not in ("0", "1"):
+        raise UserError(
+            f"{name} is {value!r} in {where}: expected 0 or 1, if the picture has it."
+        )
+    return value.strip() == "1"

@@ -12,14 +12,17 @@ class BinarizedDataset(ImageDataset):
     """A data set whose pixels are white with the probability that their grey value is.
 
     Training batches draw their pixels anew (dynamic binarisation, Salakhutdinov &
-    Murray 2008), a function of seed and step; all else sees one draw of each image.
+    Murray 2008), a function of seed and step; all else sees one draw of each image, a
+    function of its number.
 
     Args:
       dataset: the grey images.
+      numbers: of the images, `[size]`; None: their places in the data set.
     """
 
-    def __init__(self, dataset: ImageDataset):
+    def __init__(self, dataset: ImageDataset, numbers: tf.Tensor | None = None):
         self._grey = dataset
+        self._numbers = numbers
         self.features = dataset.features
         self.factors = dataset.factors
         self.image_shape = dataset.image_shape
@@ -53,14 +56,19 @@ class BinarizedDataset(ImageDataset):
         return dataset.map(drawn, tf.data.AUTOTUNE, deterministic=True)
 
     def split(self, share, seed):
-        learned, held_out = self._grey.split(share, seed)
-        return BinarizedDataset(learned), BinarizedDataset(held_out)
+        parts = self._grey.split(share, seed)
+        return tuple(BinarizedDataset(part, self._of(part.rows)) for part in parts)
+
+    def _of(self, index):
+        """The numbers of images, as int32."""
+        if self._numbers is not None:
+            index = tf.gather(self._numbers, index)
+        return tf.cast(index, tf.int32)
 
     def _read(self, index):
         examples = self._grey._read(index)
         noise = tf.map_fn(
-            lambda i: _noise(self.image_shape, tf.stack([_SEED, i])),
-            tf.cast(index, tf.int32),
+            lambda i: _noise(self.image_shape, tf.stack([_SEED, i])), self._of(index)
         )
         return examples | {"image": _white(examples["image"], noise)}
 

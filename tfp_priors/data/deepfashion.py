@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_priors.core import joints
-from tfp_priors.data.tables import read_lines
 from tfp_priors.data.tables import read_table
+from tfp_priors.data.tables import read_text
 from tfp_priors.errors import UserError
 
 PARTITION = "list_eval_partition.txt"
@@ -155,7 +155,7 @@ def _refuse(table, keypoints, bare, cut):
 
 def _read_partition(path):
     """The split, "train" or "test", of each picture."""
-    count, headings, *rows = [*read_lines(path), "", ""]
+    count, headings, *rows = [*read_text(path).splitlines(), "", ""]
     rows = [row for row in rows if row]
     if headings.split() != _HEADINGS:
         raise UserError(
@@ -217,7 +217,7 @@ def _read_csv(path):
 def _read_json(path):
     """Keypoints by picture, of a dictionary of lists of 15 pairs."""
     try:
-        table = json.loads("\n".join(read_lines(path)))
+        table = json.loads(read_text(path))
     # Too many brackets are an error of their own, too many digits a ValueError.
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}).") from error

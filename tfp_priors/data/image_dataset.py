@@ -192,22 +192,22 @@ def _check_bytes(images, image_shape):
 
 
 class _Part(ImageDataset):
-    """Some of the images of a data set, in its order."""
+    """Some of the images of a data set, in its order: those of the numbers `rows`."""
 
     def __init__(self, whole, rows):
         self._whole = whole
         with tf.device("CPU"):
-            self._rows = tf.constant(rows, tf.int64)
+            self.rows = tf.constant(rows, tf.int64)
         self.features = _FeaturesOfPart(whole.features, rows)
         self.factors = whole.factors
         self.image_shape = whole.image_shape
 
     @property
     def size(self) -> int:
-        return self._rows.shape[0]
+        return self.rows.shape[0]
 
     def _read(self, index):
-        return self._whole._read(tf.gather(self._rows, index))
+        return self._whole._read(tf.gather(self.rows, index))
 
 
 class _FeaturesOfPart(Mapping):

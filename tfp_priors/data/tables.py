@@ -1,16 +1,24 @@
 """Tables of users: CSV files with names in the first line."""
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfp_priors.errors import UserError
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file."""
+def read_text(path: Path) -> str:
+    """A text file's content; bytes that are not UTF-8 stay as in names of files.
+
+    Raises:
+      UserError: if it is no text of single bytes.
+    """
+    content = path.read_bytes()
+    if b"\0" in content:
+        raise UserError(f"{path} is no text in UTF-8: save it as such.")
     # Spreadsheets begin a file with a byte order mark.
-    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    return content.decode("utf-8-sig", errors="surrogateescape")
 
 
 def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
@@ -42,7 +50,7 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
 
 def _numbered(path):
     """The rows of a file, each with the number of its last line."""
-    rows = csv.reader(read_lines(path))
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         for row in rows:
             yield rows.line_num, row

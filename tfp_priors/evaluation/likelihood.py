@@ -11,8 +11,8 @@ from tfp_priors.errors import UserError
 from tfp_priors.latent_space.rows import finite_rows
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 
-# Draws that are decoded together.
-_ROWS_AT_ONCE = 1000
+# Values of images that are decoded together, over all draws.
+_VALUES_AT_ONCE = 10**6
 
 
 class RateDistortion(NamedTuple):
@@ -129,7 +129,9 @@ def _over_draws(function, reduce, images, draws, seed, batch_size):
     """
     if draws < 1:
         raise UserError(f"draws must be at least 1, received {draws}: ask for more.")
-    most = min(draws, max(1, _ROWS_AT_ONCE // min(batch_size, len(images))))
+    images = tf.convert_to_tensor(images)
+    values = max(1, tf.size(images[:batch_size]).numpy())
+    most = min(draws, max(1, _VALUES_AT_ONCE // values))
     at_once = max(k for k in range(1, most + 1) if draws % k == 0)
 
     @tf.function
@@ -143,7 +145,6 @@ def _over_draws(function, reduce, images, draws, seed, batch_size):
 
         return tf.while_loop(lambda k, _: k < draws, add, (at_once, value(0)))
 
-    images = tf.convert_to_tensor(images)
     totals = []
     for i, start in enumerate(range(0, len(images), batch_size)):
         # Every batch has noise of its own.

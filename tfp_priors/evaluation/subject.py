@@ -63,7 +63,8 @@ class Subject:
       sample_codes: n and a seed to {"z": codes} of the prior, with "z0" if it has a
         base space; `decode` of them are the images of `samples`.
       log_prob: codes to log p(z) in nats.
-      log_terms: images and a stateless seed to log p(x|z), log p(z) and log q(z|x).
+      log_terms: images, a stateless seed and a number of draws to log p(x|z), log p(z)
+        and log q(z|x).
       pixel_levels: see `bits_per_dimension`.
       activations: of a classifier, images to features and logits.
       correct: of a classifier, logits and targets to booleans.

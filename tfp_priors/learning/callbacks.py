@@ -37,7 +37,7 @@ class BestOnHeldOut(StepCallback):
       keep: called with the step and this value if the model is the best one.
       every: steps between two looks.
       patience: steps, which count from `patient_from` on.
-      best: the best step before and its value, if there are any.
+      best: the best step before and its value; None and inf if there is none.
       first_step: from which on steps are counted here.
       start_step: steps done before this run.
       patient_from: a step.
@@ -49,7 +49,7 @@ class BestOnHeldOut(StepCallback):
         keep: Callable[[int, float], None],
         every: int,
         patience: int,
-        best: tuple[int, float] = (0, math.inf),
+        best: tuple[int | None, float] = (None, math.inf),
         first_step: int = 0,
         start_step: int = 0,
         patient_from: int = 0,
@@ -61,7 +61,7 @@ class BestOnHeldOut(StepCallback):
         self._patience = patience
         self._first_step = first_step
         self._patient_from = max(first_step, patient_from)
-        self._best_step, self._best = best
+        self._best_step, self._best = best[0] or 0, best[1]
         self._last = None
         self.is_over = self._is_over(start_step)
 

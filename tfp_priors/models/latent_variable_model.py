@@ -371,6 +371,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"A {type(self.likelihood).__name__} is no density of images: the "
                 "likelihood needs NormalLikelihood or BernoulliLikelihood."
             )
+        if not self.prior.has_density:
+            raise UserError(
+                f"A {type(self.prior).__name__} has no density p(z): the likelihood "
+                "needs a prior that has one."
+            )
         if not self.posterior.has_density:
             raise UserError(
                 f"A {type(self.posterior).__name__} has no density q(z|x): the "
@@ -379,11 +384,18 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def bound_of(self, dataset):
         """Minus the evidence lower bound of images, by one draw each, in nats."""
-        self._check_densities()
+        try:
+            self._check_densities()
+        except UserError as error:
+            raise UserError(
+                "train.early_stopping goes by the likelihood of held-out images: leave "
+                f"it unset. {error}"
+            ) from error
         feature = self.conditioner and self.conditioner.feature
 
-        def bound(images, condition):
-            terms = self.log_terms(images, (self.seed, 0), condition=condition)
+        def bound(images, condition, number):
+            seed = tf.stack([self.seed, number])
+            terms = self.log_terms(images, seed, condition=condition)
             log_likelihood, log_prior, log_posterior = map(tf.reduce_sum, terms)
             return log_posterior - log_prior - log_likelihood
 
@@ -391,7 +403,10 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
         def mean():
             batches = dataset.batches(_MEASURED_AT_ONCE)
-            parts = (compiled(batch["image"], batch.get(feature)) for batch in batches)
+            parts = [
+                compiled(batch["image"], batch.get(feature), tf.constant(i))
+                for i, batch in enumerate(batches)
+            ]
             return sum(map(float, parts)) / dataset.size
 
         return mean

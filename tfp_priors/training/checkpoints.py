@@ -133,19 +133,19 @@ class Checkpoints:
             )
         self._load(model, step)
 
-    def best(self) -> tuple[int, float]:
-        """The step with the lowest `held_out` and this value; (0, inf) if none has one.
+    def best(self) -> tuple[int | None, float]:
+        """The step with the lowest `held_out` and its value; (None, inf) without one.
 
         Of equal ones the first.
         """
         values = {step: self._record(step).get("held_out") for step in self.steps()}
         values = {step: value for step, value in values.items() if value is not None}
-        step = min(values, key=values.get, default=0)
+        step = min(values, key=values.get, default=None)
         return step, values.get(step, math.inf)
 
-    def is_borrowed(self, step: int) -> bool:
+    def is_borrowed(self, step: int | None) -> bool:
         """Whether the weights of a checkpoint are those of another run."""
-        return self._record(step).get("is_borrowed", False)
+        return step is not None and self._record(step).get("is_borrowed", False)
 
     def _record(self, step):
         """What is noted of a checkpoint; nothing if it cannot be read."""
@@ -153,10 +153,10 @@ class Checkpoints:
             return json.loads((self._path(step) / _RECORD).read_text())
         return {}
 
-    def restore_best(self, model: GroupedModel) -> int:
+    def restore_best(self, model: GroupedModel) -> int | None:
         """As `restore`, of the `best` checkpoint if there is a good one."""
         step, _ = self.best()
-        if not step:
+        if step is None:
             return self.restore(model)
         problem = self._problem(self._path(step))
         if problem:
@@ -166,28 +166,28 @@ class Checkpoints:
         self._load(model, step)
         return step
 
-    def restore(self, model: GroupedModel) -> int:
+    def restore(self, model: GroupedModel) -> int | None:
         """Loads the newest good checkpoint, and says so if a newer one is damaged.
 
         Args:
           model: built, and compiled if the optimizers' state is wanted.
 
         Returns:
-          Its step, or 0 if there is no checkpoint.
+          Its step, or None if there is no checkpoint.
 
         Raises:
           UserError: if all checkpoints are damaged, or belong to another model.
         """
-        while step := self.newest():
+        while (step := self.newest()) is not None:
             try:
                 self._load(model, step)
             except FileNotFoundError:
                 continue  # A training has removed it; it has written a newer one.
             return step
-        return 0
+        return None
 
-    def newest(self) -> int:
-        """The step of the newest good checkpoint, or 0 if there is none.
+    def newest(self) -> int | None:
+        """The step of the newest good checkpoint, or None if there is none.
 
         Raises:
           UserError: if all are damaged.
@@ -206,7 +206,7 @@ class Checkpoints:
                 f"All checkpoints in {self.directory} are damaged: remove them to "
                 "start again."
             )
-        return 0
+        return None
 
     def _load(self, model, step):
         path = self._path(step)

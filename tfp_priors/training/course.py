@@ -91,8 +91,8 @@ class Course:
             start,
         )
 
-    def restored(self, model, checkpoints, optimizers) -> int:
-        """The step of the newest checkpoint, which the model gets; 0 without one.
+    def restored(self, model, checkpoints, optimizers) -> int | None:
+        """The step of the newest checkpoint, which the model gets; None without one.
 
         Args:
           model: compiled.
@@ -100,15 +100,16 @@ class Course:
           optimizers: makes the optimizer of each group anew.
         """
         workers = self.workers
-        step = workers.chiefs(checkpoints.restore(model) if workers.is_chief else 0)
-        if step and not workers.is_chief:
+        step = checkpoints.restore(model) if workers.is_chief else None
+        step = workers.chiefs(-1 if step is None else step)
+        if step >= 0 and not workers.is_chief:
             checkpoints.load(model, step)
         if self._rollbacks:
             factor = ROLLBACK_FACTOR**self._rollbacks
             with model.distribute_strategy.scope():
                 for name, optimizer in model.optimizers.items():
                     scale_learning_rate(optimizer, optimizers[name](), factor)
-        return step
+        return None if step < 0 else step
 
     def fit(self, model, batches, writer, start, end, best=None) -> TrainingResult:
         """Takes steps.

@@ -8,7 +8,8 @@ class EarlyStopping:
     """Ends the training once held-out images have become no more likely for a while.
 
     The weights are kept whenever the evidence lower bound of the held-out images is the
-    best so far, at beta = 1 and by one draw each, and the best ones are the run's.
+    best so far, at beta = 1 and by one draw each, and the best ones are the run's. So
+    prior, posterior and likelihood must have densities.
 
     Args:
       every: steps between two looks.

@@ -122,8 +122,8 @@ def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
     """
     border, checkpoints = joint.step, checkpoints_of(run.dir)[1]
     end = border + post_hoc.steps
-    is_new = not run.workers.chiefs(len(checkpoints.steps()))
-    start = max(border, run.restored(model, checkpoints, optimizers))
+    restored = run.restored(model, checkpoints, optimizers)
+    is_new, start = restored is None, max(border, restored or 0)
     first = start if joint.start_step == border else joint.start_step
     result = TrainingResult(model, first, start, finished=True)
     if start < end:

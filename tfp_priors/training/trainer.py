@@ -237,10 +237,11 @@ class Trainer:
             rested, whole = (time.monotonic() - t for t in (at_border, began))
             best, _ = rest.best()
             chosen = f"; that of step {best} is the best on held-out images"
+            chosen = "" if best is None else chosen
             print(
                 f"The prior learned from codes at rest for {rested:.0f} s, "
                 f"{rested / whole:.0%} of this training, to step {result.step}"
-                f"{chosen if best else ''}.",
+                f"{chosen}.",
                 file=sys.stderr,
             )
         return result
@@ -269,11 +270,11 @@ class Trainer:
             )
             result = run.fit(model, batches, writer, start, self.steps, best)
         if best is not None and result.finished:
-            chosen = joint.restore_best(model)
+            joint.restore_best(model)
             if run.workers.is_chief and result.step > start:
                 print(
-                    f"Held-out images are most likely at step {chosen}, whose weights "
-                    f"the run keeps; it ended at step {result.step}.",
+                    f"Held-out images are most likely at step {joint.best()[0]}, whose "
+                    f"weights the run keeps; it ended at step {result.step}.",
                     file=sys.stderr,
                 )
         return result
@@ -282,17 +283,17 @@ class Trainer:
         """The steps that are done, and whether another run has done them."""
         start = run.restored(model, joint, self.optimizers)
         borrowed = bool(run.workers.chiefs(joint.is_borrowed(start)))
-        if start and is_trained and not borrowed:
+        if start is not None and is_trained and not borrowed:
             raise UserError(
                 f"{run.dir} has trained an autoencoder of its own: leave "
                 "--autoencoder out to go on with it, or choose another --run_dir."
             )
-        if start == 0 and initialize is not None:
+        if start is None and initialize is not None:
             initialize(model)
             if is_trained:
                 run.writer(joint).save_once(model, self.steps, is_borrowed=True)
                 return self.steps, True
-        return start, borrowed
+        return start or 0, borrowed
 
     def datasets(
         self, load_dataset: Callable[..., ImageDataset]
@@ -372,7 +373,8 @@ class Trainer:
 
 def _roll_back(run_dir, error, number):
     """Records that the training goes back to its last checkpoint, and says so."""
-    checkpoint = max(checkpoints.newest() for checkpoints in checkpoints_of(run_dir))
+    newest = [checkpoints.newest() for checkpoints in checkpoints_of(run_dir)]
+    checkpoint = max(step or 0 for step in newest)
     factor = ROLLBACK_FACTOR**number
     record_rollback(run_dir, error.what, error.step, checkpoint, factor)
     where = f"the checkpoint of step {checkpoint}" if checkpoint else "the start"
