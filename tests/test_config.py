@@ -349,6 +349,7 @@ def test_bindings_without_effect_do_not_make_another_config(tmp_path, fake_data)
         config.train(tmp_path, [vae], RUN)
 
 
+@pytest.mark.slow
 def test_the_images_that_a_run_held_out(tmp_path, data_dir):
     """They are a permutation's first ones, in the data set's order."""
     digits = [str(GIN / "embedded_digits.gin"), str(GIN / "models" / "ae.gin")]

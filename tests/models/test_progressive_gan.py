@@ -195,6 +195,7 @@ def test_losses_against_numpy():
     assert set(metrics) == {"generator_loss"}
 
 
+@pytest.mark.slow
 def test_gradient_norm_against_differences(smooth):
     """Each score also depends on the other images of its group."""
     _, discriminator = networks((8, 8, 1))

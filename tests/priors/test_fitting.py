@@ -91,6 +91,7 @@ def test_without_held_out_codes_all_epochs_are_done():
     assert "val_loss" not in history and len(history["loss"]) == 3
 
 
+@pytest.mark.slow
 def test_labels_are_worth_what_they_tell():
     random = np.random.RandomState(0)
     labels = random.randint(0, 2, 4000)

@@ -192,6 +192,7 @@ def test_compare_has_a_row_per_model(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_figures_of_a_conditional_model(tmp_path):
     """Figure 9, transfers and appearances: rows hold what the model itself gives."""
     model = test_conditional.make()

@@ -102,6 +102,7 @@ def test_the_prior_at_rest_has_the_best_code(run, tmp_path):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_goes_on_from_step_0(run, tmp_path):
     """Where weights from elsewhere are, which the first look has saved."""
 
