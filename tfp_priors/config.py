@@ -103,9 +103,7 @@ def train(
         is_trained = trained.post_hoc is not None and autoencoder is not None
 
         def initialized(model):
-            groups = _learning(model, trained.post_hoc, is_trained)
-            for line in configuration.of_idle_optimizers(groups):
-                print(line, file=sys.stderr)
+            _tell_idle_optimizers(model, trained.post_hoc, is_trained)
             initialize(model)
 
         return trained.train(
@@ -160,14 +158,15 @@ def trainer() -> training.Trainer:
     return _Trainer()
 
 
-def _learning(model, post_hoc, is_trained):
-    """Groups of variables whose optimizers `train.optimizers` makes."""
+def _tell_idle_optimizers(model, post_hoc, is_trained):
+    """Says what the command line sets of optimizers that nothing learns by."""
     groups = {name for name, group in model.variable_groups().items() if group}
     if is_trained:
         groups -= {"autoencoder", "prior"}
     if post_hoc is not None and post_hoc.optimizer is None:
         groups.add("prior")
-    return groups
+    for line in configuration.of_idle_optimizers(groups):
+        print(line, file=sys.stderr)
 
 
 def _initializer(autoencoder, perceptual_classifier):

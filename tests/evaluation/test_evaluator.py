@@ -218,6 +218,18 @@ def test_separability_pairs_codes_with_their_images():
         evaluator.evaluate("separability1200_z0")
 
 
+def classified(codes, draw, attributes):
+    """An evaluator of images that are drawn with codes, and a classifier of them."""
+    extractor = Extractor("classifier", "known", attributes, exclusive_classes=False)
+    return Evaluator(
+        subject(
+            sample_codes=codes, samples=lambda n, seed: from_sampler(draw, n, seed, "w")
+        ),
+        load_dataset,
+        {"classifier": lambda: extractor},
+    )
+
+
 def test_separability_of_known_factors():
     """Two factors lie along axes of z, and along curves of z0; a third never occurs."""
 
@@ -241,14 +253,7 @@ def test_separability_of_known_factors():
         left = tf.reduce_mean(x[:, 1:, 0] - x[:, 1:, 1], axis=1)
         return x[:, 0], tf.stack([upper, left, 0 * left - 1], axis=1)
 
-    extractor = Extractor("classifier", "factors", attributes, exclusive_classes=False)
-    evaluator = Evaluator(
-        subject(
-            sample_codes=codes, samples=lambda n, seed: from_sampler(draw, n, seed, "w")
-        ),
-        load_dataset,
-        {"classifier": lambda: extractor},
-    )
+    evaluator = classified(codes, draw, attributes)
     (z,) = evaluator.evaluate("separability3k_z")
     (z0,) = evaluator.evaluate("separability3k_z0")
     assert z["degenerate"] == z0["degenerate"] == [2]
@@ -275,14 +280,7 @@ def test_separability_of_a_rare_attribute():
         x = tf.cast(images[:, 0, 0], tf.float32) / 255.0
         return x, 2.0 * x - 1.0 - tf.cast(x == 0, tf.float32)
 
-    extractor = Extractor("classifier", "rare", attributes, exclusive_classes=False)
-    evaluator = Evaluator(
-        subject(
-            sample_codes=codes, samples=lambda n, seed: from_sampler(draw, n, seed, "w")
-        ),
-        load_dataset,
-        {"classifier": lambda: extractor},
-    )
+    evaluator = classified(codes, draw, attributes)
     (half,) = evaluator.evaluate("separability2k_z")
     (of_all,) = evaluator.evaluate("separability_all2k_z")
     assert (half["degenerate"], of_all["degenerate"]) == ([0], [])
