@@ -1,19 +1,23 @@
-"""Held-out likelihood of priors on one set of codes, ours and the peers'.
+"""Held-out likelihood of priors, ours and the peers', on codes and on sets of points.
 
-A tenth of the codes is held out by each side, to choose its weights by; test codes are
-seen once, at the end. Each side has a process of its own.
+A tenth of what is learned is held out by each side, to choose its weights by; test
+points are seen once, at the end. Each side has a process of its own.
 """
 
 import csv
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import environments
+from benchmarks import tables
 from tfp_priors.errors import UserError
 
-#: Module and environment of each side.
+#: Module and environment of each side, by the recipes of its documentation.
 SIDES = {
     **{
         f"ours.{name}": ("benchmarks.ours.held_out", "ours")
@@ -29,11 +33,24 @@ SIDES = {
     },
 }
 
+#: The same flows in all libraries, at equal size and steps, and our default.
+EQUAL = {
+    **{
+        f"ours.{name}": ("benchmarks.ours.equal", "ours")
+        for name in ("realnvp", "maf", "spline", "default")
+    },
+    **{
+        f"{library}.{name}": ("benchmarks.peers.equal", "torch")
+        for library in ("zuko", "nflows", "normflows")
+        for name in ("realnvp", "maf", "spline")
+    },
+}
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(codes: str, test: str, out: str, only: list[str]) -> None:
-    """Fits all sides, one after the other, and writes their numbers as CSV.
+    """Fits all sides to codes, one after the other, and writes their numbers as CSV.
 
     Args:
       codes: .npy file of the codes to be learned, `[n, d]`.
@@ -44,24 +61,68 @@ def run(codes: str, test: str, out: str, only: list[str]) -> None:
     Raises:
       UserError: if a side fails, or there is none of such a name.
     """
-    rows = {}
-    if Path(out).is_file():
-        with open(out, encoding="utf-8", newline="") as file:
-            rows = {row["prior"]: row for row in csv.DictReader(file)}
-    chosen = [s for s in SIDES if not only or s.startswith(tuple(only))]
-    if not chosen:
-        raise UserError(f"there is none of {', '.join(only)}: {', '.join(SIDES)}.")
+    chosen = _chosen(SIDES, only)
+    table = _Table(out, ("prior",))
     for side in chosen:
-        rows[side] = {"prior": side, **_fit(side, codes, test)}
-        print(" ".join(f"{key} {value}" for key, value in rows[side].items()))
-        with open(out, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ("prior", "nll", "standard_error", "seconds"))
+        table.add(_fit(*SIDES[side], side, codes, test), prior=side)
+
+
+def run_tables(names: list[str], out: str, only: list[str]) -> None:
+    """Fits flows of equal size to sets of points, likewise.
+
+    Args:
+      names: of `tables.NAMES`, or "all".
+      out: CSV file; what it has of other sets and sides is kept.
+      only: beginnings of the names of sides; all if there are none.
+
+    Raises:
+      UserError: if a side fails, or there is no set or side of such a name.
+    """
+    names = tables.NAMES if names == ["all"] else names
+    unknown = sorted(set(names) - set(tables.NAMES))
+    if unknown:
+        known = ", ".join(("all", *tables.NAMES))
+        raise UserError(f"there are no points {', '.join(unknown)}: {known}.")
+    chosen = _chosen(EQUAL, only)
+    table = _Table(out, ("points", "prior"))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            files = [str(Path(folder, part)) for part in ("train.npy", "test.npy")]
+            for file, points in zip(files, tables.points(name), strict=True):
+                np.save(file, points)
+            for side in chosen:
+                found = _fit(*EQUAL[side], side, *files)
+                table.add(found, points=name, prior=side)
+
+
+class _Table:
+    """Rows of a CSV file, which is whole after each one."""
+
+    def __init__(self, out, keys):
+        self._out, self._keys, self._rows = Path(out), keys, {}
+        if self._out.is_file():
+            with self._out.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    self._rows[tuple(row[key] for key in keys)] = row
+
+    def add(self, found, **keys):
+        row = keys | found
+        self._rows[tuple(keys.values())] = row
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        with self._out.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, row)
             writer.writeheader()
-            writer.writerows(rows[name] for name in SIDES if name in rows)
+            writer.writerows(self._rows.values())
 
 
-def _fit(side, codes, test):
-    module, environment = SIDES[side]
+def _chosen(sides, only):
+    chosen = [s for s in sides if not only or s.startswith(tuple(only))]
+    if not chosen:
+        raise UserError(f"there is none of {', '.join(only)}: {', '.join(sides)}.")
+    return chosen
+
+
+def _fit(module, environment, side, codes, test):
     python = environments.python(environment)
     command = [str(python), "-m", module, side, codes, test]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)

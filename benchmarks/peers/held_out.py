@@ -33,18 +33,7 @@ def fit(name, codes, seed):
     )
     log_prob, module, rate, decay = _made(name, codes.shape[1])
     optimizer = torch.optim.Adam(module.parameters(), rate, weight_decay=decay)
-    best, weights = math.inf, None
-    epochs = math.ceil(_STEPS / math.ceil(len(learned) / _BATCH))
-    for _ in range(epochs):
-        for rows in torch.randperm(len(learned)).split(_BATCH):
-            optimizer.zero_grad()
-            (-log_prob(learned[rows]).mean()).backward()
-            optimizer.step()
-        with torch.no_grad():
-            value = float(-log_prob(held_out).mean())
-        if value < best:
-            best, weights = value, copy.deepcopy(module.state_dict())
-    module.load_state_dict(weights)
+    learn(log_prob, module, learned, held_out, optimizer, _STEPS, _BATCH)
 
     def of_codes(z):
         with torch.no_grad():
@@ -52,6 +41,34 @@ def fit(name, codes, seed):
             return log_prob(standard).numpy() - log_scale
 
     return of_codes
+
+
+def learn(log_prob, module, learned, held_out, optimizer, steps, batch, after=None):
+    """Maximum likelihood; the module keeps its weights of the best epoch.
+
+    Args:
+      log_prob: function of points.
+      module: whose weights the optimizer moves.
+      learned: points `[n, d]`.
+      held_out: points to choose the epoch by.
+      optimizer: of PyTorch.
+      steps: rounded up to whole epochs.
+      batch: points per step.
+      after: is called after each step, if there is one.
+    """
+    best, weights = math.inf, None
+    for _ in range(math.ceil(steps / math.ceil(len(learned) / batch))):
+        for rows in torch.randperm(len(learned)).split(batch):
+            optimizer.zero_grad()
+            (-log_prob(learned[rows]).mean()).backward()
+            optimizer.step()
+            if after:
+                after()
+        with torch.no_grad():
+            value = float(-log_prob(held_out).mean())
+        if value < best:
+            best, weights = value, copy.deepcopy(module.state_dict())
+    module.load_state_dict(weights)
 
 
 def _made(name, size):

@@ -1,9 +1,9 @@
 """The same priors in zuko, nflows, normflows and PyTorch.
 
-Every conditioner is the plain network of ours: two hidden layers of
-256 units with ReLU. Couplings alternate between halves of the code; where ours
-permutes the code between pairs of couplings, zuko and nflows change the halves, and
-normflows does neither, which favours it a little.
+Every conditioner is the plain network of ours: hidden layers with ReLU. Couplings
+alternate between halves of the code; where ours permutes the code between pairs of
+couplings, zuko and nflows change the halves, and normflows does neither, which favours
+it a little.
 """
 
 from functools import cache
@@ -20,55 +20,55 @@ import zuko
 from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
 
 from benchmarks.prior_settings import BATCH_SIZE
-from benchmarks.prior_settings import BINS
-from benchmarks.prior_settings import BOUND
 from benchmarks.prior_settings import COMPONENTS
-from benchmarks.prior_settings import COUPLINGS
-from benchmarks.prior_settings import FLOWS
-from benchmarks.prior_settings import HIDDEN_SIZES
-from benchmarks.prior_settings import LATENT_SIZE
-from benchmarks.prior_settings import SPLINE_COUPLINGS
+from benchmarks.prior_settings import TIMED
 from benchmarks.sides import threads
 
 
-def _masks(count):
+def _masks(size, count):
     """Masks of alternate halves; each pair of couplings has halves of its own."""
     for i in range(count):
         if i % 2 == 0:
-            first = torch.randperm(LATENT_SIZE) < LATENT_SIZE // 2
+            first = torch.randperm(size) < size // 2
         yield first if i % 2 == 0 else ~first
 
 
-def _zuko_coupling(count, **univariate):
+def _zuko_coupling(sizes, count, **univariate):
     coupling = zuko.flows.coupling.GeneralCouplingTransform
+    size, hidden = sizes.latent_size, sizes.hidden_sizes
     return [
-        coupling(LATENT_SIZE, mask=mask, hidden_features=HIDDEN_SIZES, **univariate)
-        for mask in _masks(count)
+        coupling(size, mask=mask, hidden_features=hidden, **univariate)
+        for mask in _masks(size, count)
     ]
 
 
-def _zuko_autoregressive():
-    maf = zuko.flows.MAF(LATENT_SIZE, transforms=FLOWS, hidden_features=HIDDEN_SIZES)
+def _zuko_autoregressive(sizes):
+    maf = zuko.flows.MAF(
+        sizes.latent_size, transforms=sizes.flows, hidden_features=sizes.hidden_sizes
+    )
     return list(maf.transform.transforms)
 
 
-def _zuko(name):
+def _zuko(name, sizes):
     if name == "realnvp":
-        transforms = _zuko_coupling(COUPLINGS)
+        transforms = _zuko_coupling(sizes, sizes.couplings)
     elif name == "spline":
         transforms = _zuko_coupling(
-            SPLINE_COUPLINGS,
-            univariate=partial(zuko.transforms.MonotonicRQSTransform, bound=BOUND),
-            shapes=[(BINS,), (BINS,), (BINS - 1,)],
+            sizes,
+            sizes.spline_couplings,
+            univariate=partial(
+                zuko.transforms.MonotonicRQSTransform, bound=sizes.bound
+            ),
+            shapes=[(sizes.bins,), (sizes.bins,), (sizes.bins - 1,)],
         )
     elif name == "maf":
-        transforms = _zuko_autoregressive()
+        transforms = _zuko_autoregressive(sizes)
     else:
-        transforms = [zuko.lazy.LazyInverse(t) for t in _zuko_autoregressive()]
+        transforms = [zuko.lazy.LazyInverse(t) for t in _zuko_autoregressive(sizes)]
     base = zuko.lazy.UnconditionalDistribution(
         zuko.distributions.DiagNormal,
-        torch.zeros(LATENT_SIZE),
-        torch.ones(LATENT_SIZE),
+        torch.zeros(sizes.latent_size),
+        torch.ones(sizes.latent_size),
         buffer=True,
     )
     flow = zuko.flows.Flow(transforms, base)
@@ -81,40 +81,45 @@ def _zuko(name):
 class _Conditioner(nflows.nn.nets.MLP):
     """A plain network that takes the context that nflows hands over, None."""
 
-    def __init__(self, inputs, outputs):
-        super().__init__((inputs,), (outputs,), HIDDEN_SIZES)
+    def __init__(self, inputs, outputs, hidden_sizes):
+        super().__init__((inputs,), (outputs,), hidden_sizes)
 
     def forward(self, inputs, context=None):
         return super().forward(inputs)
 
 
-def _nflows(name):
+def _nflows(name, sizes):
     library = nflows.transforms
+    size = sizes.latent_size
+    conditioner = partial(_Conditioner, hidden_sizes=sizes.hidden_sizes)
     if name == "realnvp":
         transforms = [
-            library.AffineCouplingTransform(mask, _Conditioner)
-            for mask in _masks(COUPLINGS)
+            library.AffineCouplingTransform(mask, conditioner)
+            for mask in _masks(size, sizes.couplings)
         ]
     elif name == "spline":
-        splines = {"num_bins": BINS, "tails": "linear", "tail_bound": BOUND}
+        splines = _splines(sizes)
         transforms = [
             library.PiecewiseRationalQuadraticCouplingTransform(
-                mask, _Conditioner, **splines
+                mask, conditioner, **splines
             )
-            for mask in _masks(SPLINE_COUPLINGS)
+            for mask in _masks(size, sizes.spline_couplings)
         ]
     else:
         transforms = []
-        for i in range(FLOWS):
+        for i in range(sizes.flows):
             # The initial layer and one block are two hidden layers.
             flow = library.MaskedAffineAutoregressiveTransform(
-                LATENT_SIZE, HIDDEN_SIZES[0], num_blocks=1, use_residual_blocks=False
+                size,
+                sizes.hidden_sizes[0],
+                num_blocks=1,
+                use_residual_blocks=False,
             )
             if i:
-                transforms.append(library.ReversePermutation(LATENT_SIZE))
+                transforms.append(library.ReversePermutation(size))
             is_maf = name == "maf"
             transforms.append(flow if is_maf else library.InverseTransform(flow))
-    base = nflows.distributions.StandardNormal([LATENT_SIZE])
+    base = nflows.distributions.StandardNormal([size])
     flow = nflows.flows.Flow(library.CompositeTransform(transforms), base)
     return {
         "log_prob": flow.log_prob,
@@ -122,58 +127,64 @@ def _nflows(name):
     }, flow
 
 
-def _normflows(name):
+def _normflows(name, sizes):
     library = normflows.flows
-    half = LATENT_SIZE // 2
+    size = sizes.latent_size
+    conditioner = partial(_Conditioner, hidden_sizes=sizes.hidden_sizes)
     if name == "realnvp":
-        sizes = [half, *HIDDEN_SIZES, 2 * half]
-        flows = [
-            library.AffineCouplingBlock(
-                normflows.nets.MLP(sizes),
-                split_mode="channel_inv" if i % 2 else "channel",
+        flows = []
+        for i in range(sizes.couplings):
+            # The first half is the larger one of an odd size.
+            given = size // 2 if i % 2 else size - size // 2
+            network = normflows.nets.MLP(
+                [given, *sizes.hidden_sizes, 2 * (size - given)]
             )
-            for i in range(COUPLINGS)
-        ]
+            mode = "channel_inv" if i % 2 else "channel"
+            flows.append(library.AffineCouplingBlock(network, split_mode=mode))
     elif name == "spline":
-        splines = {"num_bins": BINS, "tails": "linear", "tail_bound": BOUND}
+        splines = _splines(sizes)
         flows = [
-            PiecewiseRationalQuadraticCoupling(mask, _Conditioner, **splines)
-            for mask in _masks(SPLINE_COUPLINGS)
+            PiecewiseRationalQuadraticCoupling(mask, conditioner, **splines)
+            for mask in _masks(size, sizes.spline_couplings)
         ]
     else:
         flows = []
-        for i in range(FLOWS):
+        for i in range(sizes.flows):
             flow = library.MaskedAffineAutoregressive(
-                LATENT_SIZE, HIDDEN_SIZES[0], num_blocks=1, use_residual_blocks=False
+                size,
+                sizes.hidden_sizes[0],
+                num_blocks=1,
+                use_residual_blocks=False,
             )
             if i:
-                order = library.Permute(LATENT_SIZE)
-                order.perm = torch.arange(LATENT_SIZE).flip(0)
+                order = library.Permute(size)
+                order.perm = torch.arange(size).flip(0)
                 order.inv_perm = order.perm
                 flows.append(order)
             # Its forward direction draws, which is an inverse autoregressive flow.
             flows.append(library.Reverse(flow) if name == "maf" else flow)
-    base = normflows.distributions.DiagGaussian(LATENT_SIZE, trainable=False)
+    base = normflows.distributions.DiagGaussian(size, trainable=False)
     flow = normflows.NormalizingFlow(base, flows)
     # A draw comes with its density; without it (`forward`) it is a little faster.
     return {
         "log_prob": flow.log_prob,
-        "sample": lambda z: flow(torch.randn(BATCH_SIZE, LATENT_SIZE)),
+        "sample": lambda z: flow(torch.randn(BATCH_SIZE, size)),
     }, flow
 
 
-def _torch(name):
+def _torch(name, sizes):
+    size = sizes.latent_size
     library = torch.distributions
     if name == "normal":
-        parameters = torch.zeros(LATENT_SIZE), torch.ones(LATENT_SIZE)
+        parameters = torch.zeros(size), torch.ones(size)
         distribution = library.Independent(library.Normal(*parameters), 1)
     else:
-        means = torch.randn(COMPONENTS, LATENT_SIZE)
-        noise = 0.02 * torch.randn(COMPONENTS, LATENT_SIZE, LATENT_SIZE)
+        means = torch.randn(COMPONENTS, size)
+        noise = 0.02 * torch.randn(COMPONENTS, size, size)
         distribution = library.MixtureSameFamily(
             library.Categorical(logits=torch.zeros(COMPONENTS)),
             library.MultivariateNormal(
-                means, scale_tril=torch.eye(LATENT_SIZE) + noise.tril()
+                means, scale_tril=torch.eye(size) + noise.tril()
             ),
         )
     return {
@@ -182,7 +193,11 @@ def _torch(name):
     }, None
 
 
-_LIBRARIES = {
+def _splines(sizes):
+    return {"num_bins": sizes.bins, "tails": "linear", "tail_bound": sizes.bound}
+
+
+LIBRARIES = {
     "zuko": _zuko,
     "nflows": _nflows,
     "normflows": _normflows,
@@ -191,13 +206,13 @@ _LIBRARIES = {
 
 
 def versions():
-    return {library: metadata.version(library) for library in _LIBRARIES}
+    return {library: metadata.version(library) for library in LIBRARIES}
 
 
 @cache
 def _made(library, name):
     torch.manual_seed(0)
-    methods, module = _LIBRARIES[library](name)
+    methods, module = LIBRARIES[library](name, TIMED)
     if module is not None:
         module.eval()
     return methods
@@ -208,7 +223,7 @@ def build(variant, case):
     name, method = case.split(".")
     torch.set_num_threads(threads())
     run = _made(library, name)[method]
-    z = torch.randn(BATCH_SIZE, LATENT_SIZE)
+    z = torch.randn(BATCH_SIZE, TIMED.latent_size)
     if variant != library:
         run = torch.compile(run)
     # Dynamo's guards fail on normflows' base in inference mode.

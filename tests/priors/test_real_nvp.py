@@ -57,3 +57,13 @@ class TestRealNVPPrior(FlowContract):
     def test_bad_arguments(self, kwargs):
         with pytest.raises(UserError, match="RealNVPPrior expects"):
             RealNVPPrior(**kwargs)
+
+
+def test_couplings_move_two_dimensions_in_turn():
+    prior = RealNVPPrior(2, couplings=4, hidden_sizes=(3,))
+    prior.build()
+    for i, conditioner in enumerate(prior._conditioners):
+        # A shift alone, by a decimal of its own.
+        conditioner.weights[-1].assign([10.0**i, 0.0])
+    z = np.sort(np.array(prior.from_base([[0.0, 0.0]]))[0])
+    np.testing.assert_allclose(z, [101.0, 1010.0])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import check_widths
+from tfp_priors.networks.mlp import spread_biases
 
 
 class MADE(Configured, keras.layers.Layer):
@@ -81,7 +82,9 @@ class MADE(Configured, keras.layers.Layer):
             )
             self._biases.append(
                 self.add_weight(
-                    name=f"bias_{i}", shape=mask.shape[1:], initializer="zeros"
+                    name=f"bias_{i}",
+                    shape=mask.shape[1:],
+                    initializer="zeros" if last else spread_biases(len(mask)),
                 )
             )
         if self.context_size:

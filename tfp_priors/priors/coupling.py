@@ -65,7 +65,8 @@ class CouplingPrior(FlowPrior):
     """z = f^-1(z0), f a chain of couplings on alternate halves of the code.
 
     The couplings come in pairs: the first moves one half given the other, the
-    second the other way round, and a fixed permutation separates the pairs. All
+    second the other way round, and a fixed permutation separates the pairs; 2
+    dimensions need none, which could only exchange them and undo the alternation. All
     conditioners start with a zero output, at which a coupling must be the identity.
     If the latent size is odd, the second half is the larger one. A code that is a map
     is halved by pixels and by channels in turn, and its conditioners are convolutional
@@ -117,7 +118,7 @@ class CouplingPrior(FlowPrior):
         self._permutations = [
             tuple(int(i) for i in random.permutation(self.latent_size))
             for _ in range((couplings - 1) // 2)
-            if self.map_shape is None
+            if self.map_shape is None and self.latent_size > 2
         ]
         self._stays = self._orders = None
         if self.map_shape is not None:
@@ -165,7 +166,7 @@ class CouplingPrior(FlowPrior):
                 bijectors += [back, self._coupling(i, context), there]
                 continue
             bijectors.append(self._coupling(i, context))
-            if i % 2 == 1 and i < self.couplings - 1:
+            if i % 2 == 1 and i // 2 < len(self._permutations):
                 bijectors.append(tfb.Permute(self._permutations[i // 2]))
         return tfb.Chain(bijectors)
 

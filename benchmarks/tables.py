@@ -1,0 +1,55 @@
+"""Sets of points for density estimation: scikit-learn's toys and small tables."""
+
+import numpy as np
+import sklearn.datasets
+
+_POINTS = 10_000
+
+
+def _toy(make, **kwargs):
+    def points(seed):
+        parts = [make(_POINTS, random_state=seed + i, **kwargs)[0] for i in range(2)]
+        return parts[0], parts[1]
+
+    return points
+
+
+def _table(load, dequantised=False):
+    def points(seed):
+        rows = np.asarray(load().data, np.float64)
+        random = np.random.RandomState(seed)
+        if dequantised:
+            rows = rows + random.uniform(size=rows.shape)
+        order = random.permutation(len(rows))
+        test = len(rows) // 5
+        return rows[order[test:]], rows[order[:test]]
+
+    return points
+
+
+_SETS = {
+    "moons": _toy(sklearn.datasets.make_moons, noise=0.05),
+    "circles": _toy(sklearn.datasets.make_circles, noise=0.05, factor=0.5),
+    "swiss_roll": _toy(sklearn.datasets.make_swiss_roll, noise=0.5),
+    "breast_cancer": _table(sklearn.datasets.load_breast_cancer),
+    # Whole numbers from 0 to 16.
+    "digits": _table(sklearn.datasets.load_digits, dequantised=True),
+}
+NAMES = tuple(_SETS)
+
+
+def points(name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test points, standardised by the moments of the former.
+
+    Toys have 10,000 of each; of a table a fifth is the test set.
+
+    Args:
+      name: one of `NAMES`.
+      seed: of toys, of a table's order, and of what makes whole numbers continuous.
+
+    Returns:
+      Two arrays `[n, d]`, float32. Densities are those of the standardised points.
+    """
+    train, test = _SETS[name](seed)
+    mean, scale = train.mean(0), train.std(0) + 1e-6
+    return tuple(((part - mean) / scale).astype(np.float32) for part in (train, test))
