@@ -55,14 +55,18 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]"],
         "test": [
+            # With sphinx and myst-nb for bin/docs, whose site is tested.
+            "furo",
             "hypothesis",
             "ipykernel",
+            "myst-nb",
             "nbclient",
             "nbformat",
             "prdc",
             "pytest",
             "pytest-xdist",
             "ruff",
+            "sphinx",
         ],
     },
 )

@@ -10,9 +10,9 @@ from tfp_priors.learning.grouped_model import GroupedModel
 class PriorModel(GroupedModel):
     """What is common to models with a prior; a subclass has it as `prior`."""
 
-    #: Whether codes become images: `decode` is there.
+    #: Whether `decode` is there, which makes images of codes.
     has_decoder = False
-    #: Whether images have codes: `encode`, `reconstruct` and `posterior` are there.
+    #: Whether `encode`, `reconstruct` and `posterior` are there.
     has_encoder = False
 
     #: What the model is conditional on; see `LatentVariableModel`.

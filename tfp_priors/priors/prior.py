@@ -62,7 +62,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     reparameterized = True
     #: Whether `velocity_error` is there, by which `FlowMatchingDivergence` learns.
     has_velocity = False
-    #: Of `fit`: passes over the codes, and Adam's first rate and beta_1.
+    #: Passes of `fit` over the codes, and Adam's first rate and beta_1 there.
     usual_epochs, usual_rate, usual_beta_1 = 20, 1e-3, 0.5
     #: Whether draws may be `guided`.
     has_guidance = False

@@ -1,0 +1,112 @@
+"""The documentation site: the pages in Markdown, and the docstrings of what rooms show.
+
+Its source is the whole checkout, so that links between pages are those of the files.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from sphinx.util import inspect
+
+project = "tfp_priors"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/**", "benchmarks/README.md"]
+# So that these are not even looked through.
+exclude_patterns = [".*", "build", "runs", "site", "tests", "tfp_priors", "gin", "bin"]
+html_theme = "furo"
+html_title = project
+# Links of Markdown to headings of other pages.
+myst_heading_anchors = 4
+# The notebook is kept without results; bin/docs --tutorial runs it.
+nb_execution_mode = "off"
+nb_execution_timeout = 600
+# Indented blocks are commands more often than Python.
+highlight_language = "none"
+# Single backticks are code.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"show-inheritance": True}
+napoleon_custom_sections = [("Call arguments", "params_style")]
+
+_CONTENTS = {
+    "To use": (
+        *("docs/tutorial", "docs/models", "docs/datasets", "docs/codes"),
+        *("docs/metrics", "docs/distributed", "docs/reliability", "docs/faq"),
+    ),
+    "What is shown": (
+        *("docs/results/README", "docs/results/*/README", "docs/reproducing"),
+        *("docs/performance", "benchmarks/README"),
+    ),
+    "To change": (
+        *("CONTRIBUTING", "docs/house", "docs/design", "CHANGELOG", "SECURITY"),
+    ),
+    "API": ("docs/api/*",),
+}
+
+_CODE = re.compile(r"(`+[^`]*`+)")
+_MARKS = re.compile(r"[*|]|(?<=\w)_(?!\w)")
+
+
+def _with_contents(app, docname, source):
+    """The first page is the README; the site alone has contents beside it."""
+    if docname != app.config.root_doc:
+        return
+    for caption, pages in _CONTENTS.items():
+        lines = "\n".join(pages)
+        options = f":caption: {caption}\n:hidden:\n:glob:"
+        source[0] += f"\n```{{toctree}}\n{options}\n\n{lines}\n```\n"
+
+
+def _as_text(text):
+    """A line whose asterisks, bars and last underscores are no marks."""
+    parts = _CODE.split(text)
+    return "".join(
+        part if i % 2 else _MARKS.sub(r"\\\g<0>", part) for i, part in enumerate(parts)
+    )
+
+
+def _from_plain(app, what, name, obj, options, lines):
+    """Docstrings are plain text in which an indented block is an equation."""
+    del app, what, name, obj, options
+    found, in_section, in_block = [], False, False
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if line and not indent:
+            in_section, in_block = line.endswith(":"), False
+        if indent >= 4 and not in_section and not in_block and not found[-1]:
+            found += ["::", ""]
+            in_block = True
+        is_code = in_block or line.lstrip().startswith((">>>", "..."))
+        found.append(line if is_code else _as_text(line))
+    lines[:] = found
+
+
+def _skip(app, what, name, obj, skip, options):
+    """The fields of a named tuple are among its attributes already."""
+    del app, what, name, options
+    return True if type(obj).__name__ == "_tuplegetter" else skip
+
+
+def _signature(app, what, name, obj, options, signature, returns):
+    """Arguments of a layer are those of `__init__`: Keras takes all in `__new__`."""
+    del app, name, options
+    if what == "class" and signature == "(*args, **kwargs)":
+        found = inspect.signature(obj.__init__, bound_method=True)
+        shown = [p for p in found.parameters.values() if p.name != "kwargs"]
+        signature = inspect.stringify_signature(found.replace(parameters=shown))
+    return signature, returns
+
+
+def _first_page(app, exception):
+    if exception is None and app.builder.format == "html":
+        shutil.copy(Path(app.outdir, "README.html"), Path(app.outdir, "index.html"))
+
+
+def setup(app):
+    app.connect("source-read", _with_contents)
+    app.connect("autodoc-process-docstring", _from_plain, priority=400)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("build-finished", _first_page)
