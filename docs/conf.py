@@ -14,7 +14,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/**", "benchmarks/README.md"]
 # So that these are not even looked through.
-exclude_patterns = [".*", "build", "runs", "site", "tests", "tfp_priors", "gin", "bin"]
+exclude_patterns = [".*", "build", "runs", "tests", "tfp_priors", "gin", "bin"]
 html_theme = "furo"
 html_title = project
 # Links of Markdown to headings of other pages.

@@ -90,6 +90,7 @@ def test_it_is_the_wheel(installed, tmp_path):
     commands = {path.name for path in (ROOT / "bin").iterdir() if path.suffix == ""}
     assert {line.split()[0] for line in names.splitlines()[1:]} == commands - {
         "bench",
+        "docs",
         "quickstart",
         "test",
     }
