@@ -49,6 +49,7 @@ def test_a_table(ran, capsys, tmp_path):
     assert (np.abs(draws.mean(0) - names["train"].mean(0)) < 0.3 * spread).all()
 
 
+@pytest.mark.slow
 def test_a_class(ran):
     names = ran("load_iris")
     table, draws = names["table"], names["draws"].numpy()

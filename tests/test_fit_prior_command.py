@@ -93,6 +93,7 @@ def test_a_report(run):
     assert "Codes, and draws of the prior" in page
 
 
+@pytest.mark.slow
 def test_a_conditional_prior(codes, tmp_path):
     files = {"codes": codes / "codes.npy", "context": codes / "labels.npy"}
     run = tmp_path / "run"

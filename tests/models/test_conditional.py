@@ -191,6 +191,7 @@ def test_export(tmp_path):
     assert "expected --keypoints=TABLE" in commands.refused("sample", **flags)
 
 
+@pytest.mark.slow
 def test_evaluation(tmp_path):
     """The conditions of the metrics' draws and codes are those of the test images."""
     model = make()

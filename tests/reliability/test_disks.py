@@ -77,7 +77,12 @@ _WRITES = {
 }
 
 
-_SLOW = ("the configuration", "results", "the graph of a SavedModel")
+_SLOW = (
+    "a checkpoint",
+    "the configuration",
+    "results",
+    "the graph of a SavedModel",
+)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ NO_MODELS = ("keypoints", "pggan", "post_hoc", "post_hoc_gmm", "vunet")
 SLOW = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
-    if path.stem not in (*NO_MODELS, "vae_free_bits", "wae_mmd")
+    if path.stem not in (*NO_MODELS, "wae_mmd")
 )
 BATCH, STEPS = 16, 2
 SETTINGS = ("LATENT_SIZE = 4", f"train.batch_size = {BATCH}", "train.clip_norm = 5.0")
@@ -75,7 +75,6 @@ def state(model):
 @pytest.mark.parametrize(
     "name",
     [
-        "vae_free_bits",
         "wae_mmd",
         *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     ],
