@@ -14,13 +14,10 @@ def _toy(make, **kwargs):
     return points
 
 
-def _table(load, dequantised=False):
+def _table(load):
     def points(seed):
         rows = np.asarray(load().data, np.float64)
-        random = np.random.RandomState(seed)
-        if dequantised:
-            rows = rows + random.uniform(size=rows.shape)
-        order = random.permutation(len(rows))
+        order = np.random.RandomState(seed).permutation(len(rows))
         test = len(rows) // 5
         return rows[order[test:]], rows[order[:test]]
 
@@ -29,11 +26,8 @@ def _table(load, dequantised=False):
 
 _SETS = {
     "moons": _toy(sklearn.datasets.make_moons, noise=0.05),
-    "circles": _toy(sklearn.datasets.make_circles, noise=0.05, factor=0.5),
     "swiss_roll": _toy(sklearn.datasets.make_swiss_roll, noise=0.5),
     "breast_cancer": _table(sklearn.datasets.load_breast_cancer),
-    # Whole numbers from 0 to 16.
-    "digits": _table(sklearn.datasets.load_digits, dequantised=True),
 }
 NAMES = tuple(_SETS)
 
@@ -45,7 +39,7 @@ def points(name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
       name: one of `NAMES`.
-      seed: of toys, of a table's order, and of what makes whole numbers continuous.
+      seed: of toys, and of a table's order.
 
     Returns:
       Two arrays `[n, d]`, float32. Densities are those of the standardised points.
