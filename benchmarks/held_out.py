@@ -5,6 +5,7 @@ points are seen once, at the end. Each side has a process of its own.
 """
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 from benchmarks import environments
 from benchmarks import tables
 from tfp_priors.errors import UserError
+from tfp_priors.files import write_text
 
 #: Module and environment of each side, by the recipes of its documentation.
 SIDES = {
@@ -61,6 +63,9 @@ def run(codes: str, test: str, out: str, only: list[str]) -> None:
     Raises:
       UserError: if a side fails, or there is none of such a name.
     """
+    missing = [path for path in (codes, test) if not Path(path).is_file()]
+    if missing:
+        raise UserError(f"there is no file {missing[0]} of codes, .npy.")
     chosen = _chosen(SIDES, only)
     table = _Table(out, ("prior",))
     for side in chosen:
@@ -78,7 +83,7 @@ def run_tables(names: list[str], out: str, only: list[str]) -> None:
     Raises:
       UserError: if a side fails, or there is no set or side of such a name.
     """
-    names = tables.NAMES if names == ["all"] else names
+    names = tables.NAMES if "all" in names else names
     unknown = sorted(set(names) - set(tables.NAMES))
     if unknown:
         known = ", ".join(("all", *tables.NAMES))
@@ -96,23 +101,37 @@ def run_tables(names: list[str], out: str, only: list[str]) -> None:
 
 
 class _Table:
-    """Rows of a CSV file, which is whole after each one."""
+    """Rows of a CSV file, which is whole after each one.
+
+    Raises:
+      UserError: if the file has other columns, or no folder.
+    """
 
     def __init__(self, out, keys):
-        self._out, self._keys, self._rows = Path(out), keys, {}
+        self._out, self._rows = Path(out), {}
+        self._columns = [*keys, "nll", "standard_error", "seconds"]
+        if not self._out.parent.is_dir():
+            raise UserError(f"there is no folder {self._out.parent}: make it first.")
         if self._out.is_file():
             with self._out.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
+                reader = csv.DictReader(file)
+                if reader.fieldnames != self._columns:
+                    raise UserError(
+                        f"{out} has other columns than {','.join(self._columns)}: "
+                        "choose another --out."
+                    )
+                for row in reader:
                     self._rows[tuple(row[key] for key in keys)] = row
 
     def add(self, found, **keys):
         row = keys | found
         self._rows[tuple(keys.values())] = row
         print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-        with self._out.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            writer.writeheader()
-            writer.writerows(self._rows.values())
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows.values())
+        write_text(self._out, text.getvalue())
 
 
 def _chosen(sides, only):

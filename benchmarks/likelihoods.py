@@ -18,7 +18,9 @@ def report(fit):
     start = time.perf_counter()
     log_prob = fit(name, codes, 0)
     seconds = time.perf_counter() - start
-    nll = -np.concatenate([log_prob(part) for part in np.array_split(test, 20)])
+    nll = -np.concatenate(
+        [log_prob(part) for part in np.array_split(test, min(20, len(test)))]
+    )
     print(
         json.dumps(
             {

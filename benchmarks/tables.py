@@ -8,8 +8,8 @@ _POINTS = 10_000
 
 def _toy(make, **kwargs):
     def points(seed):
-        parts = [make(_POINTS, random_state=seed + i, **kwargs)[0] for i in range(2)]
-        return parts[0], parts[1]
+        seeds = 2 * seed, 2 * seed + 1
+        return [make(_POINTS, random_state=s, **kwargs)[0] for s in seeds]
 
     return points
 

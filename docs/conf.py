@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import keras
 from sphinx.util import inspect
 
 project = "tfp_priors"
@@ -27,6 +28,8 @@ highlight_language = "none"
 # Single backticks are code.
 default_role = "code"
 autodoc_member_order = "bysource"
+# Else Keras' pages stand under each method that is overridden.
+autodoc_inherit_docstrings = False
 autodoc_default_options = {"show-inheritance": True}
 napoleon_custom_sections = [("Call arguments", "params_style")]
 
@@ -46,7 +49,10 @@ _CONTENTS = {
 }
 
 _CODE = re.compile(r"(`+[^`]*`+)")
+_CLASS = re.compile(r"`([A-Z]\w*)`")
 _MARKS = re.compile(r"[*|]|(?<=\w)_(?!\w)")
+_ONE_LINE = re.compile(r"(\s*)(Raises|Returns): (.+)")
+_KERAS = ("kwargs", "activity_regularizer", "trainable", "dtype", "autocast", "name")
 
 
 def _with_contents(app, docname, source):
@@ -60,18 +66,31 @@ def _with_contents(app, docname, source):
 
 
 def _as_text(text):
-    """A line whose asterisks, bars and last underscores are no marks."""
+    """A line that links classes, and whose asterisks and the like are no marks."""
     parts = _CODE.split(text)
     return "".join(
-        part if i % 2 else _MARKS.sub(r"\\\g<0>", part) for i, part in enumerate(parts)
+        _CLASS.sub(r":py:class:`.\1`", part) if i % 2 else _MARKS.sub(r"\\\g<0>", part)
+        for i, part in enumerate(parts)
     )
+
+
+def _with_sections(lines):
+    """The lines, with a section of one line as one of two."""
+    for line in lines:
+        match = _ONE_LINE.fullmatch(line)
+        if match:
+            yield f"{match[1]}{match[2]}:"
+            line = f"{match[1]}  {match[3]}"
+        yield line
 
 
 def _from_plain(app, what, name, obj, options, lines):
     """Docstrings are plain text in which an indented block is an equation."""
-    del app, what, name, obj, options
+    del app, name, obj, options
+    if what in ("attribute", "property") and lines and ":" in lines[0]:
+        lines[0] = f": {lines[0]}"  # Napoleon takes what is before a colon for a type.
     found, in_section, in_block = [], False, False
-    for line in lines:
+    for line in _with_sections(lines):
         indent = len(line) - len(line.lstrip())
         if line and not indent:
             in_section, in_block = line.endswith(":"), False
@@ -90,11 +109,11 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def _signature(app, what, name, obj, options, signature, returns):
-    """Arguments of a layer are those of `__init__`: Keras takes all in `__new__`."""
+    """Arguments of a layer are those of `__init__`, without those of all layers."""
     del app, name, options
-    if what == "class" and signature == "(*args, **kwargs)":
+    if what == "class" and issubclass(obj, keras.layers.Layer):
         found = inspect.signature(obj.__init__, bound_method=True)
-        shown = [p for p in found.parameters.values() if p.name != "kwargs"]
+        shown = [p for p in found.parameters.values() if p.name not in _KERAS]
         signature = inspect.stringify_signature(found.replace(parameters=shown))
     return signature, returns
 

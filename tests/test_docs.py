@@ -5,6 +5,7 @@ import inspect
 import io
 import pkgutil
 import posixpath
+import re
 import subprocess
 import sys
 
@@ -60,6 +61,15 @@ def test_the_first_page_leads_on(site):
     page = (site / "index.html").read_text()
     for target in ("docs/house.html", "docs/api/priors.html", "docs/tutorial.html"):
         assert f'href="{target}"' in page
-    # An equation is a block of its own, and a shape no mark.
-    priors = (site / "docs" / "api" / "priors.html").read_text()
-    assert "<pre>" in priors and "problematic" not in priors
+
+
+def test_docstrings_are_read_as_they_are_meant(site):
+    pages = {path.stem: path.read_text() for path in (site / "docs/api").glob("*.html")}
+    for name, page in pages.items():
+        # What was no mark-up, and an item "D." of a list.
+        assert "problematic" not in page and "<ol" not in page, name
+        assert "(*args, **kwargs)" not in re.sub("<[^>]*>", "", page), name
+    blocks = re.findall(r"<pre>(.*?)</pre>", pages["models"], re.DOTALL)
+    assert any("L_theta" in block for block in blocks)
+    # The class that another one's docstring sends to.
+    assert 'href="#tfp_priors.priors.coupling.CouplingPrior"' in pages["priors"]

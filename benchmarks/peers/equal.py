@@ -1,5 +1,7 @@
 """The peers' flows at the sizes and steps of `benchmarks.equal`."""
 
+import math
+
 import torch
 
 from benchmarks.equal import BATCH_SIZE
@@ -20,7 +22,10 @@ def fit(name, points, seed):
     methods, module = LIBRARIES[library](kind, sizes(points.shape[1]))
     log_prob = methods["log_prob"]
     optimizer = torch.optim.Adam(module.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    # PyTorch's own rises again in the steps that fill the last epoch.
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda i: 0.5 + 0.5 * math.cos(math.pi * min(i / STEPS, 1.0))
+    )
     learned, held_out = map(torch.from_numpy, split(points, seed))
     learn(
         log_prob, module, learned, held_out, optimizer, STEPS, BATCH_SIZE, schedule.step

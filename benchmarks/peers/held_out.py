@@ -68,6 +68,8 @@ def learn(log_prob, module, learned, held_out, optimizer, steps, batch, after=No
             value = float(-log_prob(held_out).mean())
         if value < best:
             best, weights = value, copy.deepcopy(module.state_dict())
+    if weights is None:
+        raise ValueError("no epoch has a finite likelihood")
     module.load_state_dict(weights)
 
 

@@ -2,8 +2,8 @@
 
 Every conditioner is the plain network of ours: hidden layers with ReLU. Couplings
 alternate between halves of the code; where ours permutes the code between pairs of
-couplings, zuko and nflows change the halves, and normflows does neither, which favours
-it a little.
+couplings, zuko and nflows change the halves, as normflows' splines do; its affine
+couplings do neither, which favours them a little.
 """
 
 from functools import cache
@@ -26,9 +26,12 @@ from benchmarks.sides import threads
 
 
 def _masks(size, count):
-    """Masks of alternate halves; each pair of couplings has halves of its own."""
+    """Masks of alternate halves; each pair of couplings has halves of its own.
+
+    Of 2 dimensions there are no others, and an exchange would undo the alternation.
+    """
     for i in range(count):
-        if i % 2 == 0:
+        if i == 0 or (i % 2 == 0 and size > 2):
             first = torch.randperm(size) < size // 2
         yield first if i % 2 == 0 else ~first
 

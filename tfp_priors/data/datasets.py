@@ -142,9 +142,10 @@ def _prepared_builder(name, data_dir):
             )
         except tfds.core.DatasetNotFoundError as error:
             label = name.removeprefix("image_folder/")
+            where = f" --data_dir={data_dir}" if data_dir else ""
             raise UserError(
                 f"{name} is not prepared: run bin/prepare_data --dataset={name} "
-                f"--source=FOLDER, with FOLDER the images of {label}."
+                f"--source=FOLDER{where}, with FOLDER the images of {label}."
             ) from error
     try:
         make = BUILT_IN.get(name) or functools.partial(tfds.builder, name)

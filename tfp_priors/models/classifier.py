@@ -46,7 +46,8 @@ class Classifier(Predictor):
         if (classes is None) == (attributes is None):
             raise UserError(
                 "Classifier expects one of classes and attributes, received "
-                f"classes = {classes}, attributes = {attributes}."
+                f"classes = {classes}, attributes = {attributes}: set "
+                "Classifier.classes or Classifier.attributes to their number."
             )
         self.classes = classes
         self.attributes = attributes

@@ -63,7 +63,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
       decoder: layer, codes to the likelihood's parameters.
       likelihood: p(x|z) of the decoder's outputs.
       prior: p(z).
-      divergence: D.
+      divergence: D of the code and the prior.
       beta: weight of D in the autoencoder's loss; a number, or a function of the
         step (an integer tensor) such as `training.LinearAnnealing`.
       seed: of all noise. The noise of a row is a function of the seed, the step and
