@@ -34,18 +34,33 @@ autodoc_default_options = {"show-inheritance": True}
 napoleon_custom_sections = [("Call arguments", "params_style")]
 
 _CONTENTS = {
-    "To use": (
-        *("docs/tutorial", "docs/models", "docs/datasets", "docs/codes"),
-        *("docs/metrics", "docs/distributed", "docs/reliability", "docs/faq"),
-    ),
-    "What is shown": (
-        *("docs/results/README", "docs/results/*/README", "docs/reproducing"),
-        *("docs/performance", "benchmarks/README"),
-    ),
-    "To change": (
-        *("CONTRIBUTING", "docs/house", "docs/design", "CHANGELOG", "SECURITY"),
-    ),
-    "API": ("docs/api/*",),
+    "To use": """
+docs/tutorial
+docs/models
+docs/datasets
+docs/codes
+docs/metrics
+docs/distributed
+docs/reliability
+docs/faq
+""",
+    "What is shown": """
+docs/results/README
+docs/results/*/README
+docs/reproducing
+docs/performance
+benchmarks/README
+""",
+    "To change": """
+CONTRIBUTING
+docs/house
+docs/design
+CHANGELOG
+SECURITY
+""",
+    "API": """
+docs/api/*
+""",
 }
 
 _CODE = re.compile(r"(`+[^`]*`+)")
@@ -60,9 +75,8 @@ def _with_contents(app, docname, source):
     if docname != app.config.root_doc:
         return
     for caption, pages in _CONTENTS.items():
-        lines = "\n".join(pages)
         options = f":caption: {caption}\n:hidden:\n:glob:"
-        source[0] += f"\n```{{toctree}}\n{options}\n\n{lines}\n```\n"
+        source[0] += f"\n```{{toctree}}\n{options}\n{pages}```\n"
 
 
 def _as_text(text):
