@@ -20,9 +20,8 @@ html_theme = "furo"
 html_title = project
 # Links of Markdown to headings of other pages.
 myst_heading_anchors = 4
-# The notebook is kept without results; bin/docs --tutorial runs it.
+# The notebook is kept without results, and trains for some minutes.
 nb_execution_mode = "off"
-nb_execution_timeout = 600
 # Indented blocks are commands more often than Python.
 highlight_language = "none"
 # Single backticks are code.
