@@ -107,7 +107,8 @@ def _from_plain(app, what, name, obj, options, lines):
         indent = len(line) - len(line.lstrip())
         if line and not indent:
             in_section, in_block = line.endswith(":"), False
-        if indent >= 4 and not in_section and not in_block and not found[-1]:
+        after_blank = bool(found) and not found[-1]
+        if indent >= 4 and after_blank and not in_section and not in_block:
             found += ["::", ""]
             in_block = True
         is_code = in_block or line.lstrip().startswith((">>>", "..."))

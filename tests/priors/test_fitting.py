@@ -92,7 +92,6 @@ def test_without_held_out_codes_all_epochs_are_done():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_labels_are_worth_what_they_tell():
     random = np.random.RandomState(0)
     labels = random.randint(0, 2, 4000)
