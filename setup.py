@@ -53,8 +53,11 @@ setup(
         "tqdm",
     ],
     extras_require={
+        # The page of bin/explore.
+        "explore": ["dash>=4.4"],
         "gpu": ["tensorflow[and-cuda]"],
         "test": [
+            "dash>=4.4",
             # With sphinx and myst-nb for bin/docs, whose site is tested.
             "furo",
             "hypothesis",
@@ -62,6 +65,8 @@ setup(
             "myst-nb",
             "nbclient",
             "nbformat",
+            # Drives the browser that tests of pages find on the PATH.
+            "playwright",
             "prdc",
             "pytest",
             "pytest-xdist",

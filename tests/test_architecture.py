@@ -76,6 +76,15 @@ ALLOWED = {
         "runs",
         "sweeps",
     ),
+    "explorer": (
+        "errors",
+        "data",
+        "latent_space",
+        "figures",
+        "evaluation",
+        "models",
+        "report",
+    ),
     "export": ("errors", "files", "priors", "models"),
     "configuration": (
         "core",

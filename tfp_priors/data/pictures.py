@@ -5,6 +5,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -55,13 +56,14 @@ def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | BinaryIO) -> Iterator[Image.Image]:
     """The file, whose pixels are not read yet.
 
     Raises:
       UserError: if what is done within cannot be done; the file is named.
     """
     limit = Image.MAX_IMAGE_PIXELS
+    name = path if isinstance(path, Path) else path.name
     try:
         Image.MAX_IMAGE_PIXELS = _LARGEST
         with warnings.catch_warnings():
@@ -70,12 +72,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield opened
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
-            f"The image {path} has more than {_LARGEST // 10**6} million pixels: scale "
+            f"The image {name} has more than {_LARGEST // 10**6} million pixels: scale "
             "it down."
         ) from error
     except _UNREADABLE as error:
+        # Pillow names an open file by its address in memory.
+        why = str(error).replace(repr(path), repr(name))
         raise UserError(
-            f"Cannot read the image {path} ({error}): repair or remove it."
+            f"Cannot read the image {name} ({why}): repair or remove it."
         ) from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -115,7 +119,7 @@ def _seen(opened: Image.Image, channels: int) -> Image.Image:
 
 
 def read_image(
-    path: Path, size: tuple[int, int], channels: int, scale: bool = True
+    path: Path | BinaryIO, size: tuple[int, int], channels: int, scale: bool = True
 ) -> np.ndarray:
     """Reads one picture, turned as its EXIF orientation says; crops and scales it.
 
@@ -124,8 +128,8 @@ def read_image(
     it is the first frame.
 
     Args:
-      path: a file of `FORMATS`; of 1, 8 or 16 bits, grey, RGB, CMYK, with a palette or
-        transparent.
+      path: of a file of `FORMATS`, or such a file with a `name`; of 1, 8 or 16 bits,
+        grey, RGB, CMYK, with a palette or transparent.
       size: `(height, width)` of the result in pixels.
       channels: 1 for grey, 3 for RGB.
       scale: whether it may have another size; if not, it is refused undecoded.

@@ -1,5 +1,6 @@
 """Computes metrics by name, and keeps what they share."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ class Evaluator:
         self._folder = folder
         self._cache_dir = cache_dir
         self._kept: dict[Any, Any] = {}
+        # What is computed may need what is kept already.
+        self._lock = threading.RLock()
 
     def evaluate(self, name: str) -> list[dict[str, Any]]:
         """The results of a metric: at least "name" and "value" each.
@@ -89,10 +92,11 @@ class Evaluator:
         return results
 
     def cached(self, key, compute: Callable) -> Any:
-        """compute(), once for each key."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        return self._kept[key]
+        """compute(), once for each key, whichever thread is the first to ask."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = compute()
+            return self._kept[key]
 
     # Images --------------------------------------------------------------------
 

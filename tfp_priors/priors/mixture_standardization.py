@@ -171,6 +171,8 @@ class MixtureStandardization(LatentStandardization):
             white = (x[:, None] - means) * scale
             log_density = tf.math.log(scale) - 0.5 * tf.square(white)
             u += x[:, None] * tf.one_hot(i, self.latent_size)
+            # A batch of known size stays one: the root is found in another loop.
+            u = tf.ensure_shape(u, z0.shape)
             return i + 1, u, seen + log_density
 
         start = (0, tf.zeros_like(z0), tf.zeros([batch, tf.size(constants)]))

@@ -203,7 +203,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{_escape(title)}</title>
 <link rel="icon" href="data:,">
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 <header>
@@ -279,7 +279,7 @@ def _anchors(titles):
 # Should something from outside ever get past the escaping, it still loads nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
-_STYLE = """
+STYLE = """
 :root {
   color-scheme: light dark;
   --ink: #1c2024; --soft: #5c6670; --ground: #ffffff; --box: #f4f5f7;

@@ -1,0 +1,249 @@
+"""The picture in hand: its density, its neighbours, and what may be done with it."""
+
+import base64
+import binascii
+import io
+
+import dash
+import numpy as np
+from dash import dcc
+from dash import html
+
+from tfp_priors.data.pictures import read_image
+from tfp_priors.errors import UserError
+from tfp_priors.explorer.elements import captioned
+from tfp_priors.explorer.elements import choices
+from tfp_priors.explorer.elements import clicked
+from tfp_priors.explorer.elements import message
+from tfp_priors.explorer.elements import of_runs
+from tfp_priors.explorer.elements import picture
+from tfp_priors.explorer.elements import shown
+from tfp_priors.explorer.explored import Settings
+from tfp_priors.explorer.views import Reference
+from tfp_priors.explorer.views import settings
+
+#: Inputs of callbacks that depend on what conditional runs are given.
+GIVEN = (
+    dash.Input("label", "value"),
+    dash.Input("attributes", "value"),
+    dash.Input("guidance", "value"),
+)
+
+_SPLITS = {"train": "training", "test": "test"}
+
+# Test images that are offered.
+_OFFERED = 10
+
+# Uses of the picture in hand, by the name of the place where it is put.
+_USES = {
+    "from": "Start of the path",
+    "to": "End of the path",
+    "of": "Move its attributes",
+}
+
+
+def settings_of(given, seed=0, temperature=1.0) -> Settings:
+    """Settings of the values of `GIVEN` and others.
+
+    Raises:
+      UserError: if one is empty or out of its range.
+    """
+    label, having, guidance = given
+    numbers = having or [label or 0]
+    values = {"seed": seed, "temperature": temperature, "guidance": guidance}
+    for name, value in values.items():
+        if value is None:
+            raise UserError(f"{name} is empty or out of its range: give a number.")
+    values["given"] = "+".join(map(str, numbers))
+    return settings({name: str(value) for name, value in values.items()})
+
+
+def reader(uploads):
+    """A function that gives the pixels of what a visitor uploaded, by name."""
+
+    def read(name):
+        content = (uploads or {}).get(name)
+        if content is None:
+            raise UserError(f"{name} is not here any more: upload it again.")
+        pixels = np.asarray(content["pixels"], np.uint8)
+        return pixels.reshape(content["shape"])
+
+    return read
+
+
+def layout(runs):
+    """What is beside the tabs."""
+    has_encoder = any(run.has_encoder for run in runs)
+    return [
+        dcc.Store("hand", "session", data="test:0" if has_encoder else "draw:0"),
+        dcc.Store("uploads", "session", data={}),
+        # Where pictures in hand were put, by the names of `_USES`.
+        dcc.Store("places", "session", data=_first_places(has_encoder)),
+        html.H2("In hand"),
+        html.Div(id="in-hand"),
+        html.Div([html.Button(text, id={"put": use}) for use, text in _USES.items()]),
+        html.Div(
+            [
+                html.H2("Test images"),
+                html.Div(id="offered"),
+                html.Button("Other test images", id="other-tests", n_clicks=0),
+                dcc.Upload(
+                    "A picture of yours: drop it, or click",
+                    id="upload",
+                    className="upload",
+                    accept="image/*",
+                ),
+                html.P(
+                    "It is cropped and scaled, stays in this tab of the browser, and "
+                    "is not kept by the server.",
+                    className="note",
+                ),
+                html.Div(id="uploaded"),
+            ],
+            hidden=not has_encoder,
+        ),
+    ]
+
+
+def _first_places(has_encoder):
+    kind = "test" if has_encoder else "draw"
+    return {"from": f"{kind}:0", "to": f"{kind}:1", "of": f"{kind}:0"}
+
+
+def register(app, runs, program):
+    """Makes it do what it shows."""
+    del program
+
+    @app.callback(
+        dash.Output("hand", "data"),
+        dash.Input("uploads", "data"),
+        dash.Input({"take": dash.ALL, "of": dash.ALL}, "n_clicks"),
+        *(dash.Input(f"map-{i}", "clickData") for i in range(len(runs))),
+        prevent_initial_call=True,
+    )
+    def take(uploads, *_):
+        return _taken(uploads)
+
+    @app.callback(
+        dash.Output("places", "data"),
+        dash.Input({"put": dash.ALL}, "n_clicks"),
+        dash.State("hand", "data"),
+        dash.State("places", "data"),
+        prevent_initial_call=True,
+    )
+    def put(_, hand, places):
+        if not clicked():
+            return dash.no_update
+        return places | {dash.ctx.triggered_id["put"]: hand}
+
+    @app.callback(
+        dash.Output("uploads", "data"),
+        dash.Output("uploaded", "children"),
+        dash.Input("upload", "contents"),
+        dash.State("upload", "filename"),
+        prevent_initial_call=True,
+    )
+    def upload(content, name):
+        if content is None:
+            return dash.no_update, dash.no_update
+        try:
+            pixels = _read(content, name, runs[0].model.image_shape)
+        except UserError as error:
+            return dash.no_update, message(str(error).splitlines()[0])
+        kept = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
+        return {name: kept}, f"{name} is in hand."
+
+    @app.callback(
+        dash.Output("offered", "children"), dash.Input("other-tests", "n_clicks")
+    )
+    @shown
+    def offer(n):
+        return _offered(runs, n or 0)
+
+    @app.callback(
+        dash.Output("in-hand", "children"),
+        dash.Input("hand", "data"),
+        *GIVEN,
+        dash.State("uploads", "data"),
+    )
+    @shown
+    def show(hand, *values):
+        *given, uploads = values
+        given, reference = settings_of(given).given, Reference.parse(hand)
+
+        def one(run, number):
+            del number
+            return _in_hand(run, reference, reader(uploads), run.own(given))
+
+        return [html.P(_name_of(reference)), of_runs(runs, one)]
+
+
+def _taken(uploads):
+    """The reference of what was taken."""
+    trigger = dash.ctx.triggered_id
+    if not clicked():
+        return dash.no_update
+    if trigger == "uploads":
+        return f"file:{next(iter(uploads))}"
+    if isinstance(trigger, str):  # A map.
+        index = dash.ctx.triggered[0]["value"]["points"][0].get("customdata")
+        return dash.no_update if index is None else f"test:{index}"
+    return trigger["take"]
+
+
+def _read(content, name, image_shape):
+    """The pixels of an upload, uint8, cropped and scaled."""
+    try:
+        data = base64.b64decode(content.partition(",")[2], validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise UserError(f"Cannot read {name}: expected a picture.") from error
+    file = io.BytesIO(data)
+    file.name = name
+    *size, channels = image_shape
+    return read_image(file, tuple(size), channels)
+
+
+def _offered(runs, number):
+    run = next((run for run in runs if run.has_encoder), None)
+    if run is None:
+        return []
+    size = run.dataset().size
+    start = number * _OFFERED % size
+    indices = [i % size for i in range(start, start + _OFFERED)]
+    images = np.asarray(run.dataset().gather(indices)["image"])
+    references = [Reference("test", i) for i in indices]
+    return choices(images, references, [f"Test image {i}" for i in indices], "offered")
+
+
+def _name_of(reference):
+    if reference.kind == "draw":
+        seed, temperature, *_ = reference.settings
+        return f"Draw {reference.index} of seed {seed}, temperature {temperature:g}"
+    if reference.kind == "test":
+        return f"Test image {reference.index}"
+    return reference.name
+
+
+def _in_hand(run, reference, read, given):
+    """What a run says of the picture."""
+    point = reference.point(run, read, given)
+    pictures = [captioned(point.image, "the picture")]
+    if reference.kind != "draw":
+        decoded = run.decoded(point.z[None], given)[0]
+        pictures.append(captioned(decoded, "its reconstruction"))
+    density = run.log_density(point.z[None], given)
+    told = [] if density is None else [html.P(f"log p(z) = {density[0]:.2f} nats")]
+    neighbours = run.neighbours(point.image)
+    for split, found in neighbours.items():
+        told.append(html.P(f"Nearest {_SPLITS[split]} images, and their distance"))
+        rows = [
+            html.Figure(
+                [
+                    picture(one.image, f"{split} image {one.index}"),
+                    html.Figcaption(f"{one.distance:.2f}"),
+                ]
+            )
+            for one in found
+        ]
+        told.append(html.Div(rows, className="neighbours"))
+    return [html.Div(pictures, className="beside"), *told]
