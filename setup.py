@@ -56,7 +56,11 @@ setup(
         # The page of bin/explore.
         "explore": ["dash>=4.4"],
         "gpu": ["tensorflow[and-cuda]"],
+        # What writes bin/export --format=onnx.
+        "onnx": ["tf2onnx>=1.17"],
         "test": [
+            # A runtime of bin/export --format=tflite.
+            "ai-edge-litert",
             "dash>=4.4",
             # With sphinx and myst-nb for bin/docs, whose site is tested.
             "furo",
@@ -65,6 +69,7 @@ setup(
             "myst-nb",
             "nbclient",
             "nbformat",
+            "onnxruntime",
             # Drives the browser that tests of pages find on the PATH.
             "playwright",
             "prdc",
@@ -72,6 +77,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "sphinx",
+            "tf2onnx>=1.17",
         ],
     },
 )

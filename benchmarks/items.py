@@ -141,6 +141,25 @@ def _sampler():
     )
 
 
+def _portable_sampler():
+    others = ("tflite", "saved_model", "trace")
+    cases = {str(n): ("ours", *others) for n in (64, 256, 4096)}
+    images = {case: int(case) for case in cases}
+    starts = dict.fromkeys(("load", "first_call", "start"), ("ours", *others))
+    return Item(
+        "portable_sampler",
+        "The same sampler as ONNX, beside TFLite, the SavedModel and PyTorch's trace.",
+        cases | starts,
+        dict.fromkeys(("ours", "tflite"), "benchmarks.ours.portable_sampler")
+        | {
+            "saved_model": "benchmarks.ours.sampler",
+            "trace": "benchmarks.peers.sampler",
+        },
+        images,
+        once=tuple(starts),
+    )
+
+
 def _features():
     layouts = ("eager", "channels_last", "compile")
     return Item(
@@ -200,6 +219,7 @@ ITEMS = (
     _pythae(),
     _priors(),
     _sampler(),
+    _portable_sampler(),
     _features(),
     _input(),
     _startup(),

@@ -85,7 +85,7 @@ ALLOWED = {
         "models",
         "report",
     ),
-    "export": ("errors", "files", "priors", "models"),
+    "export": ("errors", "files", "core", "priors", "models"),
     "configuration": (
         "core",
         "errors",

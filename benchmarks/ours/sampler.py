@@ -51,7 +51,7 @@ def main():
     from tfp_priors.export import export
 
     config.parse([str(ROOT / "gin" / "mnist_beta0.gin")])
-    export(config.trainer().make_model(), sys.argv[1])
+    export(config.trainer().make_model(), *sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,25 @@
-"""Writes the model of a run as a SavedModel that needs only TensorFlow.
+"""Writes the model of a run for programs that have nothing of this project.
 
-  bin/export --run_dir=runs/mnist_beta0 --out=sampler
+bin/export --run_dir=runs/mnist_beta0 --out=sampler
+bin/export --run_dir=runs/mnist_beta0 --out=sampler.tflite --format=tflite
+bin/export --run_dir=runs/mnist_beta0 --out=sampler --format=onnx
+
+A SavedModel needs TensorFlow:
 
   >>> model = tf.saved_model.load("sampler")
   >>> images = model.sample(64, 0, 1.0)     # n, seed, temperature; in [0, 1]
 
 Its other functions are decode, log_prob and, of a model with an encoder, encode and
 reconstruct. Of a prior of bin/fit_prior it draws codes.
+
+The other formats need a runtime of some megabytes, ai-edge-litert or onnxruntime. Their
+functions take the random numbers, a sample is one of z0:
+
+  >>> z0 = np.random.randn(64, 8).astype("float32")
+  >>> sample = Interpreter("sampler.tflite").get_signature_runner("sample")
+  >>> images = sample(z0=z0)["output_0"]
+  >>> session = onnxruntime.InferenceSession("sampler/sample.onnx")
+  >>> images = session.run(None, {"z0": z0})[0]
 """
 
 import shlex
@@ -17,7 +30,10 @@ from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write; must not exist.")
+_OUT = flags.DEFINE_string("out", None, "What to write; must not exist.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "saved_model", ["saved_model", "tflite", "onnx"], "What is written."
+)
 flags.adopt_module_key_flags(gin_flags)
 
 
@@ -31,7 +47,10 @@ def main():
     from tfp_priors.export import export
 
     model = config.load_run(_RUN_DIR.value).model
-    export(model, _OUT.value)
+    export(model, _OUT.value, _FORMAT.value)
+    if _FORMAT.value != "saved_model":
+        command.say(f"{_FORMAT.value} in {_OUT.value}")
+        return
     out = "grid.png" if model.has_decoder else "draws.npy"
     given = command.given_to(model)
     command.say(

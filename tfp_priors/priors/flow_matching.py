@@ -139,6 +139,9 @@ class FlowMatchingPrior(FlowPrior):
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
         return _ContinuousFlow(self._network, self.steps, context, self._guidance, seed)
 
+    def _to_base(self, z, context):
+        return self.bijector(context).to_base(self.standardized(z))
+
     def velocity_error(self, z, seed, context=None):
         """The squared error of straight paths, |dx/ds - (z - z0)|^2 / 2, at one draw.
 
@@ -229,13 +232,21 @@ class _ContinuousFlow(tfb.Bijector):
             self._solved = (z, *self._integrated(z, 1.0, 0.0, velocity))
         return self._solved[1:]
 
-    def _velocity(self, y, t):
+    def to_base(self, z):
+        """The inverse alone: its density takes several times as long."""
+        return self._integrated(z, 1.0, 0.0, self._unguided)[0]
+
+    def _unguided(self, y, t):
         v = self._network(y, self._network.conditions(t, self._context))
+        return v, tf.zeros(tf.shape(y)[:-1])
+
+    def _velocity(self, y, t):
+        v, nothing_of_density = self._unguided(y, t)
         if self._guidance is not None:
             nothing = tf.zeros_like(self._context[:1])
             without = self._network(y, self._network.conditions(t, nothing))
             v = without + self._guidance * (v - without)
-        return v, tf.zeros(tf.shape(y)[:-1])
+        return v, nothing_of_density
 
     def _integrated(self, y, start, end, velocity):
         """y at the end, and the integral of the divergence over the way."""

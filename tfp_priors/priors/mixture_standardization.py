@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core import normal
 from tfp_priors.errors import UserError
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.expectation_maximization import whitening
@@ -24,6 +25,8 @@ _ITERATIONS = 100
 
 # Beyond this a tail of the normal is 0 in float32.
 _FARTHEST = 12.0
+
+_LEAST = np.finfo(np.float32).tiny
 
 # The log-weight of a component that is not there.
 _ABSENT = -1e4
@@ -103,6 +106,10 @@ class MixtureStandardization(LatentStandardization):
         number = tf.math.count_nonzero(constants > _ABSENT, dtype=tf.int32)
         return [v[:number] for v in (constants, self._shifts, self._inverses)]
 
+    def _scales(self, inverses):
+        """Their diagonals, by operations that all runtimes have."""
+        return tf.reduce_sum(inverses * tf.eye(self.latent_size), axis=-1)
+
     def bijector(self):
         return tfb.Chain([super().bijector(), _Rosenblatt(self)])
 
@@ -119,7 +126,7 @@ class MixtureStandardization(LatentStandardization):
         """u to N(0, I), `[batch, latent_size]` to the same."""
         constants, shifts, inverses = self._present()
         white = _white(u, shifts, inverses)
-        scales = tf.linalg.diag_part(inverses)  # [k, d]
+        scales = self._scales(inverses)  # [k, d]
         log_densities = tf.math.log(scales) - 0.5 * (
             tf.square(white) + math.log(2.0 * math.pi)
         )
@@ -127,10 +134,10 @@ class MixtureStandardization(LatentStandardization):
         # The weights have no determinants in them here: each dimension brings its own.
         weights = _log_weights(constants, scales)
         shares = tf.nn.softmax(weights[:, None] + seen, axis=1)
-        tail = _cdf(-tf.abs(white))
+        tail = normal.cdf(-tf.abs(white))
         below = tf.reduce_sum(shares * tf.where(white < 0, tail, 1.0 - tail), axis=1)
         above = tf.reduce_sum(shares * tf.where(white < 0, 1.0 - tail, tail), axis=1)
-        return _quantile(below, above)
+        return normal.quantile(below, above)
 
     def from_normal(self, z0):
         """The inverse of `to_normal`: an equation per dimension, one by one."""
@@ -143,8 +150,8 @@ class MixtureStandardization(LatentStandardization):
                 # dz0 / du is lower triangular, so du / dz0 takes one solution.
                 with tf.GradientTape() as tape:
                     tape.watch(u)
-                    normal = self.to_normal(u)
-                jacobian = tape.batch_jacobian(normal, u)
+                    base = self.to_normal(u)
+                jacobian = tape.batch_jacobian(base, u)
                 solved = tf.linalg.triangular_solve(
                     jacobian, upstream[..., None], adjoint=True
                 )
@@ -157,7 +164,7 @@ class MixtureStandardization(LatentStandardization):
     def _solved(self, z0):
         z0 = tf.clip_by_value(z0, -_FARTHEST, _FARTHEST)
         constants, shifts, inverses = self._present()
-        scales = tf.linalg.diag_part(inverses)
+        scales = self._scales(inverses)
         log_weights = _log_weights(constants, scales)
         batch = tf.shape(z0)[0]
 
@@ -214,27 +221,19 @@ def _log_weights(constants, scales):
     return constants - tf.reduce_sum(tf.math.log(scales), axis=-1)
 
 
-def _cdf(x):
-    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
-
-
-def _quantile(below, above):
-    """The standard normal quantile, from the tail that float32 tells better."""
-    tail = tf.maximum(tf.minimum(below, above), np.finfo(np.float32).tiny)
-    quantile = tf.math.ndtri(tail)
-    return tf.where(below < above, quantile, -quantile)
-
-
 def _root(shares, means, scales, z0):
     """x of each row with sum_k shares Phi((x - means) / scales) = Phi(z0)."""
     quantiles = means + scales * z0[:, None]
     low, high = tf.reduce_min(quantiles, -1), tf.reduce_max(quantiles, -1)
     sign = tf.where(z0 < 0, 1.0, -1.0)  # The smaller tail.
-    tail = _cdf(-tf.abs(z0))
+    log_tail = tf.math.log(normal.cdf(-tf.abs(z0)))
+    slopes = sign[:, None] / scales
+    shifts = slopes * means
 
     def excess(x):
-        white = sign[:, None] * (x[:, None] - means) / scales
-        return sign * (tf.reduce_sum(shares * _cdf(white), axis=-1) - tail)
+        # The logarithm of a tail bends less than the tail: half of the iterations.
+        tail = tf.reduce_sum(shares * normal.cdf(slopes * x[:, None] - shifts), axis=-1)
+        return sign * (tf.math.log(tf.maximum(tail, _LEAST)) - log_tail)
 
     # Widened: rounding must not put the root outside.
     margin = 1e-5 + 1e-5 * tf.maximum(tf.abs(low), tf.abs(high))
@@ -243,7 +242,7 @@ def _root(shares, means, scales, z0):
         low - margin,
         high + margin,
         position_tolerance=1e-7,
-        value_tolerance=0.0,
-        # 12 do for almost all rows; float32 may never satisfy the tolerance.
+        # What float32 can tell.
+        value_tolerance=1e-6,
         max_iterations=20,
     ).estimated_root

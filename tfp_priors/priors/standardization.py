@@ -49,7 +49,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
     def bijector(self) -> tfb.Bijector:
         """Maps standardised codes to codes (TFP's forward direction)."""
         mean = self._everywhere(tf.convert_to_tensor(self.mean))
-        return tfb.Chain([tfb.Shift(mean), tfb.Scale(self._scale())])
+        return tfb.Chain([tfb.Shift(mean), tfb.ScaleMatvecDiag(self._scale())])
 
     def _scale(self):
         return self._everywhere(tf.sqrt(self.variance + _VARIANCE_FLOOR))

@@ -2,21 +2,16 @@
 
 import functools
 import inspect
-import os
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfp_priors.errors import UserError
-from tfp_priors.files import temporary_beside
-from tfp_priors.models import CodeModel
 from tfp_priors.models import PriorModel
-from tfp_priors.priors import Prior
 
 
-def export(model: PriorModel | Prior, out: str | Path) -> None:
-    """Writes a SavedModel; `tf.saved_model.load(out)` gives functions and signatures
+def write_saved_model(model: PriorModel, folder: Path) -> None:
+    """Writes a SavedModel; `tf.saved_model.load(folder)` gives functions and signatures
 
         sample(n: int32, seed: int32, temperature: float32) -> images
         encode(images) -> z           decode(z) -> images
@@ -49,34 +44,16 @@ def export(model: PriorModel | Prior, out: str | Path) -> None:
 
     and takes poses, `[batch, ...]`, as the second argument of encode, decode,
     reconstruct, log_prob, to_base and from_base.
-
-    Raises:
-      UserError: if `out` exists.
     """
-    out = Path(out)
-    _check_new(out)
-    if isinstance(model, Prior):
-        model = CodeModel(model)
     archive = keras.export.ExportArchive()
     for name, function, signature in _endpoints(model):
         if signature and signature[0].name == "images":
             archive.add_endpoint(name, _of_images(function, signature))
         elif model.conditioner is not None:
-            archive.add_endpoint(name, _named(function, signature), signature)
+            archive.add_endpoint(name, named(function, signature), signature)
         else:
             archive.add_endpoint(name, function, signature)
-    with temporary_beside(out) as temporary:
-        archive.write_out(str(temporary), verbose=False)
-        try:
-            os.rename(temporary, out)
-        except OSError:
-            _check_new(out)  # Another process may have written it meanwhile.
-            raise
-
-
-def _check_new(out):
-    if out.exists():
-        raise UserError(f"{out} exists already: remove it, or choose another --out.")
+    archive.write_out(str(folder), verbose=False)
 
 
 def _of_images(function, signature):
@@ -147,7 +124,7 @@ def _how(model):
     return [tf.TensorSpec((), tf.float32, name) for name in names]
 
 
-def _named(function, signature):
+def named(function, signature):
     """The function, whose arguments are called what the signature calls them."""
 
     @functools.wraps(function)

@@ -1,0 +1,88 @@
+"""A folder of ONNX files, one for each of the model's functions."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfp_priors.errors import UserError
+from tfp_priors.export.portable import no_place
+from tfp_priors.export.portable import portable_functions
+from tfp_priors.models import PriorModel
+
+# Of the standard's operations; that of 2022, which runtimes of today know.
+_OPSET = 17
+
+# Of its types.
+_INT64, _BOOL = 7, 9
+
+
+def write_onnx(model: PriorModel, folder: Path) -> None:
+    """Writes `folder`/NAME.onnx for each of `portable_functions`.
+
+        session = onnxruntime.InferenceSession("sampler/sample.onnx")
+        z0 = np.random.randn(64, 8).astype("float32")
+        (images,) = session.run(None, {"z0": z0})
+
+    Raises:
+      UserError: as `portable_functions`, if tf2onnx is not installed, and if it has no
+        operations for the model's.
+    """
+    try:
+        import onnx
+        import tf2onnx
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "the format onnx needs tf2onnx: pip install 'tfp-priors[onnx]'."
+        ) from error
+    errors = (
+        ValueError,
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    )
+    folder.mkdir()
+    for name, function, signature in portable_functions(model):
+        try:
+            converted, _ = tf2onnx.convert.from_function(
+                tf.function(function, autograph=False),
+                signature,
+                opset=_OPSET,
+                custom_op_handlers={
+                    "BroadcastArgs": (_broadcast_shapes, []),
+                    "SelectV2": (_where, []),
+                },
+            )
+            onnx.checker.check_model(converted, full_check=True)
+        except errors as error:
+            raise no_place(model, name, "ONNX") from error
+        onnx.save(converted, folder / f"{name}.onnx")
+
+
+def _broadcast_shapes(graph, node, name, _):
+    """Writes BroadcastArgs: the shape of the sum of two tensors of those shapes."""
+    dtype, outputs = graph.get_dtype(node.output[0]), node.output
+
+    def added(operation, *inputs, **attributes):
+        return graph.make_node(operation, [*inputs], attributes).output[0]
+
+    zeros = (
+        added("ConstantOfShape", added("Cast", shape, to=_INT64))
+        for shape in node.input
+    )
+    shape = added("Shape", added("Add", *zeros))
+    graph.remove_node(name)
+    graph.make_node("Cast", [shape], {"to": dtype}, outputs=outputs, name=name)
+
+
+def _where(graph, node, name, _):
+    """Writes SelectV2 as it is; tf2onnx multiplies, and a NaN left out stays one."""
+    (chosen, one, other), outputs = node.input, node.output
+    is_bool = graph.get_dtype(outputs[0]) == _BOOL
+    graph.remove_node(name)
+    if not is_bool:
+        graph.make_node("Where", [chosen, one, other], outputs=outputs, name=name)
+        return
+    # onnxruntime chooses numbers alone.
+    left_out = graph.make_node("Not", [chosen]).output[0]
+    one = graph.make_node("And", [chosen, one]).output[0]
+    other = graph.make_node("And", [left_out, other]).output[0]
+    graph.make_node("Or", [one, other], outputs=outputs, name=name)
