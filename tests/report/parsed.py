@@ -2,6 +2,8 @@
 
 from html.parser import HTMLParser
 
+from tfp_priors.report.script import SCRIPT
+
 _VOID = {"meta", "link", "img", "br", "hr", "input", "source", "wbr"}
 _PHRASING = {"a", "img", "span", "code", "em", "strong", "br"}
 
@@ -95,8 +97,10 @@ def assert_self_contained(root: Element) -> None:
     """Nothing on the page points beyond it, and its anchors exist."""
     names = [e.attributes["id"] for e in root.all() if "id" in e.attributes]
     assert len(set(names)) == len(names)
+    (script,) = root.all("script")
+    assert script.text == SCRIPT and not script.attributes
     for element in root.all():
-        assert element.tag not in ("script", "iframe", "object", "embed", "form")
+        assert element.tag not in ("iframe", "object", "embed", "form")
         for attribute, value in element.attributes.items():
             assert not attribute.startswith("on")
             assert attribute not in ("srcset", "style", "action", "poster")

@@ -21,9 +21,9 @@ def test_run_of_a_nasty_name(tmp_path):
     assert next(root.all("title")).text == "<script>"
     assert [e.text for e in root.all("h2")] == [
         "Run",
+        "Pictures",
         "Results",
         "Curves",
-        "Pictures",
         "Configuration",
         "Environment",
     ]

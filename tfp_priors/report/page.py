@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from tfp_priors import __version__
 from tfp_priors.errors import UserError
+from tfp_priors.report.script import POLICY
+from tfp_priors.report.script import SCRIPT
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -70,10 +72,13 @@ class Table(NamedTuple):
     Attributes:
       rows: the columns are all keys in the order they first appear.
       caption: what the table is.
+      is_sortable: its headings sort it, and any two of its columns of numbers are
+        shown as a plane of points; see `script`.
     """
 
     rows: Sequence[Mapping[str, Any]]
     caption: str
+    is_sortable: bool = False
 
     def html(self) -> str:
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
@@ -84,11 +89,12 @@ class Table(NamedTuple):
             for name, kind in zip(columns, kinds, strict=True)
         )
         body = "\n".join(f"<tr>{_row(row, kinds)}</tr>" for row in cells)
+        opening = '<table class="sortable">' if self.is_sortable else "<table>"
         # Within the table, the caption would scroll with it.
         return (
             f'<figure class="table"><figcaption>{_escape(self.caption)}</figcaption>\n'
             + _scrolling(
-                f"<table>\n<thead><tr>{head}</tr></thead>\n"
+                f"{opening}\n<thead><tr>{head}</tr></thead>\n"
                 f"<tbody>\n{body}\n</tbody>\n</table>",
                 self.caption,
             )
@@ -174,7 +180,7 @@ class Details(NamedTuple):
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """A page that needs nothing besides itself: no script, no other file.
+    """A page in one file, which can be read without its script.
 
     Args:
       title: of the page.
@@ -198,7 +204,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{_escape(title)}</title>
@@ -218,6 +224,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
 {body}
 </main>
 <footer><p>tfp_priors {_escape(__version__)}</p></footer>
+<script>{SCRIPT}</script>
 </body>
 </html>
 """
@@ -276,9 +283,6 @@ def _anchors(titles):
     return names
 
 
-# Should something from outside ever get past the escaping, it still loads nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
 STYLE = """
 :root {
   color-scheme: light dark;
@@ -318,7 +322,8 @@ dl div {
 dt { color: var(--soft); }
 dd { margin: 0; max-width: 46rem; }
 .scroll { overflow: auto; }
-.scroll:has(> pre) { max-height: 32rem; }
+.scroll:has(> pre), .scroll:has(> .sortable) { max-height: 32rem; }
+.sortable thead th { position: sticky; top: 0; background: var(--ground); }
 .scroll:focus-visible { outline: 2px solid var(--accent); }
 table { border-collapse: collapse; overflow-wrap: normal; }
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; text-align: left; vertical-align: baseline; }
@@ -328,6 +333,22 @@ tbody th { font-weight: 500; }
 td, tbody th { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 .number { text-align: right; }
+.sortable button {
+  padding: 0; border: 0; background: none; font: inherit; color: inherit;
+  cursor: pointer;
+}
+.sortable button:hover, .sortable [aria-sort] button { color: var(--accent); }
+.sortable [aria-sort="ascending"] button::after { content: " \\2191"; }
+.sortable [aria-sort="descending"] button::after { content: " \\2193"; }
+figure.plane { display: block; max-width: 40rem; }
+.plane label { display: inline-block; margin-right: 1rem; }
+.plane select { font: inherit; max-width: 100%; color: var(--ink);
+  background: var(--ground); }
+.plane svg { display: block; width: 100%; margin-top: 0.5rem; }
+.plane line { stroke: var(--line); }
+.plane text { fill: var(--soft); font-size: 12px; }
+.plane circle { fill: var(--accent); fill-opacity: 0.7; }
+.plane circle:hover, .plane circle:focus-visible { fill: var(--ink); outline: none; }
 pre {
   margin: 0; padding: 0.75rem; width: max-content; min-width: 100%;
   font: 0.85rem/1.45 ui-monospace, monospace; background: var(--box);
@@ -355,7 +376,9 @@ footer { margin-top: 3rem; font-size: 0.85rem; color: var(--soft); }
   nav { display: none; }
   h2 { break-after: avoid; }
   figure:not(.table), tr { break-inside: avoid; }
-  .scroll, .scroll:has(> pre) { overflow: visible; max-height: none; }
+  .scroll, .scroll:has(> pre), .scroll:has(> .sortable) {
+    overflow: visible; max-height: none;
+  }
   pre { width: auto; white-space: pre-wrap; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }

@@ -95,9 +95,9 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
     )
     return [
         Section("Run", [KeyValues(_facts(run_dir, runs.bindings(config)))]),
+        Section("Pictures", pictures or [make_pictures]),
         Section("Results", _results(run_dir, where)),
         Section("Curves", _curves(run_dir, where)),
-        Section("Pictures", pictures or [make_pictures]),
         Section("Configuration", [Code(config, CONFIG)]),
         Section("Environment", _environment(runs.environments(run_dir))),
     ]

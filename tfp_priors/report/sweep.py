@@ -68,6 +68,7 @@ def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]
         Section("Grid", [KeyValues(_grid(out, runs, axes))]),
         Section("Results", list(_tables(runs, axes))),
         Section("Pictures", picture_blocks(figures) or [make_pictures]),
+        Section("Any two metrics", _all_runs(runs)),
         Section("Runs", [_details(run) for run in runs]),
         Section("Environments", _environments(runs)),
     ]
@@ -179,6 +180,18 @@ def _table(name, runs, lines, across, axes):
             row[label] = _summary(values, tell_number=len(numbers) > 1)
         rows.append(row)
     return Table(rows, f"{name}{_meaning(numbers)}")
+
+
+def _all_runs(runs) -> list[Block]:
+    """A row for each run, with its results beside its values."""
+    rows = [
+        {"run": run.name}
+        | run.values
+        | {r["name"]: r["value"] for r in run.results if r["value"] is not None}
+        for run in runs
+    ]
+    caption = "Every run; a press on a heading sorts by it."
+    return [Table(rows, caption, is_sortable=True)]
 
 
 def _meaning(numbers):
