@@ -20,8 +20,9 @@ html_theme = "furo"
 html_title = project
 # Links of Markdown to headings of other pages.
 myst_heading_anchors = 4
-# The notebook is kept without results, and trains for some minutes.
+# The notebook is kept without results, and trains for some minutes: bin/docs runs it.
 nb_execution_mode = "off"
+_WITH_RESULTS = Path(__file__).parent.parent / "build" / "tutorial.ipynb"
 # Indented blocks are commands more often than Python.
 highlight_language = "none"
 # Single backticks are code.
@@ -76,6 +77,13 @@ def _with_contents(app, docname, source):
     for caption, pages in _CONTENTS.items():
         options = f":caption: {caption}\n:hidden:\n:glob:"
         source[0] += f"\n```{{toctree}}\n{options}\n{pages}```\n"
+
+
+def _with_results(app, docname, source):
+    """The tutorial with its results, if there are any."""
+    del app
+    if docname == "docs/tutorial" and _WITH_RESULTS.is_file():
+        source[0] = _WITH_RESULTS.read_text(encoding="utf-8")
 
 
 def _as_text(text):
@@ -139,6 +147,7 @@ def _first_page(app, exception):
 
 def setup(app):
     app.connect("source-read", _with_contents)
+    app.connect("source-read", _with_results)
     app.connect("autodoc-process-docstring", _from_plain, priority=400)
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
