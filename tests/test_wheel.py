@@ -83,6 +83,7 @@ def test_codes(installed, tmp_path):
     assert np.load(tmp_path / "draws.npy").shape == (64, 4)
 
 
+@pytest.mark.slow
 def test_it_is_the_wheel(installed, tmp_path):
     listed = call(installed, tmp_path, "train", "--list")
     assert "Data sets, gin/DATA.gin:" in listed and "mnist" in listed
@@ -100,6 +101,7 @@ def test_it_is_the_wheel(installed, tmp_path):
     assert Path(found.strip()).is_relative_to(installed.parent.parent)
 
 
+@pytest.mark.slow
 def test_mistakes_name_the_console_script(installed, tmp_path):
     line = call(installed, tmp_path, "trian", code=2)
     assert "there is no command 'trian'" in line

@@ -118,6 +118,7 @@ def test_every_prior_comes_back(name, tmp_path):
     assert_same(first, keras.saving.load_model(tmp_path / "a.keras"))
 
 
+@pytest.mark.slow
 def test_training_goes_on(tmp_path):
     first = model(PRIORS["real_nvp"]())
     first.fit(images(), verbose=0)

@@ -24,6 +24,7 @@ def test_every_epoch_is_a_permutation_of_its_own():
     assert tuple(stream(12, seed=4)) != tuple(stream(12))
 
 
+@pytest.mark.slow
 def test_orders_do_not_come_again():
     """By the lowest byte of seed and epoch alone they would, after 256."""
     batches = shuffled_indices(SIZE, 600 * SIZE, seed=0).take(1)

@@ -77,6 +77,7 @@ def test_a_full_disk_is_not_called_a_failed_download(tmp_path, monkeypatch):
         load_dataset("embedded_digits", data_dir=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_no_connection_names_the_offline_command(tmp_path, monkeypatch):
     # A proxy that refuses stands for no connection, wherever the test runs.
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

@@ -107,6 +107,7 @@ def test_level_and_alpha_are_a_function_of_the_step(steps_per_phase, table):
         assert shown == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_one_trace_serves_all_phases():
     traces, shape = [], (8, 8, 1)
 
@@ -569,6 +570,7 @@ def test_metrics_and_figures_without_an_encoder(tmp_path):
     assert {path.stem for path in tmp_path.iterdir()} == drawn
 
 
+@pytest.mark.slow
 def test_a_run_is_read_back(tmp_path, monkeypatch):
     def fake(split, data_dir=None):
         del data_dir

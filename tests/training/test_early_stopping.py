@@ -60,6 +60,7 @@ def run(make_model, tmp_path):
     return start
 
 
+@pytest.mark.slow
 def test_ends_early_with_the_best_weights_and_is_over(run, tmp_path, capsys):
     trainer, result = run()
     joint, _ = checkpoints_of(tmp_path / "run")

@@ -187,6 +187,7 @@ def test_post_hoc_flow_learns_from_fixed_codes_and_resumes(run, tmp_path):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
     def prior():
         return GaussianMixturePrior(4, components=2, standardize=True)
@@ -214,6 +215,7 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
     assert longer.model.optimizers["prior"].iterations == 0
 
 
+@pytest.mark.slow
 def test_a_signal_at_the_last_step_of_the_autoencoder_ends_the_run(run, tmp_path):
     settings = at_rest(3)
     with pytest.MonkeyPatch.context() as patch:
@@ -271,6 +273,7 @@ def at_rest(steps, prior=flow, **kwargs):
     }
 
 
+@pytest.mark.slow
 def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
     result = run(**at_rest(40, evaluations=8, patience=1.0), rate=0.3)
     held_out = load_dataset("train").split(0.2, 0)[1]
