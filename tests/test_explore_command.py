@@ -19,6 +19,8 @@ from tests import commands
         ),
         ({"run_dir": "a", "view": "draws", "out": "x.jpg"}, "expected --out=FILE.png"),
         ({"run_dir": "a", "view": "draws", "out": "x.png"}, "a is not a run"),
+        ({"run_dir": "a", "view": "", "out": ""}, "FILE.png together, or neither"),
+        ({"run_dir": "a", "view": "draws", "out": "tests"}, "received a folder, tests"),
         ({"run_dir": "a", "port": 99999}, "port"),
     ],
 )

@@ -2,9 +2,23 @@
 
 import contextlib
 import numbers
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Within it nothing is written to stderr, by Python or by what it calls."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def printable(text: str) -> str:

@@ -67,7 +67,7 @@ def _loaded(variant, path):
         session = onnxruntime.InferenceSession(path)
         return lambda z0: session.run(None, {"z0": z0})[0]
     run = Interpreter(path, num_threads=threads()).get_signature_runner("sample")
-    return lambda z0: run(z0=z0)["output_0"]
+    return lambda z0: run(z0=z0)["images"]
 
 
 def _export(path: Path, format: str):

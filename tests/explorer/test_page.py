@@ -18,6 +18,9 @@ from tests.report.test_browser import BROWSER
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
 
+# On a busy machine.
+expect.set_options(timeout=20_000)
+
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
@@ -91,7 +94,7 @@ def slider(page, name):
 
 
 def tab(page, name):
-    page.get_by_role("tab", name=name).click()
+    page.get_by_role("button", name=name, exact=True).click()
 
 
 def test_seeds_are_other_draws_the_same_in_both_runs_and_over_a_reload(visit):
@@ -111,6 +114,8 @@ def test_seeds_are_other_draws_the_same_in_both_runs_and_over_a_reload(visit):
     assert len(set(pictures(page))) == 1
     page.locator("#seed").fill("")
     expect(page.get_by_role("alert")).to_have_text(re.compile("seed is empty"))
+    page.get_by_role("button", name="Other draws").click()
+    expect(page.locator("#draws .choice")).to_have_count(2 * 64)
 
 
 def test_two_visitors_do_not_see_each_other(visit):
@@ -126,7 +131,7 @@ def test_a_draw_in_hand_becomes_the_end_of_a_path(visit):
     page = visit()
     page.locator("#draws .choice").nth(11).click()
     hand = page.locator("#in-hand")
-    expect(hand).to_contain_text("Draw 11 of seed 0")
+    expect(hand).to_contain_text("draw 11 of seed 0")
     expect(hand).to_contain_text(re.compile(r"log p\(z\) = -?\d+\.\d\d nats"))
     # The draw, and four neighbours of each split, of each run.
     expect(hand.locator("img")).to_have_count(2 * 9)
@@ -155,7 +160,7 @@ def test_the_map_shows_takes_and_draws(visit):
     page.mouse.move(x, y)
     expect(page.locator("#hover-0 img")).to_be_visible()
     page.mouse.click(x, y)
-    expect(page.locator("#in-hand")).to_contain_text("Test image")
+    expect(page.locator("#in-hand")).to_contain_text("test image")
     whole = plot.bounding_box()
     x, y = whole["x"] + whole["width"] / 2, whole["y"] + whole["height"] / 2
     radius = 0.45 * min(whole["width"], whole["height"])
@@ -169,7 +174,7 @@ def test_the_map_shows_takes_and_draws(visit):
     expect(page.locator("#within-0 .choice")).not_to_have_count(0)
     expect(page.locator("#within-1 .choice")).to_have_count(0)
     page.locator("#within-0 .choice").first.click()
-    expect(page.locator("#in-hand")).to_contain_text("Draw")
+    expect(page.locator("#in-hand")).to_contain_text(" of 4,096 of seed 0")
 
 
 def test_attributes_move_a_picture_until_they_are_put_back(visit):
@@ -187,19 +192,36 @@ def test_attributes_move_a_picture_until_they_are_put_back(visit):
 
 def test_what_is_uploaded_is_in_hand_or_refused(visit, tmp_path):
     page = visit()
-    upload = page.locator("#upload input")
+
+    def upload(name):
+        with page.expect_file_chooser() as chooser:
+            page.get_by_text("A picture of yours").click()
+        chooser.value.set_files(tmp_path / name)
+
     (tmp_path / "notes.png").write_text("no picture")
-    upload.set_input_files(tmp_path / "notes.png")
+    upload("notes.png")
     alert = page.locator("#uploaded").get_by_role("alert")
     expect(alert).to_have_text(re.compile("Cannot read the image notes.png"))
     Image.fromarray(np.full((50, 40, 3), 90, np.uint8)).save(tmp_path / "grey.png")
-    upload.set_input_files(tmp_path / "grey.png")
+    upload("grey.png")
     expect(page.locator("#in-hand")).to_contain_text("grey.png")
     page.get_by_role("button", name="Start of the path").click()
+    Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "light.png")
+    upload("light.png")
+    expect(page.locator("#in-hand")).to_contain_text("light.png")
+    page.get_by_role("button", name="End of the path").click()
+    expect(page.locator("#placed")).to_contain_text("grey.png to light.png")
     tab(page, "Path")
-    expect(page.locator("#path")).to_contain_text("from=file:grey.png")
+    expect(page.locator("#path")).to_contain_text(
+        "from=file:grey.png&to=file:light.png"
+    )
+    # The same file again, after another picture.
+    page.get_by_role("button", name="Test image 3").click()
+    expect(page.locator("#in-hand")).to_contain_text("test image 3")
+    upload("light.png")
+    expect(page.locator("#in-hand")).to_contain_text("light.png")
     page.reload()
-    expect(page.locator("#in-hand")).to_contain_text("grey.png")
+    expect(page.locator("#in-hand")).to_contain_text("light.png")
 
 
 def test_a_view_is_saved_as_the_command_makes_it(visit, run, data_dir, tmp_path):

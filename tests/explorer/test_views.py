@@ -91,6 +91,13 @@ def test_a_region_gives_draws_within(run):  # noqa: F811
         picture_of(run, "map?region=900,900;901,900;901,901", read)
 
 
+def test_a_draw_on_a_path_is_given_the_label_of_the_path(labelled):  # noqa: F811
+    view = "path?from=test:0&to=draw:5&given=2"
+    end = labelled.model.sample_of_condition(2, 64)[5].numpy()
+    picture = picture_of(labelled, view, read)[:8, -8:].astype(int)
+    assert np.abs(picture - 255 * end).max() <= 1
+
+
 def test_a_label_is_given(labelled):  # noqa: F811
     picture = picture_of(labelled, "draws?given=2&guidance=2", read).astype(int)
     expected = image_grid(labelled.model.sample_of_condition(2, 64, 0, 1.0, 2.0))
@@ -102,6 +109,9 @@ def test_a_label_is_given(labelled):  # noqa: F811
     [
         ("paths", "no view 'paths': choose of draws, path, map, edit"),
         ("draws?sed=1", "the view has no 'sed'"),
+        ("draws?seed", "'seed' in the view: expected NAME=VALUE"),
+        ("draws?seed=1&seed=2", "'seed=2' in the view: expected NAME=VALUE, each"),
+        ("path?from=test:0&to=test:1&seed=7", "the view has no 'seed'"),
         ("draws?seed=-1", "seed=-1: expected a whole number"),
         ("draws?seed=2147483648", "expected a whole number from 0 to 2147483647"),
         ("draws?temperature=nan", "temperature=nan: expected a number"),

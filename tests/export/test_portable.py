@@ -19,6 +19,15 @@ from tfp_priors.errors import UserError
 from tfp_priors.export import export
 
 CLASSES = 3
+# What each function gives.
+NAMES = {
+    "sample": "images",
+    "decode": "images",
+    "encode": "z",
+    "log_prob": "log_prob",
+    "to_base": "z0",
+    "from_base": "z",
+}
 FORMATS = {"tflite": "model.tflite", "onnx": "model"}
 
 
@@ -101,7 +110,7 @@ def called(path, inputs, folder):
 
 
 def expected(model, n=5):
-    """Inputs, FUNCTION.ARGUMENT, and outputs, by FUNCTION, of the model itself."""
+    """Inputs, FUNCTION.ARGUMENT, and outputs, FUNCTION.OUTPUT, of the model itself."""
     random = np.random.RandomState(1)
     inputs, outputs = {}, {}
     condition = ()
@@ -114,7 +123,7 @@ def expected(model, n=5):
 
     def add(name, output, **of):
         inputs.update({f"{name}.{argument}": x for argument, x in of.items()})
-        outputs[name] = np.asarray(output)
+        outputs[f"{name}.{NAMES[name]}"] = np.asarray(output)
 
     given = [value for _, value in condition]
     z = random.randn(n, *model.code_shape).astype(np.float32)
@@ -166,7 +175,8 @@ def test_a_prior_alone(tmp_path, format):
     path = tmp_path / FORMATS[format]
     export(prior, path, format)
     found = called(path, inputs, tmp_path)
-    assert set(found) == set(outputs) == {"log_prob", "to_base", "from_base"}
+    assert set(found) == set(outputs)
+    assert set(found) == {"log_prob.log_prob", "to_base.z0", "from_base.z"}
     for function, output in outputs.items():
         np.testing.assert_allclose(found[function], output, atol=1e-4)
 

@@ -1,7 +1,7 @@
 """Calls exported functions in a process that cannot import TensorFlow.
 
 Usage: python without_tensorflow.py EXPORT INPUTS.npz OUTPUTS.npz; inputs are named
-FUNCTION.ARGUMENT, outputs FUNCTION.
+FUNCTION.ARGUMENT, outputs FUNCTION.OUTPUT.
 """
 
 import sys
@@ -16,11 +16,13 @@ def runner(path, name):
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path / f"{name}.onnx")
-        return lambda **inputs: session.run(None, inputs)[0]
+        (output,) = session.get_outputs()
+        assert output.shape[0] == "n"
+        return lambda **inputs: {output.name: session.run(None, inputs)[0]}
     from ai_edge_litert.interpreter import Interpreter
 
     signature = Interpreter(str(path)).get_signature_runner(name)
-    return lambda **inputs: next(iter(signature(**inputs).values()))
+    return lambda **inputs: signature(**inputs)
 
 
 def main():
@@ -31,7 +33,7 @@ def main():
         name, argument = key.split(".")
         by_function.setdefault(name, {})[argument] = value
     found = {name: runner(path, name)(**x) for name, x in by_function.items()}
-    np.savez(outputs, **found)
+    np.savez(outputs, **{f"{n}.{o}": x for n in found for o, x in found[n].items()})
 
 
 if __name__ == "__main__":

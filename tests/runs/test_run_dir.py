@@ -25,8 +25,12 @@ def test_finished_is_the_last_step_until_it_is_taken_back(tmp_path):
     assert run_dir.finished_step(tmp_path) == 7
     run_dir.set_finished(tmp_path, 9)
     assert run_dir.finished_step(tmp_path) == 9
+    assert run_dir.kept_step(tmp_path) == 9
+    run_dir.set_finished(tmp_path, 9, best=8)
+    assert (run_dir.finished_step(tmp_path), run_dir.kept_step(tmp_path)) == (9, 8)
     run_dir.set_finished(tmp_path, None)
     run_dir.set_finished(tmp_path, None)
+    assert run_dir.kept_step(tmp_path) is None
     assert run_dir.finished_step(tmp_path) is None
 
 

@@ -258,6 +258,16 @@ def test_a_table_holds_finished_models_of_all_grids_in_a_folder(tmp_path):
     ]
 
 
+def test_a_result_is_of_the_weights_that_a_run_keeps(tmp_path):
+    """After a phase at rest these are the best of held-out images, not the last."""
+    describe(tmp_path, ["BETA=0.0,1.0"])
+    for name, best in (("BETA=0.0", 5), ("BETA=1.0", None)):
+        result = {"name": "m", "metric": "m", "value": 0.5, "step": 5, "of": "x"}
+        run_dir.record_metrics(tmp_path / name, [result])
+        run_dir.set_finished(tmp_path / name, 7, best)
+    assert [row["run"] for row in sweeps.table(tmp_path)] == ["BETA=0.0"]
+
+
 def measured(folder, value, seed=0, **told):
     """A finished run with a result, as bin/train and bin/evaluate leave it."""
     run_dir.set_finished(folder, 7)

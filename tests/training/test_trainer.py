@@ -16,6 +16,8 @@ from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.runs.run_dir import RunLock
+from tfp_priors.runs.run_dir import finished_step
+from tfp_priors.runs.run_dir import kept_step
 from tfp_priors.training import LinearAnnealing
 from tfp_priors.training import PostHoc
 from tfp_priors.training import Trainer
@@ -273,7 +275,6 @@ def at_rest(steps, prior=flow, **kwargs):
     }
 
 
-@pytest.mark.slow
 def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
     result = run(**at_rest(40, evaluations=8, patience=1.0), rate=0.3)
     held_out = load_dataset("train").split(0.2, 0)[1]
@@ -290,6 +291,8 @@ def test_the_best_prior_on_held_out_images_is_kept(run, tmp_path):
     assert value <= min(curve.values())
     # At such a rate the last one is not the best.
     assert best < 42 and result.step == 42
+    assert finished_step(tmp_path / "run") == 42
+    assert kept_step(tmp_path / "run") == best
     measured = result.model.measure(*PostHoc(1, flow).encode(result.model, held_out))
     np.testing.assert_allclose(measured(), value, rtol=1e-5)
     assert joint.newest() == 2

@@ -119,14 +119,10 @@ def _one_line(message, *_):
 
 def import_tensorflow():
     """Imports TensorFlow without the lines that it writes before it can be told."""
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "w", encoding="utf-8") as null:
-            os.dup2(null.fileno(), 2)
+    from tfp_priors.errors import silenced
+
+    with silenced():
         import tensorflow  # noqa: F401
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _disk_problem(error):

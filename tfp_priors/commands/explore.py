@@ -11,8 +11,9 @@ of it has a text, by which --view writes it as a PNG file without a page:
   draws?seed=1&temperature=0.8            path?from=PICTURE&to=PICTURE
   map?region=X,Y;X,Y;X,Y&seed=1           edit?of=PICTURE&NUMBER=AMOUNT
 
-where a PICTURE is draw:INDEX:SEED, test:INDEX or file:PATH. Runs that are given labels
-or attributes take &given=7, or &given=0+3, and those with guidance &guidance=2.
+where a PICTURE is test:INDEX, file:PATH, or draw:INDEX:SEED:TEMPERATURE:GIVEN:GUIDANCE,
+of which draw:INDEX may do; in a PATH, & is %26 and % is %25. Runs that are given labels
+or attributes take &given=7, or &given=0+3, and draws those with guidance &guidance=2.
 """
 
 import logging
@@ -48,19 +49,24 @@ def main():
         raise UserError(
             f"expected --run_dir=FOLDER, one to {_MOST_RUNS} times, see --help."
         )
-    if bool(_VIEW.value) != bool(_OUT.value):
+    given = [flag.value for flag in (_VIEW, _OUT) if flag.value is not None]
+    if len(given) == 1 or "" in given:
         raise UserError("expected --view=VIEW and --out=FILE.png together, or neither.")
     if _VIEW.value and len(_RUN_DIR.value) > 1:
         raise UserError("--view is of one run: give one --run_dir.")
-    if _OUT.value and Path(_OUT.value).suffix.lower() not in ("", ".png"):
+    if given and Path(_OUT.value).suffix.lower() not in ("", ".png"):
         raise UserError(f"expected --out=FILE.png, received --out={_OUT.value}.")
-    if _VIEW.value:
+    if given and Path(_OUT.value).is_dir():
+        raise UserError(f"expected --out=FILE.png, received a folder, {_OUT.value}.")
+    if given:
         _write_view()
         return
     listening = _listening(_PORT.value)
     command.import_tensorflow()
     make_app = _imported_page()
-    app = make_app([_explored(folder) for folder in _RUN_DIR.value], _program())
+    runs = {folder: _explored(folder) for folder in _RUN_DIR.value}
+    _check_same_data(runs)
+    app = make_app([explored for _, explored in runs.values()], _program())
     _serve(app.server, listening)
 
 
@@ -101,11 +107,30 @@ def _listening(port):
 
 
 def _explored(folder):
+    """The name of a run's data set, and the run as the explorer sees it."""
     from tfp_priors.explorer import Explored
     from tfp_priors.models import GenerativeModel
 
     run = gin_flags.config().load_run(folder, _DATA_DIR.value, GenerativeModel)
-    return Explored(run.model, run.load_dataset, run.identity, folder)
+    explored = Explored(run.model, run.load_dataset, run.identity, folder)
+    return run.dataset, explored
+
+
+def _check_same_data(runs):
+    """Raises: UserError: if the runs are not of one data set."""
+    from tfp_priors.errors import UserError
+
+    kinds = {
+        folder: (dataset, explored.model.image_shape)
+        for folder, (dataset, explored) in runs.items()
+    }
+    (first, kind), *others = kinds.items()
+    for folder, other in others:
+        if other != kind:
+            raise UserError(
+                f"{first} is of {kind[0]} {tuple(kind[1])}, {folder} of {other[0]} "
+                f"{tuple(other[1])}: give runs of one data set."
+            )
 
 
 def _program():
@@ -132,13 +157,16 @@ def _serve(application, listening):
 def _write_view():
     command.import_tensorflow()
     from tfp_priors.data.pictures import read_image
+    from tfp_priors.errors import UserError
     from tfp_priors.explorer import picture_of
     from tfp_priors.figures.grid import save_image
 
-    run = _explored(_RUN_DIR.value[0])
+    _, run = _explored(_RUN_DIR.value[0])
     *size, channels = run.model.image_shape
 
     def read(name):
+        if not Path(name).is_file():
+            raise UserError(f"there is no picture {name}: expected the path of a file.")
         return read_image(Path(name), tuple(size), channels)
 
     save_image(picture_of(run, _VIEW.value, read), _OUT.value)

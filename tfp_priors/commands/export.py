@@ -17,7 +17,7 @@ functions take the random numbers, a sample is one of z0:
 
   >>> z0 = np.random.randn(64, 8).astype("float32")
   >>> sample = Interpreter("sampler.tflite").get_signature_runner("sample")
-  >>> images = sample(z0=z0)["output_0"]
+  >>> images = sample(z0=z0)["images"]
   >>> session = onnxruntime.InferenceSession("sampler/sample.onnx")
   >>> images = session.run(None, {"z0": z0})[0]
 """
@@ -41,7 +41,7 @@ def main():
     from tfp_priors.errors import UserError
 
     if not _RUN_DIR.value or not _OUT.value:
-        raise UserError("expected --run_dir=FOLDER and --out=FOLDER, see --help.")
+        raise UserError("expected --run_dir=FOLDER and --out=PATH, see --help.")
 
     config = gin_flags.config()
     from tfp_priors.export import export
@@ -49,7 +49,7 @@ def main():
     model = config.load_run(_RUN_DIR.value).model
     export(model, _OUT.value, _FORMAT.value)
     if _FORMAT.value != "saved_model":
-        command.say(f"{_FORMAT.value} in {_OUT.value}")
+        _say_functions(model)
         return
     out = "grid.png" if model.has_decoder else "draws.npy"
     given = command.given_to(model)
@@ -57,3 +57,22 @@ def main():
         f"SavedModel in {_OUT.value}\n"
         f"  bin/sample --saved_model={shlex.quote(_OUT.value)}{given} --out={out}"
     )
+
+
+def _say_functions(model):
+    """Names what a portable export can do, and what it cannot."""
+    from tfp_priors.export.portable import portable_functions
+
+    functions = portable_functions(model)
+    command.say(f"{_FORMAT.value} in {_OUT.value}, with the functions")
+    for function in functions:
+        shapes = (
+            f"{x.name} {x.dtype.name} {[n or 'n' for n in x.shape]}".replace("'", "")
+            for x in function.signature
+        )
+        command.say(f"  {function.name}({', '.join(shapes)})")
+    if model.has_decoder and not model.prior.has_base:
+        command.say(
+            f"  and no sample: a {type(model.prior).__name__} has no z0 to draw; "
+            "--format=saved_model has one."
+        )

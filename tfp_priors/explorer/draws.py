@@ -53,7 +53,7 @@ def register(app, runs, program):
 
     # Without a way to the server: the next number is the next seed.
     app.clientside_callback(
-        "(n, seed) => (seed ?? -1) + 1",
+        "(n, seed) => (Number.isInteger(seed) ? seed : -1) + 1",
         dash.Output("seed", "value"),
         dash.Input("other-draws", "n_clicks"),
         dash.State("seed", "value"),

@@ -156,7 +156,11 @@ def bare(figure: go.Figure, x: str, y: str) -> go.Figure:
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"color": "#808a94"},
-        modebar={"bgcolor": "rgba(0, 0, 0, 0)", "color": "#808a94"},
+        modebar={
+            "bgcolor": "rgba(0, 0, 0, 0)",
+            "color": "#808a94",
+            "activecolor": "#3d8bd9",
+        },
         margin={"l": 50, "r": 10, "t": 30, "b": 45},
         xaxis={**axis, "title": x},
         yaxis={**axis, "title": y},

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import threading
 
 import dash
 import numpy as np
@@ -31,8 +32,12 @@ GIVEN = (
 
 _SPLITS = {"train": "training", "test": "test"}
 
-# Test images that are offered.
-_OFFERED = 10
+# Test images that are offered, and uploads that are kept at once.
+_OFFERED, _UPLOADS = 10, 6
+
+_MEGABYTES = 20
+
+_READING = threading.Lock()
 
 # Uses of the picture in hand, by the name of the place where it is put.
 _USES = {
@@ -80,16 +85,18 @@ def layout(runs):
         # Where pictures in hand were put, by the names of `_USES`.
         dcc.Store("places", "session", data=_first_places(has_encoder)),
         html.H2("In hand"),
-        html.Div(id="in-hand"),
         html.Div([html.Button(text, id={"put": use}) for use, text in _USES.items()]),
+        html.P(id="placed", className="note"),
+        html.Div(id="in-hand"),
         html.Div(
             [
                 html.H2("Test images"),
                 html.Div(id="offered"),
                 html.Button("Other test images", id="other-tests", n_clicks=0),
                 dcc.Upload(
-                    "A picture of yours: drop it, or click",
+                    f"A picture of yours, of up to {_MEGABYTES} MB: drop it, or click",
                     id="upload",
+                    max_size=_MEGABYTES * 10**6,
                     className="upload",
                     accept="image/*",
                 ),
@@ -116,13 +123,12 @@ def register(app, runs, program):
 
     @app.callback(
         dash.Output("hand", "data"),
-        dash.Input("uploads", "data"),
         dash.Input({"take": dash.ALL, "of": dash.ALL}, "n_clicks"),
         *(dash.Input(f"map-{i}", "clickData") for i in range(len(runs))),
         prevent_initial_call=True,
     )
-    def take(uploads, *_):
-        return _taken(uploads)
+    def take(*_):
+        return _taken()
 
     @app.callback(
         dash.Output("places", "data"),
@@ -138,20 +144,34 @@ def register(app, runs, program):
 
     @app.callback(
         dash.Output("uploads", "data"),
+        dash.Output("hand", "data", allow_duplicate=True),
         dash.Output("uploaded", "children"),
+        # So that the same file can be uploaded again.
+        dash.Output("upload", "contents"),
         dash.Input("upload", "contents"),
         dash.State("upload", "filename"),
+        dash.State("uploads", "data"),
         prevent_initial_call=True,
     )
-    def upload(content, name):
+    def upload(content, name, uploads):
         if content is None:
-            return dash.no_update, dash.no_update
+            return [dash.no_update] * 4
         try:
             pixels = _read(content, name, runs[0].model.image_shape)
         except UserError as error:
-            return dash.no_update, message(str(error).splitlines()[0])
-        kept = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
-        return {name: kept}, f"{name} is in hand."
+            told = message(str(error).splitlines()[0])
+            return dash.no_update, dash.no_update, told, None
+        others = [(n, old) for n, old in uploads.items() if n != name]
+        newest = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
+        # The browser keeps some megabytes.
+        kept = dict([*others[1 - _UPLOADS :], (name, newest)])
+        return kept, str(Reference("file", name=name)), [], None
+
+    @app.callback(dash.Output("placed", "children"), dash.Input("places", "data"))
+    @shown
+    def place(places):
+        start, end, edited = (Reference.parse(places[use]).title for use in _USES)
+        return f"Path: {start} to {end}. Attributes: {edited}."
 
     @app.callback(
         dash.Output("offered", "children"), dash.Input("other-tests", "n_clicks")
@@ -175,16 +195,14 @@ def register(app, runs, program):
             del number
             return _in_hand(run, reference, reader(uploads), run.own(given))
 
-        return [html.P(_name_of(reference)), of_runs(runs, one)]
+        return [html.P(reference.title), of_runs(runs, one)]
 
 
-def _taken(uploads):
+def _taken():
     """The reference of what was taken."""
     trigger = dash.ctx.triggered_id
     if not clicked():
         return dash.no_update
-    if trigger == "uploads":
-        return f"file:{next(iter(uploads))}"
     if isinstance(trigger, str):  # A map.
         index = dash.ctx.triggered[0]["value"]["points"][0].get("customdata")
         return dash.no_update if index is None else f"test:{index}"
@@ -200,7 +218,9 @@ def _read(content, name, image_shape):
     file = io.BytesIO(data)
     file.name = name
     *size, channels = image_shape
-    return read_image(file, tuple(size), channels)
+    # Pillow's limits, which are set meanwhile, are those of all threads.
+    with _READING:
+        return read_image(file, tuple(size), channels)
 
 
 def _offered(runs, number):
@@ -213,15 +233,6 @@ def _offered(runs, number):
     images = np.asarray(run.dataset().gather(indices)["image"])
     references = [Reference("test", i) for i in indices]
     return choices(images, references, [f"Test image {i}" for i in indices], "offered")
-
-
-def _name_of(reference):
-    if reference.kind == "draw":
-        seed, temperature, *_ = reference.settings
-        return f"Draw {reference.index} of seed {seed}, temperature {temperature:g}"
-    if reference.kind == "test":
-        return f"Test image {reference.index}"
-    return reference.name
 
 
 def _in_hand(run, reference, read, given):

@@ -7,6 +7,7 @@ from dash import dcc
 from dash import html
 
 from tfp_priors import __version__
+from tfp_priors.errors import UserError
 from tfp_priors.explorer import attributes
 from tfp_priors.explorer import code_map
 from tfp_priors.explorer import draws
@@ -14,6 +15,7 @@ from tfp_priors.explorer import hand
 from tfp_priors.explorer import path
 from tfp_priors.explorer.elements import clicked
 from tfp_priors.explorer.elements import labelled
+from tfp_priors.explorer.elements import message
 from tfp_priors.explorer.elements import png
 from tfp_priors.explorer.elements import slider
 from tfp_priors.explorer.explored import Explored
@@ -62,9 +64,9 @@ h3 { margin: 0.75rem 0 0.25rem; font-size: 1rem; }
 .row .picture { min-width: 0; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem; }
 .beside figure, .control { margin: 0.5rem 0; }
-[role="tablist"] { margin-bottom: 1rem; border-bottom: 1px solid var(--line); }
-button[role="tab"] { margin: 0 0.25rem -1px 0; border-radius: 4px 4px 0 0; }
-button[role="tab"][aria-selected="true"] { color: var(--accent); font-weight: 600;
+.tabs { margin-bottom: 1rem; border-bottom: 1px solid var(--line); }
+.tabs button { margin: 0 0.25rem -1px 0; border-radius: 4px 4px 0 0; }
+.tabs button[aria-pressed="true"] { color: var(--accent); font-weight: 600;
   background: var(--ground); border-bottom-color: var(--ground); }
 aside h2:first-of-type { margin-top: 0.5rem; }
 .controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
@@ -146,22 +148,20 @@ def _layout(runs):
                 id="columns",
             ),
             dcc.Download(id="download"),
+            html.Div(id="not-saved"),
         ]
     )
 
 
 def _tabs():
-    buttons = [
-        html.Button(tab.TITLE, id={"tab": tab.TITLE}, role="tab") for tab in _TABS
-    ]
+    buttons = [html.Button(tab.TITLE, id={"tab": tab.TITLE}) for tab in _TABS]
     chosen = dcc.Store("tab", "session", data=draws.TITLE)
-    return html.Div([chosen, *buttons], role="tablist")
+    return html.Nav([chosen, *buttons], className="tabs")
 
 
 def _section(tab, runs):
-    where = {"section": tab.TITLE}
     label = {"aria-label": tab.TITLE}
-    return html.Section(tab.layout(runs), id=where, role="tabpanel", **label)
+    return html.Section(tab.layout(runs), id={"section": tab.TITLE}, **label)
 
 
 def _register_tabs(app):
@@ -180,7 +180,7 @@ def _register_tabs(app):
           sections.map((id) => String(id.section === chosen)),
         ]""",
         dash.Output({"section": dash.ALL}, "hidden"),
-        dash.Output({"tab": dash.ALL}, "aria-selected"),
+        dash.Output({"tab": dash.ALL}, "aria-pressed"),
         dash.Input("tab", "data"),
         dash.State({"section": dash.ALL}, "id"),
     )
@@ -225,15 +225,19 @@ def _given(runs):
 def _register_saving(app, runs):
     @app.callback(
         dash.Output("download", "data"),
+        dash.Output("not-saved", "children"),
         dash.Input({"save": dash.ALL, "run": dash.ALL}, "n_clicks"),
         dash.State("uploads", "data"),
         prevent_initial_call=True,
     )
     def save(_, uploads):
         if not clicked():
-            return dash.no_update
+            return dash.no_update, dash.no_update
         view = dash.ctx.triggered_id["save"]
         run = runs[dash.ctx.triggered_id["run"]]
-        pixels = picture_of(run, view, hand.reader(uploads))
+        try:
+            pixels = picture_of(run, view, hand.reader(uploads))
+        except UserError as error:
+            return dash.no_update, message(str(error).splitlines()[0])
         name = view.partition("?")[0]
-        return dcc.send_bytes(png(pixels), f"{name}.png", type="image/png")
+        return dcc.send_bytes(png(pixels), f"{name}.png", type="image/png"), []

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 from urllib.parse import quote
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -52,6 +52,18 @@ class Reference(NamedTuple):
         parts = (index, seed, f"{temperature:g}", _joined(given), f"{guidance:g}")
         return ":".join(["draw", *map(str, parts)])
 
+    @property
+    def title(self) -> str:
+        """What the page calls it."""
+        if self.kind == "file":
+            return self.name
+        if self.kind == "test":
+            return f"test image {self.index}"
+        of = "" if self.of == DRAWS else f" of {self.of:,}"
+        seed, temperature, *_ = self.settings
+        warm = "" if temperature == 1 else f" at temperature {temperature:g}"
+        return f"draw {self.index}{of} of seed {seed}{warm}"
+
     @classmethod
     def parse(cls, text: str) -> "Reference":
         """The reference of a text.
@@ -78,9 +90,10 @@ class Reference(NamedTuple):
     def point(
         self, run: Explored, read: ReadPicture, given: tuple[int, ...] = ()
     ) -> Point:
-        """The picture and its code under a run."""
+        """The picture and its code under a run; `given` where nothing else is."""
         if self.kind == "draw":
-            return run.draw(self.index, run.fitting(self.settings), self.of)
+            how = self.settings._replace(given=self.settings.given or given)
+            return run.draw(self.index, run.fitting(how), self.of)
         if self.kind == "test":
             return run.test_image(self.index)
         return run.picture(read(self.name), given)
@@ -128,28 +141,44 @@ def picture_of(run: Explored, view: str, read: ReadPicture) -> np.ndarray:
     Raises:
       UserError: if the view is none of this run.
     """
-    name, _, query = view.partition("?")
+    name, has_query, query = view.partition("?")
     if name not in _PICTURES:
         raise UserError(
             f"there is no view {name!r}: choose of {', '.join(_PICTURES)}, as in "
             "'draws?seed=1'."
         )
-    # A plus is one here.
-    values = dict(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True))
-    return _PICTURES[name](run, values, read)
+    return _PICTURES[name](run, _values(query) if has_query else {}, read)
+
+
+def _values(query):
+    """The values of a view by name.
+
+    Raises:
+      UserError: if a part is no NAME=VALUE, or a name comes twice.
+    """
+    values = {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if not (name and value) or name in values:
+            raise UserError(
+                f"{part!r} in the view: expected NAME=VALUE, each name once, with & "
+                "between them."
+            )
+        values[name] = unquote(value)
+    return values
 
 
 def _draws(run, values, read):
     """`draws?seed=&temperature=&given=&guidance=`"""
     del read
-    how = _rest(run, values)
+    how = _rest(run, values, *Settings._fields)
     return image_grid(run.decoded(run.codes(how), how.given))
 
 
 def _path(run, values, read):
     """`path?from=REFERENCE&to=REFERENCE&given=`: rows in z0 and in z."""
     a, b = (_reference(run, values, name) for name in ("from", "to"))
-    given = _rest(run, values, "from", "to").given
+    given = _rest(run, values, "from", "to", "given").given
     a, b = (end.point(run, read, given) for end in (a, b))
     spaces = run.along(a.z, b.z, np.linspace(0, 1, STEPS), given)
     codes = np.concatenate(list(spaces.values()))
@@ -159,7 +188,7 @@ def _path(run, values, read):
 def _map(run, values, read):
     """`map?region=X,Y;X,Y;X,Y&seed=`: draws in a region of the map."""
     del read
-    how = _rest(run, values, "region")
+    how = _rest(run, values, "region", *Settings._fields)
     _, codes, _ = run.within(region_of(values.get("region", "")), how)
     if not len(codes):
         raise UserError("No draw lies in the region: choose a larger one.")
@@ -173,7 +202,7 @@ def _edit(run, values, read):
         for key, value in values.items()
         if key.isdecimal()
     }
-    given = _rest(run, values, "of", *map(str, amounts)).given
+    given = _rest(run, values, "of", "given", *map(str, amounts)).given
     point = _reference(run, values, "of").point(run, read, given)
     spaces = run.edited(point.z, amounts, given)
     images = run.decoded(np.concatenate(list(spaces.values())), given)
@@ -209,15 +238,14 @@ def _reference(run, values, name):
     return reference
 
 
-def _rest(run, values, *others):
+def _rest(run, values, *known):
     """The settings among the values.
 
     Raises:
-      UserError: if the run does not take them, or there is something that is neither
-        a setting nor one of the others.
+      UserError: if the run does not take them, or there is something unknown.
     """
     for key in values:
-        if key not in (*Settings._fields, *others):
+        if key not in known:
             raise UserError(f"the view has no {key!r}: leave it out.")
     how = settings(values)
     _check_fits(run, how)

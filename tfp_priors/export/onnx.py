@@ -5,6 +5,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import silenced
+from tfp_priors.export.portable import OUTPUTS
 from tfp_priors.export.portable import no_place
 from tfp_priors.export.portable import portable_functions
 from tfp_priors.models import PriorModel
@@ -42,19 +44,35 @@ def write_onnx(model: PriorModel, folder: Path) -> None:
     folder.mkdir()
     for name, function, signature in portable_functions(model):
         try:
-            converted, _ = tf2onnx.convert.from_function(
-                tf.function(function, autograph=False),
-                signature,
-                opset=_OPSET,
-                custom_op_handlers={
-                    "BroadcastArgs": (_broadcast_shapes, []),
-                    "SelectV2": (_where, []),
-                },
-            )
+            # What it lacks, it tells in hundreds of lines too.
+            with silenced():
+                converted, _ = tf2onnx.convert.from_function(
+                    tf.function(function, autograph=False),
+                    signature,
+                    opset=_OPSET,
+                    custom_op_handlers={
+                        "BroadcastArgs": (_broadcast_shapes, []),
+                        "SelectV2": (_where, []),
+                    },
+                )
+            _name(converted.graph, OUTPUTS[name])
             onnx.checker.check_model(converted, full_check=True)
         except errors as error:
             raise no_place(model, name, "ONNX") from error
         onnx.save(converted, folder / f"{name}.onnx")
+
+
+def _name(graph, name):
+    """Calls the one output by a name, and the batch n."""
+    (output,) = graph.output
+    for node in graph.node:
+        node.output[:] = [name if o == output.name else o for o in node.output]
+        node.input[:] = [name if i == output.name else i for i in node.input]
+    output.name = name
+    for value in (*graph.input, output):
+        dimensions = value.type.tensor_type.shape.dim
+        if dimensions and not dimensions[0].dim_value:
+            dimensions[0].dim_param = "n"
 
 
 def _broadcast_shapes(graph, node, name, _):

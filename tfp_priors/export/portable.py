@@ -10,13 +10,24 @@ from tfp_priors.errors import UserError
 from tfp_priors.export.saved_model import named
 from tfp_priors.models import PriorModel
 
+#: What the one output of each function is called.
+OUTPUTS = {
+    "sample": "images",
+    "decode": "images",
+    "encode": "z",
+    "log_prob": "log_prob",
+    "to_base": "z0",
+    "from_base": "z",
+}
+
 
 class PortableFunction(NamedTuple):
     """A function of tensors.
 
     Attributes:
       name: such as "sample".
-      function: has the arguments that the signature names.
+      function: has the arguments that the signature names, and returns a dict of the
+        output by its name in `OUTPUTS`.
       signature: of each argument; the first dimension is the batch.
     """
 
@@ -75,7 +86,7 @@ def portable_functions(model: PriorModel) -> list[PortableFunction]:
         found.append(("to_base", model.to_base, [z, *given]))
     if prior.has_base:
         found.append(("from_base", model.from_base, [z0, *given]))
-    return [PortableFunction(n, _elementary(f, s), s) for n, f, s in found]
+    return [PortableFunction(n, _elementary(n, f, s), s) for n, f, s in found]
 
 
 def no_place(model: PriorModel, name: str, format: str) -> UserError:
@@ -96,9 +107,9 @@ def _sample(model):
     return sample
 
 
-def _elementary(function, signature):
+def _elementary(name, function, signature):
     def traced(*arguments):
         with normal.elementary():
-            return function(*arguments)
+            return {OUTPUTS[name]: function(*arguments)}
 
     return named(traced, signature)

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from tfp_priors.errors import silenced
 from tfp_priors.export.portable import no_place
 from tfp_priors.export.portable import portable_functions
 from tfp_priors.models import PriorModel
@@ -18,7 +19,7 @@ def write_tflite(model: PriorModel, path: Path) -> None:
 
         runtime = ai_edge_litert.interpreter.Interpreter(path)
         sample = runtime.get_signature_runner("sample")
-        images = sample(z0=np.random.randn(64, 8).astype("float32"))["output_0"]
+        images = sample(z0=np.random.randn(64, 8).astype("float32"))["images"]
 
     It has the built-in operations alone; see `portable_functions`.
 
@@ -36,7 +37,9 @@ def write_tflite(model: PriorModel, path: Path) -> None:
             folder, signature_keys=[function.name for function in functions]
         )
         try:
-            path.write_bytes(converter.convert())
+            # What it lacks, it tells in hundreds of lines too.
+            with silenced():
+                path.write_bytes(converter.convert())
         except ConverterError as error:
             # It names the signature, and in many lines the operations.
             named = re.search("failed while converting: '(\\w+)'", str(error))

@@ -354,7 +354,7 @@ def _picture(path, caption):
     alt = caption
     table = path.with_suffix(".csv")
     if table.is_file():
-        caption = f"{caption} Its numbers are in {table.name}."
+        caption = f"{caption.removesuffix('.')}. Its numbers are in {table.name}."
     return Picture.read(path, caption, alt)
 
 

@@ -133,27 +133,44 @@ def check_format(run_dir: str | Path) -> None:
             )
 
 
-def set_finished(run_dir: str | Path, step: int | None) -> None:
+def set_finished(
+    run_dir: str | Path, step: int | None, best: int | None = None
+) -> None:
     """Notes that all steps are done, the last being `step`; None: that some are left.
 
     A training that was told to stop also ends without an error; this tells the two
     apart.
+
+    Args:
+      run_dir: folder of the run.
+      step: the last one.
+      best: that of the weights that are read back, if it is another one.
     """
     path = Path(run_dir) / _FINISHED
+    record = {"step": step} | ({} if best is None else {"best": best})
     if step is None:
         path.unlink(missing_ok=True)
-    elif finished_step(run_dir) != step:
-        write_text(path, json.dumps({"step": step}))
+    elif _finished(run_dir) != record:
+        write_text(path, json.dumps(record))
 
 
 def finished_step(run_dir: str | Path) -> int | None:
     """The last step of a finished training, or None."""
+    return _finished(run_dir).get("step")
+
+
+def kept_step(run_dir: str | Path) -> int | None:
+    """The step of the weights that a finished run is read back with, or None."""
+    record = _finished(run_dir)
+    return record.get("best", record.get("step"))
+
+
+def _finished(run_dir):
+    """What `set_finished` has written; nothing if it has not."""
     try:
-        return json.loads((Path(run_dir) / _FINISHED).read_text(encoding="utf-8"))[
-            "step"
-        ]
+        return json.loads((Path(run_dir) / _FINISHED).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return None
+        return {}
 
 
 def record_rollback(

@@ -80,7 +80,7 @@ def results_of(folder: Path, measured_by: dict[str, str]) -> list[dict]:
       folder: of the run.
       measured_by: the seed and the networks, see `grid.Run`.
     """
-    step = run_dir.finished_step(folder)
+    step = run_dir.kept_step(folder)
     return [
         result
         for result in run_dir.metrics(folder)

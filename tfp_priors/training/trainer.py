@@ -177,7 +177,9 @@ class Trainer:
                 workers, run_dir, load_dataset, records, initialize, is_trained
             )
             if result.finished and workers.is_chief:
-                set_finished(run_dir, result.step)
+                joint, rest = checkpoints_of(run_dir)
+                best, _ = (rest if rest.steps() else joint).best()
+                set_finished(run_dir, result.step, best)
             workers.wait()  # What the chief has written is there.
         return result
 
