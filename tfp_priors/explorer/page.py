@@ -62,7 +62,9 @@ h3 { margin: 0.75rem 0 0.25rem; font-size: 1rem; }
 #draws .picture { width: 100%; min-width: 0; }
 .row { display: grid; grid-template-columns: repeat(11, minmax(0, 1fr)); gap: 2px; }
 .row .picture { min-width: 0; }
-.beside { display: flex; flex-wrap: wrap; gap: 1rem; }
+.beside { display: grid; grid-template-columns: repeat(4, minmax(0, 8rem)); gap: 1rem; }
+.beside .large { width: 100%; }
+aside .beside { grid-template-columns: repeat(2, minmax(0, 8rem)); }
 .beside figure, .control { margin: 0.5rem 0; }
 .tabs { margin-bottom: 1rem; border-bottom: 1px solid var(--line); }
 .tabs button { margin: 0 0.25rem -1px 0; border-radius: 4px 4px 0 0; }
