@@ -3,6 +3,8 @@
 Its source is the whole checkout, so that links between pages are those of the files.
 """
 
+import importlib
+import inspect as python_inspect
 import re
 import shutil
 from pathlib import Path
@@ -63,6 +65,19 @@ docs/api/*
 """,
 }
 
+# Made anew by each build, and not kept.
+_CLASS_PAGES = "docs/api/classes"
+_CLASS_PAGE = """# {name}
+
+```{{eval-rst}}
+.. autoclass:: tfp_priors.{room}.{name}
+   :members:
+```
+"""
+_SHOWN = re.compile(
+    r"\.\. automodule:: tfp_priors\.(\w+)\n   :members:\n   :imported-members:"
+    r"(?!\n   :exclude-members)"
+)
 _CODE = re.compile(r"(`+[^`]*`+)")
 _CLASS = re.compile(r"`([A-Z]\w*)`")
 _MARKS = re.compile(r"[*|]|(?<=\w)_(?!\w)")
@@ -77,6 +92,39 @@ def _with_contents(app, docname, source):
     for caption, pages in _CONTENTS.items():
         options = f":caption: {caption}\n:hidden:\n:glob:"
         source[0] += f"\n```{{toctree}}\n{options}\n{pages}```\n"
+
+
+def _classes(room):
+    """The names of the classes that a room shows."""
+    shown = vars(importlib.import_module(f"tfp_priors.{room}"))
+    return sorted(
+        name
+        for name, value in shown.items()
+        if python_inspect.isclass(value) and not name.startswith("_")
+    )
+
+
+def _write_class_pages(app):
+    """A page for each class of the rooms whose pages show what they import."""
+    folder = Path(app.srcdir, _CLASS_PAGES)
+    shutil.rmtree(folder, ignore_errors=True)
+    for page in folder.parent.glob("*.md"):
+        room = _SHOWN.search(page.read_text(encoding="utf-8"))
+        for name in _classes(room[1]) if room else ():
+            path = folder / room[1] / f"{name}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_CLASS_PAGE.format(name=name, room=room[1]), "utf-8")
+
+
+def _with_class_pages(app, docname, source):
+    """The page of a room leads to those of its classes, and has the rest itself."""
+    del app
+    room = _SHOWN.search(source[0]) if docname.startswith("docs/api/") else None
+    if room and (names := _classes(room[1])):
+        excluded = f"{room[0]}\n   :exclude-members: {', '.join(names)}"
+        pages = "\n".join(f"classes/{room[1]}/{name}" for name in names)
+        source[0] = source[0].replace(room[0], excluded)
+        source[0] += f"\n```{{toctree}}\n{pages}\n```\n"
 
 
 def _with_results(app, docname, source):
@@ -146,7 +194,9 @@ def _first_page(app, exception):
 
 
 def setup(app):
+    app.connect("builder-inited", _write_class_pages)
     app.connect("source-read", _with_contents)
+    app.connect("source-read", _with_class_pages)
     app.connect("source-read", _with_results)
     app.connect("autodoc-process-docstring", _from_plain, priority=400)
     app.connect("autodoc-process-signature", _signature)

@@ -64,12 +64,16 @@ def test_the_first_page_leads_on(site):
 
 
 def test_docstrings_are_read_as_they_are_meant(site):
-    pages = {path.stem: path.read_text() for path in (site / "docs/api").glob("*.html")}
+    pages = {
+        path.stem: path.read_text() for path in (site / "docs/api").rglob("*.html")
+    }
+    assert {"RealNVPPrior", "InfoGANEncoder", "KLDivergence"} <= set(pages)
     for name, page in pages.items():
         # What was no mark-up, and an item "D." of a list.
         assert "problematic" not in page and "<ol" not in page, name
         assert "(*args, **kwargs)" not in re.sub("<[^>]*>", "", page), name
-    blocks = re.findall(r"<pre>(.*?)</pre>", pages["models"], re.DOTALL)
+    blocks = re.findall(r"<pre>(.*?)</pre>", pages["LatentVariableModel"], re.DOTALL)
     assert any("L_theta" in block for block in blocks)
     # The class that another one's docstring sends to.
-    assert 'href="#tfp_priors.priors.coupling.CouplingPrior"' in pages["priors"]
+    coupling = "tfp_priors.priors.coupling.CouplingPrior"
+    assert f'href="../../priors.html#{coupling}"' in pages["SplinePrior"]
