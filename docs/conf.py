@@ -106,14 +106,17 @@ def _classes(room):
 
 def _write_class_pages(app):
     """A page for each class of the rooms whose pages show what they import."""
-    folder = Path(app.srcdir, _CLASS_PAGES)
-    shutil.rmtree(folder, ignore_errors=True)
+    folder, pages = Path(app.srcdir, _CLASS_PAGES), {}
     for page in folder.parent.glob("*.md"):
         room = _SHOWN.search(page.read_text(encoding="utf-8"))
         for name in _classes(room[1]) if room else ():
-            path = folder / room[1] / f"{name}.md"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_CLASS_PAGE.format(name=name, room=room[1]), "utf-8")
+            text = _CLASS_PAGE.format(name=name, room=room[1])
+            pages[folder / room[1] / f"{name}.md"] = text
+    for path in {*folder.rglob("*.md")} - {*pages}:
+        path.unlink()
+    for path, text in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _with_class_pages(app, docname, source):
