@@ -50,11 +50,13 @@ _USES = {
 def settings_of(given, seed=0, temperature=1.0) -> Settings:
     """Settings of the values of `GIVEN` and others.
 
+    Where no run is given labels there is none, and attributes may all be absent.
+
     Raises:
       UserError: if one is empty or out of its range.
     """
     label, having, guidance = given
-    numbers = having or [label or 0]
+    numbers = having if label is None else [label]
     values = {"seed": seed, "temperature": temperature, "guidance": guidance}
     for name, value in values.items():
         if value is None:

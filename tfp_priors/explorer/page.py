@@ -8,7 +8,7 @@ from dash import html
 
 from tfp_priors import __version__
 from tfp_priors.errors import UserError
-from tfp_priors.explorer import attributes
+from tfp_priors.explorer import attributes as attributes_tab
 from tfp_priors.explorer import code_map
 from tfp_priors.explorer import draws
 from tfp_priors.explorer import hand
@@ -22,7 +22,7 @@ from tfp_priors.explorer.explored import Explored
 from tfp_priors.explorer.views import picture_of
 from tfp_priors.report.page import STYLE
 
-_TABS = (draws, path, code_map, attributes)
+_TABS = (draws, path, code_map, attributes_tab)
 
 # What the page may load: itself. Dash writes its own configuration as a script.
 _POLICY = (
@@ -200,20 +200,21 @@ def _given(runs):
     """What conditional runs are given: on the page in any case, seen if there are."""
     conditions = {run.condition: run.given_count for run in runs if run.condition}
     is_guided = any(run.model.has_guidance for run in runs)
-    count = max(conditions.values(), default=0)
-    numbers = [{"label": str(i), "value": i} for i in range(count)]
+    labels, attributes = (
+        [{"label": str(i), "value": i} for i in range(conditions.get(kind, 0))]
+        for kind in ("label", "attributes")
+    )
     kept = {"persistence": True, "persistence_type": "session"}
-    label = dcc.Dropdown(numbers, 0, id="label", clearable=False, **kept)
-    having = dcc.Checklist(numbers, [], id="attributes", inline=True, **kept)
+    first = 0 if labels else None
+    label = dcc.Dropdown(labels, first, id="label", clearable=False, **kept)
+    having = dcc.Checklist(attributes, [], id="attributes", inline=True, **kept)
     guidance = slider("guidance", 0.0, 5.0, 1.0, 0.1)
     return html.Div(
         [
-            html.Div(
-                labelled("Label", label, "label"), hidden="label" not in conditions
-            ),
+            html.Div(labelled("Label", label, "label"), hidden=not labels),
             html.Div(
                 labelled("Attributes that images have", having, "attributes"),
-                hidden="attributes" not in conditions,
+                hidden=not attributes,
             ),
             html.Div(
                 labelled("Guidance: how much draws are of it", guidance, "guidance"),
