@@ -49,6 +49,13 @@ def test_short_references():
     assert Reference.parse("draw:5:3") == Reference("draw", 5, Settings(seed=3))
 
 
+def test_a_reference_leaves_out_what_another_run_takes(run, labelled):  # noqa: F811
+    reference = Reference("draw", 5, Settings(3, given=(1,), guidance=2.0))
+    assert str(reference.fitting(run)) == "draw:5:3:1::1"
+    assert reference.fitting(labelled) == reference
+    picture_of(run, f"path?from=test:0&to={reference.fitting(run)}", read)
+
+
 def test_draws_are_a_grid_of_the_models(run):  # noqa: F811
     view = text_of("draws", {}, Settings(seed=4, temperature=0.5))
     assert view == "draws?seed=4&temperature=0.5"

@@ -122,6 +122,7 @@ def _first_places(has_encoder):
 def register(app, runs, program):
     """Makes it do what it shows."""
     del program
+    _register_upload(app, runs[0].model.image_shape)
 
     @app.callback(
         dash.Output("hand", "data"),
@@ -143,31 +144,6 @@ def register(app, runs, program):
         if not clicked():
             return dash.no_update
         return places | {dash.ctx.triggered_id["put"]: hand}
-
-    @app.callback(
-        dash.Output("uploads", "data"),
-        dash.Output("hand", "data", allow_duplicate=True),
-        dash.Output("uploaded", "children"),
-        # So that the same file can be uploaded again.
-        dash.Output("upload", "contents"),
-        dash.Input("upload", "contents"),
-        dash.State("upload", "filename"),
-        dash.State("uploads", "data"),
-        prevent_initial_call=True,
-    )
-    def upload(content, name, uploads):
-        if content is None:
-            return [dash.no_update] * 4
-        try:
-            pixels = _read(content, name, runs[0].model.image_shape)
-        except UserError as error:
-            told = message(str(error).splitlines()[0])
-            return dash.no_update, dash.no_update, told, None
-        others = [(n, old) for n, old in uploads.items() if n != name]
-        newest = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
-        # The browser keeps some megabytes.
-        kept = dict([*others[1 - _UPLOADS :], (name, newest)])
-        return kept, str(Reference("file", name=name)), [], None
 
     @app.callback(dash.Output("placed", "children"), dash.Input("places", "data"))
     @shown
@@ -198,6 +174,33 @@ def register(app, runs, program):
             return _in_hand(run, reference, reader(uploads), run.own(given))
 
         return [html.P(reference.title), of_runs(runs, one)]
+
+
+def _register_upload(app, image_shape):
+    @app.callback(
+        dash.Output("uploads", "data"),
+        dash.Output("hand", "data", allow_duplicate=True),
+        dash.Output("uploaded", "children"),
+        # So that the same file can be uploaded again.
+        dash.Output("upload", "contents"),
+        dash.Input("upload", "contents"),
+        dash.State("upload", "filename"),
+        dash.State("uploads", "data"),
+        prevent_initial_call=True,
+    )
+    def upload(content, name, uploads):
+        if content is None:
+            return [dash.no_update] * 4
+        try:
+            pixels = _read(content, name, image_shape)
+        except UserError as error:
+            told = message(str(error).splitlines()[0])
+            return dash.no_update, dash.no_update, told, None
+        others = [(n, old) for n, old in uploads.items() if n != name]
+        newest = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
+        # The browser keeps some megabytes.
+        kept = dict([*others[1 - _UPLOADS :], (name, newest)])
+        return kept, str(Reference("file", name=name)), [], None
 
 
 def _taken():

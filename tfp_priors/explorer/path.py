@@ -57,7 +57,8 @@ def register(app, runs, program):
         *given, uploads = values
         given = run.own(settings_of(given).given)
         read = reader(uploads)
-        references = [Reference.parse(places[use]) for use in ("from", "to")]
+        ends = (Reference.parse(places[use]) for use in ("from", "to"))
+        references = [end.fitting(run) for end in ends]
         points = [reference.point(run, read, given) for reference in references]
         return references, points, given
 

@@ -87,6 +87,10 @@ class Reference(NamedTuple):
             "file:NAME."
         )
 
+    def fitting(self, run: Explored) -> "Reference":
+        """The same without the settings that a run does not take."""
+        return self._replace(settings=run.fitting(self.settings))
+
     def point(
         self, run: Explored, read: ReadPicture, given: tuple[int, ...] = ()
     ) -> Point:
