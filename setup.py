@@ -58,6 +58,13 @@ setup(
         "gpu": ["tensorflow[and-cuda]"],
         # What writes bin/export --format=onnx.
         "onnx": ["tf2onnx>=1.17"],
+        # Engines of bin/sweep --launcher, and what searches with --search.
+        "ray": ["ray>=2.50"],
+        "search": ["optuna>=5"],
+        "slurm": ["submitit>=1.5"],
+        # Folders on object stores; fsspec's package of a store is all that it takes.
+        "gcs": ["gcsfs"],
+        "s3": ["s3fs"],
         "test": [
             # A runtime of bin/export --format=tflite.
             "ai-edge-litert",
@@ -66,17 +73,23 @@ setup(
             "furo",
             "hypothesis",
             "ipykernel",
+            # An object store.
+            "moto[s3,server]",
             "myst-nb",
             "nbclient",
             "nbformat",
             "onnxruntime",
+            "optuna>=5",
             # Drives the browser that tests of pages find on the PATH.
             "playwright",
             "prdc",
             "pytest",
             "pytest-xdist",
+            "ray>=2.50",
             "ruff",
+            "s3fs",
             "sphinx",
+            "submitit>=1.5",
             "tf2onnx>=1.17",
         ],
     },
