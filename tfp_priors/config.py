@@ -17,6 +17,7 @@ from tfp_priors import configuration
 from tfp_priors import data
 from tfp_priors import models
 from tfp_priors import networks
+from tfp_priors import remote
 from tfp_priors import training
 from tfp_priors.configuration import parse
 from tfp_priors.errors import UserError
@@ -335,14 +336,17 @@ def _check_same_autoencoder(run_dir, autoencoder):
         for name, _, value in [one.lstrip("-").partition("=")]
         if one.startswith("-") and name == flag
     ]
-    if [Path(path).expanduser().resolve() for path in given[-1:]] != [
-        Path(autoencoder).expanduser().resolve()
-    ]:
+    if [_where(path) for path in given[-1:]] != [_where(remote.named(autoencoder))]:
         how = f"--{flag}={given[-1]}" if given else f"no --{flag}"
         raise UserError(
             f"{run_dir} was begun with {how}: leave --{flag} out to go on with it, or "
             "choose another --run_dir."
         )
+
+
+def _where(path):
+    """A path as all who name it name it."""
+    return path if remote.is_remote(path) else Path(path).expanduser().resolve()
 
 
 def _check_same_config(run_dir, config):

@@ -45,6 +45,13 @@ class UserError(ValueError):
         return f"{UserError.__name__}: {self}"
 
 
+class StoreError(OSError):
+    """A store of files cannot be reached, or refuses; the message says which and why.
+
+    Commands print the message on one line and exit with code 1.
+    """
+
+
 class NonFiniteError(ArithmeticError):
     """Training met a NaN or an infinity; the message names the term and the step.
 

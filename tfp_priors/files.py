@@ -47,7 +47,7 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
     start = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
         number = left.name.removeprefix(start).removesuffix(".tmp")
-        if number.isdecimal() and not _is_running(int(number)):
+        if number.isdecimal() and not is_running(int(number)):
             remove(left)
     temporary = path.with_name(f"{start}{os.getpid()}.tmp")
     try:
@@ -57,7 +57,8 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
         remove(temporary)
 
 
-def _is_running(process_id):
+def is_running(process_id: int) -> bool:
+    """Whether there is a process of this id on this machine."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
@@ -87,6 +88,12 @@ def exclusive(path: str | Path) -> Iterator[None]:
     with open(path, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def cache_dir() -> Path:
+    """What can be made again is kept here: ~/.cache/tfp_priors, or as XDG says."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(cache).expanduser() / "tfp_priors"
 
 
 def write_text(path: str | Path, text: str) -> None:

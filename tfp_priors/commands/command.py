@@ -12,6 +12,8 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from tfp_priors import remote
+
 # TensorFlow's own messages bury those of the commands.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -21,8 +23,15 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
+# Flags of what may be on a store that are read where they are used, and of what is
+# written; the others are read alone.
+_OF_DATA = ("data_dir", "codes", "context")
+_WRITTEN = ("run_dir", "out")
+
+
 def told(text: str) -> str:
-    """A text with the commands as the user calls them."""
+    """A text with commands as the user calls them, and paths as they were given."""
+    text = remote.named(text)
     if Path(sys.argv[0]).parent.name == "bin":
         return text
     return re.sub(r"\bbin/(\w+)", r"tfp-priors \1", text)
@@ -81,6 +90,32 @@ def _expand_home(flag):
         ]
 
 
+def _main(module):
+    """Calls main() with copies of what the flags name on stores."""
+    try:
+        for name in flags.FLAGS.flag_values_dict():
+            flag = flags.FLAGS[name]
+            if isinstance(flag.value, list):
+                flag.value = [_copy_of(name, value) for value in flag.value]
+            else:
+                flag.value = _copy_of(name, flag.value)
+        module.main()
+    finally:
+        remote.close()
+
+
+def _copy_of(name, value):
+    """The copy of what a flag names on a store; other values as they are."""
+    from tfp_priors.errors import UserError
+
+    if not isinstance(value, str) or not remote.is_remote(value) or name in _OF_DATA:
+        return value
+    if name == "cache_dir":
+        raise UserError(f"expected a --cache_dir on this disk, received {value}.")
+    copy = remote.mirrored(value) if name in _WRITTEN else remote.cached(value)
+    return f"{copy}/" if value.endswith("/") else str(copy)
+
+
 def run(module) -> None:
     """Parses the flags, calls main() and turns users' mistakes into one line.
 
@@ -93,14 +128,20 @@ def run(module) -> None:
         warnings.formatwarning = _one_line
         from tfp_priors.errors import NonFiniteError
         from tfp_priors.errors import RunsFailedError
+        from tfp_priors.errors import StoreError
         from tfp_priors.errors import UserError
         from tfp_priors.errors import WorkerLostError
 
         try:
-            module.main()
+            _main(module)
         except UserError as error:
             _fail(str(error).splitlines()[0])
-        except (NonFiniteError, RunsFailedError, WorkerLostError) as error:
+        except (
+            NonFiniteError,
+            RunsFailedError,
+            StoreError,
+            WorkerLostError,
+        ) as error:
             _fail(str(error).splitlines()[0], code=1)
         except KeyboardInterrupt:
             _fail("interrupted", code=130)

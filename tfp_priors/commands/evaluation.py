@@ -1,10 +1,11 @@
 """What the commands share that measure: flags, networks, evaluators."""
 
-import os
 from pathlib import Path
 
 from absl import flags
 
+from tfp_priors import files
+from tfp_priors import remote
 from tfp_priors.commands import gin_flags
 
 CLASSIFIER = flags.DEFINE_string(
@@ -54,7 +55,7 @@ def networks():
             raise UserError(
                 f"--{name}={path} is not there: expected a folder or file, see --help."
             )
-    return paths
+    return {name: remote.named(path) for name, path in paths.items()}
 
 
 def subject_of_run(run_dir, strategy, guidance=1.0):
@@ -66,7 +67,7 @@ def subject_of_run(run_dir, strategy, guidance=1.0):
 
     with strategy.scope():
         run = gin_flags.config().load_run(run_dir, DATA_DIR.value, GroupedModel)
-    of_run = (run.model, run.identity, str(run_dir), run.step)
+    of_run = (run.model, run.identity, remote.named(run_dir), run.step)
     if guidance != 1.0 and not getattr(run.model, "has_guidance", False):
         raise UserError(f"{run_dir} has no guidance: leave --guidance out.")
     if isinstance(run.model, Predictor):
@@ -140,5 +141,4 @@ def _predictor(name, strategy, dataset):
 
 
 def _cache_dir():
-    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tfp_priors"
-    return Path(CACHE_DIR.value or default).expanduser()
+    return Path(CACHE_DIR.value or files.cache_dir())

@@ -11,6 +11,7 @@ Subfolders of an image folder are its classes.
 
 from absl import flags
 
+from tfp_priors import remote
 from tfp_priors.commands import command
 
 _DATASET = flags.DEFINE_string("dataset", None, "Name of the data set.")
@@ -38,10 +39,13 @@ def main():
     command.import_tensorflow()
     from tfp_priors.data.prepare import prepare
 
+    data_dir = _DATA_DIR.value
+    if remote.is_remote(data_dir):
+        data_dir = str(remote.mirrored(data_dir, part=_DATASET.value))
     prepared = prepare(
         _DATASET.value,
         _SOURCE.value,
-        _DATA_DIR.value,
+        data_dir,
         _IMAGE_SIZE.value,
         _SKIP_DAMAGED.value,
         _SKIP_INCOMPLETE.value,

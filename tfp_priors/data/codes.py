@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfp_priors import remote
 from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
@@ -135,7 +136,7 @@ def open_array(path: str | Path):
     Raises:
       UserError: if there is none, or it holds Python objects.
     """
-    path = Path(path).expanduser()
+    path = remote.cached(path).expanduser()
     if path.is_dir():
         paths = [p for p in path.iterdir() if p.suffix in _SUFFIXES]
         paths.sort(key=_with_numbers)

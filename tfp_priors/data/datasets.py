@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
+from tfp_priors import remote
 from tfp_priors.core import joints
 from tfp_priors.data import builders
 from tfp_priors.data import tfrecords
@@ -53,7 +54,8 @@ def load_dataset(
       name: a TFDS name such as "mnist", one of `BUILT_IN`, or "deepfashion" or
         "image_folder/NAME" for a folder prepared under that name, or "codes".
       split: TFDS split, such as "train" or "test[:1000]".
-      data_dir: where TFDS keeps prepared data; None: TFDS's default.
+      data_dir: where TFDS keeps prepared data, also on a store, see `remote.cached`;
+        None: TFDS's default.
       crop_size: side or `(height, width)` of a centre crop in pixels, or None.
       image_size: side or `(height, width)` to scale to after the crop, or None.
       binarize: whether pixels are black or white; see `BinarizedDataset`.
@@ -72,6 +74,8 @@ def load_dataset(
         if codes is None:
             raise UserError("The data set codes needs load_dataset.codes, a path.")
         return load_codes(codes, context, split, fingerprint)
+    if data_dir is not None:
+        data_dir = str(remote.cached(data_dir, name.partition(":")[0]))
     if data_dir is not None and Path(data_dir).is_file():
         raise UserError(f"Expected a folder of data sets, but {data_dir} is a file.")
     if memory_limit < 0:

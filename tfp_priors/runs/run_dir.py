@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfp_priors import __version__
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.files import disk_errors_named
 from tfp_priors.files import write_text
@@ -52,7 +53,7 @@ class RunLock:
     """A lock on a run_dir, or another folder, held while its process lives.
 
     Used as a context manager. The kernel drops the lock when the process ends,
-    however it ends.
+    however it ends. A copy of a folder on a store is that store's too.
 
     Raises:
       UserError: on entry, if another process holds it; its id is named.
@@ -61,6 +62,7 @@ class RunLock:
     def __init__(self, run_dir: str | Path):
         self._path = Path(run_dir) / "lock"
         self._file = None
+        self._on_store = contextlib.ExitStack()
 
     def __enter__(self):
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +84,22 @@ class RunLock:
         except OSError:
             self.__exit__()
             raise
+        mirror = remote.mirror_of(self._path.parent)
+        if mirror is not None:
+            try:
+                self._on_store.enter_context(mirror.locked())
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *exc_info):
+        try:
+            self._on_store.__exit__(*(exc_info or (None, None, None)))
+        finally:
+            self._let_go()
+
+    def _let_go(self):
         self._file.truncate(0)
         if os.listdir(self._path.parent) == [self._path.name]:
             # A run that could not start leaves nothing behind.

@@ -1,0 +1,312 @@
+"""Folders on a store of the S3 protocol, in a process of its own."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests import commands
+from tests import object_store
+from tests import states
+from tfp_priors import remote
+from tfp_priors.errors import StoreError
+from tfp_priors.errors import UserError
+
+_TRAIN = {
+    "gin_file": "gin/embedded_digits_beta0.gin",
+    "gin_param": (
+        *commands.TINY,
+        "train.batch_size = 8",
+        "train.scalars_every = 2",
+        "train.checkpoint_every = 40",
+    ),
+    "steps": 40,
+}
+
+
+@pytest.fixture(autouse=True)
+def here(store, monkeypatch, tmp_path):
+    """This process finds the store, and leaves nothing open."""
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    remote.close()
+
+
+def _until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_what_is_remote():
+    assert remote.is_remote("s3://bucket/runs") and remote.is_remote("memory://x")
+    for path in ("runs/a", "/runs", "~/runs", "a=b://c", None):
+        assert not remote.is_remote(path)
+
+
+def test_changes_are_sent_and_what_is_gone_is_removed(store, tmp_path):
+    folder = remote.mirrored("s3://bucket/changes")
+    assert remote.mirror_of(folder).copy == folder and folder.name == "changes"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a").write_bytes(b"1")
+    (folder / ".b.tmp").write_bytes(b"2")
+    _until(lambda: object_store.files(store, "changes/") == {"deep/a": b"1"})
+    (folder / "deep" / "a").rename(folder / "c")
+    _until(lambda: object_store.files(store, "changes/") == {"c": b"1"})
+    (folder / "c").write_bytes(b"3")
+    remote.close()
+    assert object_store.files(store, "changes/") == {"c": b"3"}
+    assert not folder.exists()
+
+
+def test_a_file_by_its_own_name(store):
+    path = remote.mirrored("s3://bucket/one/file.txt")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("text")
+    remote.close()
+    assert object_store.files(store, "one/") == {"file.txt": b"text"}
+    assert remote.cached("s3://bucket/one/file.txt").read_text() == "text"
+
+
+def test_names_that_begin_alike_are_others(store):
+    s3 = object_store.client(store)
+    for key in ("alike/a", "alike2/b"):
+        s3.put_object(Bucket=object_store.BUCKET, Key=key, Body=b"")
+    folder = remote.cached("s3://bucket/alike")
+    assert [path.name for path in folder.rglob("*")] == ["a"]
+
+
+def test_a_cached_folder_follows_the_store(store):
+    s3 = object_store.client(store)
+
+    def put(name, body):
+        s3.put_object(Bucket=object_store.BUCKET, Key=f"data/set/{name}", Body=body)
+
+    put("a", b"1")
+    put("b", b"2")
+    folder = remote.cached("s3://bucket/data", "set") / "set"
+    before = (folder / "b").stat().st_mtime_ns
+    put("a", b"3")
+    s3.delete_object(Bucket=object_store.BUCKET, Key="data/set/c")
+    put("c", b"4")
+    assert remote.cached("s3://bucket/data", "set") / "set" == folder
+    contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert contents == {"a": b"3", "b": b"2", "c": b"4"}
+    # What has not changed is not fetched again.
+    assert (folder / "b").stat().st_mtime_ns == before
+    s3.delete_object(Bucket=object_store.BUCKET, Key="data/set/c")
+    remote.cached("s3://bucket/data", "set")
+    assert not (folder / "c").exists()
+
+
+def test_half_a_checkpoint_is_none(store):
+    s3 = object_store.client(store)
+    for key in ("step_1/state", "step_2/state", "step_1/checkpoint.json"):
+        s3.put_object(
+            Bucket=object_store.BUCKET, Key=f"half/checkpoints/{key}", Body=b""
+        )
+    folder = remote.mirrored("s3://bucket/half")
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_1"]
+
+
+def test_lines_of_others_are_kept(store):
+    one, two = (remote.Mirror("s3://bucket/lines") for _ in range(2))
+    for mirror, line in ((one, "1\n"), (two, "2\n"), (one, "3\n")):
+        mirror.copy.mkdir(exist_ok=True)
+        with open(mirror.copy / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(line)
+        mirror.send()
+    one.close()
+    two.close()
+    assert object_store.files(store, "lines/") == {"metrics.jsonl": b"1\n2\n3\n"}
+
+
+def test_a_lock_is_one_processs(store):
+    one, two = (remote.Mirror("s3://bucket/locked") for _ in range(2))
+    with one.locked():
+        (one.copy).mkdir(exist_ok=True)
+        (one.copy / "a").write_text("1")
+        # It lives: it renews its lock. This process is on the same machine.
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()} on "):
+            two.locked().__enter__()
+    with two.locked():
+        assert (two.copy / "a").read_text() == "1"
+    one.close()
+    two.close()
+    assert object_store.files(store, "locked/") == {"a": b"1"}
+
+
+def test_the_lock_of_a_dead_process_is_taken(store):
+    s3 = object_store.client(store)
+    dead = b'{"id": "x", "process": 1, "host": "another", "number": 3}'
+    s3.put_object(Bucket=object_store.BUCKET, Key="dead/lock", Body=dead)
+    mirror = remote.Mirror("s3://bucket/dead")
+    begin = time.monotonic()
+    with mirror.locked():
+        assert time.monotonic() - begin >= 6 * 0.2
+    mirror.close()
+
+
+def test_a_process_that_was_not_heard_of_sends_nothing_more(store, monkeypatch):
+    killed = []
+    monkeypatch.setattr(remote.os, "kill", lambda *args: killed.append(args))
+    mirror = remote.Mirror("s3://bucket/lost")
+    with pytest.raises(StoreError, match=r"taken over by another process.* is kept in"):
+        with mirror.locked():
+            other = b'{"id": "x", "process": 7, "host": "another", "number": 1}'
+            object_store.client(store).put_object(
+                Bucket=object_store.BUCKET, Key="lost/lock", Body=other
+            )
+            mirror.copy.mkdir(exist_ok=True)
+            (mirror.copy / "a").write_text("1")
+            _until(lambda: killed)
+    with pytest.raises(StoreError):
+        mirror.close()
+    assert object_store.files(store, "lost/") == {"lock": other}
+    assert (mirror.copy / "a").read_text() == "1"
+
+
+def test_what_could_not_be_sent_is_sent_later(store, monkeypatch):
+    port = int(store["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    wire = object_store.Wire(port, limit=2 * 2**20)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{wire.port}")
+    _forget_connections()
+    mirror = remote.Mirror("s3://bucket/cut")
+    folder = mirror.copy / "checkpoints" / "step_1"
+    folder.mkdir(parents=True)
+    weights = np.random.default_rng(0).bytes(4 * 2**20)
+    (folder / "state.weights.h5").write_bytes(weights)
+    (folder / "checkpoint.json").write_text("{}")
+    _until(lambda: wire.is_broken)  # In the middle of the weights.
+    time.sleep(1)
+    assert not object_store.files(store, "cut/")
+    threading.Timer(1, wire.mend).start()
+    mirror.close()
+    found = object_store.files(store, "cut/checkpoints/step_1/")
+    assert found == {"state.weights.h5": weights, "checkpoint.json": b"{}"}
+
+
+def test_a_store_that_is_gone(monkeypatch):
+    monkeypatch.setattr(remote, "_PATIENCE", 0.5)
+    with object_store.served() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        _forget_connections()
+        folder = remote.mirrored("s3://bucket/gone")
+        folder.mkdir(exist_ok=True)
+    (folder / "a").write_text("1")
+    with pytest.raises(StoreError, match="cannot write to s3://bucket/gone .*kept in"):
+        remote.close()
+    assert (folder / "a").read_text() == "1"
+
+
+def _forget_connections():
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://", "s3:// names no place"),
+        ("foo://bucket/x", "Protocol not known: foo"),
+        ("gs://bucket/x", r'pip install "tfp-priors\[gcs\]"'),
+    ],
+)
+def test_places_that_are_none(url, message):
+    with pytest.raises(UserError, match=message):
+        remote.mirrored(url)
+
+
+def test_a_bucket_that_is_not_there():
+    with pytest.raises(StoreError, match="cannot read s3://another/x"):
+        remote.mirrored("s3://another/x")
+
+
+def test_any_store_of_fsspec(tmp_path):
+    folder = remote.mirrored(f"file://{tmp_path}/there")
+    folder.mkdir(exist_ok=True)
+    (folder / "a").write_text("1")
+    remote.close()
+    assert (tmp_path / "there" / "a").read_text() == "1"
+
+
+def test_commands_on_a_store(store, data_dir, tmp_path):
+    environment = commands.ENVIRONMENT | store
+    where = {"environment": environment, "data_dir": "s3://bucket/sets"}
+    prepared = commands.run("prepare_data", dataset="embedded_digits", **where)
+    told = "embedded_digits is prepared in s3://bucket/sets/embedded_digits/1.0.0\n"
+    assert told in prepared.stdout
+    run = "s3://bucket/runs/digits"
+    trained = commands.run("train", run_dir=run, **where, **(_TRAIN | {"steps": 4}))
+    assert f"logs are in {run}\n" in trained.stdout
+    commands.run("evaluate", run_dir=run, metrics="active_units_test", **where)
+    del where["data_dir"]
+    commands.run("sample", run_dir=run, out=f"{run}/draws/", n=3, **where)
+    commands.run("export", run_dir=run, out="s3://bucket/sampler", **where)
+    commands.run(
+        "sample", saved_model="s3://bucket/sampler", out=tmp_path / "x.png", **where
+    )
+    assert (tmp_path / "x.png").is_file()
+    found = object_store.files(store, "runs/digits/")
+    for name in ("draws/2.png", "config.gin", "finished.json", "environment.jsonl"):
+        assert name in found
+    assert b'"of": "s3://bucket/runs/digits"' in found["metrics.jsonl"]
+    assert not any(".tmp" in name or name == "lock" for name in found)
+    # As it would have been on this disk.
+    local = tmp_path / "run"
+    commands.run("train", run_dir=local, data_dir=data_dir, **(_TRAIN | {"steps": 4}))
+    again = remote.mirrored(run)
+    states.assert_equal(states.checkpoint(again, 4), states.checkpoint(local, 4))
+
+
+def test_two_trainings_of_one_run(store, data_dir):
+    where = {"environment": commands.ENVIRONMENT | store, "data_dir": data_dir}
+    flags = _TRAIN | {"steps": 100_000, "run_dir": "s3://bucket/two"}
+    with commands.started("train", **where, **flags) as (process, output):
+        _until(lambda: "lock" in object_store.files(store, "two/"), 60)
+        told = commands.run("train", code=2, **where, **flags).stderr
+        assert f"s3://bucket/two is in use by process {process.pid} on" in told
+        assert process.exitcode is None, output()[1]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_thrice_ends_with_the_same_bits(
+    store,
+    data_dir,
+    tmp_path,
+):
+    where = {
+        "environment": commands.ENVIRONMENT | store | {"TF_DETERMINISTIC_OPS": "1"},
+        "data_dir": data_dir,
+    }
+    flags = _TRAIN | {"steps": 1600}
+    commands.run("train", run_dir=tmp_path / "local", **where, **flags)
+    run = {"run_dir": "s3://bucket/killed"}
+    steps = [0]
+    for _ in range(3):
+        with commands.started("train", **where, **run, **flags) as (process, output):
+            # At a moment when a new checkpoint is there, or half of one.
+            _until(lambda: _newest(store, "killed/checkpoints/") > steps[-1], 60)
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL, output()[1]
+        steps.append(_newest(store, "killed/checkpoints/"))
+    assert steps[-1] < 1600
+    commands.run("train", **where, **run, **flags)
+    received = remote.mirrored("s3://bucket/killed")
+    states.assert_equal(
+        states.checkpoint(received, 1600), states.checkpoint(tmp_path / "local", 1600)
+    )
+
+
+def _newest(environment, folder):
+    found = re.findall(r"step_(\d+)", " ".join(object_store.files(environment, folder)))
+    return max(map(int, found), default=0)
