@@ -1,3 +1,6 @@
+import concurrent.futures
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -49,6 +52,45 @@ def test_interrupted_work_goes_on(tmp_path):
     images, reads = counted(from_array(ARRAY))
     features, _ = Activator(extractor()).activations(images, tmp_path)
     assert reads == [2000]
+    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+
+
+def slow(images):
+    """The images, read at leisure by several threads, and a list of the reads."""
+    reads = []
+
+    def read(start, stop):
+        reads.append(start)
+        time.sleep(0.05)
+        return images.chunk(start, stop)
+
+    return Images(images.size, read, images.identity), reads
+
+
+def test_processes_share_the_chunks_of_a_folder(tmp_path):
+    array = np.resize(ARRAY, (20_500, 2, 2, 1))
+    images, reads = slow(from_array(array))
+    activators = [Activator(extractor()) for _ in range(3)]
+    for activator in activators:
+        activator.compute(array[:1000])  # Compiled before the race.
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        parts = pool.map(lambda a: a.activations(images, tmp_path), activators)
+        for features, _ in parts:
+            np.testing.assert_array_equal(features, array.reshape(-1, 4))
+    assert set(reads) == {*range(0, 20_500, 1000)}
+    # Only what another had in hand at the end is done twice.
+    assert len(reads) <= 21 + 2
+    assert not list(tmp_path.rglob("*.claim"))
+
+
+def test_the_claim_of_a_process_that_died_holds_nothing_up(tmp_path):
+    Activator(extractor()).activations(from_array(ARRAY), tmp_path)
+    path = min(tmp_path.rglob("*.npz"))
+    path.unlink()
+    path.with_name(f".{path.stem}.claim").touch()
+    images, reads = counted(from_array(ARRAY))
+    features, _ = Activator(extractor()).activations(images, tmp_path)
+    assert reads == [0]
     np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
 
 

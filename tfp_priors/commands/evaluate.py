@@ -8,7 +8,9 @@
 
 A metric's name is its protocol; --list explains them. Prints a line of JSON per result
 and adds it to RUN_DIR/metrics.jsonl, and to TensorBoard. Activations are kept, so an
-interrupted evaluation goes on where it stopped.
+interrupted evaluation goes on where it stopped. Machines that see one RUN_DIR share
+the work with --strategy=multi_worker, and TF_CONFIG as for bin/train; the first worker
+alone tells the results.
 """
 
 import math
@@ -75,6 +77,7 @@ def main():
     from tfp_priors.runs.run_dir import to_json
 
     networks = evaluation.networks()
+    is_chief = evaluation.is_chief()
     strategy = evaluation.strategy()
     subject, dataset, load_dataset = _subject(strategy, guidance)
     if subject.activations and not _METRICS.value:
@@ -94,8 +97,9 @@ def main():
     )
     for name in names:
         results = _named(evaluator.evaluate(name), guidance)
-        for record in recorder.add(results):
-            print(to_json(record), flush=True)
+        if is_chief:
+            for record in recorder.add(results):
+                print(to_json(record), flush=True)
 
 
 def _named(results, guidance):

@@ -29,15 +29,26 @@ SEED = flags.DEFINE_integer(
     lower_bound=0,
     upper_bound=2**31 - 1,
 )
-STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train; one machine.")
+STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train.")
 flags.adopt_module_key_flags(gin_flags)
 
 
 def strategy():
-    """The devices of --strategy."""
+    """The devices of --strategy on this machine."""
     from tfp_priors.training import create_strategy
 
-    return create_strategy(STRATEGY.value, in_cluster=False)
+    name = "auto" if STRATEGY.value == "multi_worker" else STRATEGY.value
+    return create_strategy(name, in_cluster=False)
+
+
+def is_chief():
+    """Whether this process, among those of a cluster, says and writes the results.
+
+    The workers need not talk to each other: what one computes is in files.
+    """
+    from tfp_priors.training import task_of_environment
+
+    return STRATEGY.value != "multi_worker" or task_of_environment().index == 0
 
 
 def networks():

@@ -1,5 +1,6 @@
 """Features and logits of images, computed once and kept."""
 
+import contextlib
 import hashlib
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.images import Images
+from tfp_priors.files import disk_errors_named
 from tfp_priors.files import written_atomically
 
 
@@ -83,7 +85,9 @@ class Activator:
     """Computes activations and keeps them, so that an interrupted run goes on.
 
     Each chunk of images has a file of its own, written whole or not at all, whose
-    name depends on the images, the extractor and nothing else.
+    name depends on the images, the extractor and nothing else. So processes that see
+    one folder, also on several machines, share the work: each takes the next chunk
+    that no other has claimed, and all of them see all chunks.
 
     Args:
       extractor: an `Extractor`.
@@ -111,9 +115,9 @@ class Activator:
             # A log file gets few lines.
             mininterval=0.2 if sys.stderr.isatty() else 20.0,
         ) as progress:
-            for start, stop in images.spans():
-                yield self._chunk(images, start, stop, folder)
-                progress.update(stop - start)
+            for span in images.spans():
+                yield self._chunk(images, span, folder)
+                progress.update(span[1] - span[0])
 
     def activations(self, images, folder=None, label="images") -> Activations:
         """The activations of all images, as `chunks` in one."""
@@ -122,16 +126,38 @@ class Activator:
             *(np.concatenate(parts) for parts in zip(*chunks, strict=True))
         )
 
-    def _chunk(self, images, start, stop, folder):
+    def _chunk(self, images, span, folder):
         if folder is None:
-            return self.compute(images.chunk(start, stop))
+            return self.compute(images.chunk(*span))
         key = f"{self.extractor.identity}\n{images.identity}"
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
-        path = Path(folder) / name / f"{start:06d}-{stop:06d}.npz"
-        kept = _read(path)
-        if kept is not None:
-            return kept
-        computed = self.compute(images.chunk(start, stop))
+
+        def path_of(span):
+            return Path(folder) / name / f"{span[0]:06d}-{span[1]:06d}.npz"
+
+        def kept(span):
+            place = path_of(span)
+            with _claimed(place) as is_ours:
+                if not is_ours:
+                    return None
+                return _read(place) or self._kept(images, span, place)
+
+        path = path_of(span)
+        found = _read(path) or kept(span)
+        if found is None:
+            # Another process is at it, or died there: what none has begun comes first.
+            spans = images.spans()
+            for later in spans[spans.index(span) + 1 :]:
+                if path.exists():
+                    break
+                if not path_of(later).exists():
+                    kept(later)
+            found = _read(path) or self._kept(images, span, path)
+        return found
+
+    def _kept(self, images, span, path):
+        """The activations of a chunk, which are written."""
+        computed = self.compute(images.chunk(*span))
         with written_atomically(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **computed._asdict())
         return computed
@@ -182,6 +208,24 @@ def mirrored(function: Callable, strategy: Any = None) -> Callable:
         )
 
     return run
+
+
+@contextlib.contextmanager
+def _claimed(path):
+    """Whether, within it, no other process writes a file; the claim of one that died
+    stays."""
+    claim = path.with_name(f".{path.stem}.claim")
+    claim.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with disk_errors_named(claim):
+            open(claim, "x").close()
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        claim.unlink(missing_ok=True)
 
 
 def _read(path):

@@ -9,5 +9,6 @@ from tfp_priors.training.schedules import CyclicalAnnealing
 from tfp_priors.training.schedules import LinearAnnealing
 from tfp_priors.training.schedules import share
 from tfp_priors.training.strategy import create_strategy
+from tfp_priors.training.strategy import task_of_environment
 from tfp_priors.training.trainer import Trainer
 from tfp_priors.training.trainer import TrainingResult
