@@ -128,6 +128,36 @@ def test_lines_of_others_are_kept(store):
     assert object_store.files(store, "lines/") == {"metrics.jsonl": b"1\n2\n3\n"}
 
 
+def test_a_part_is_looked_at_again(store, tmp_path):
+    s3 = object_store.client(store)
+
+    def put(key, body):
+        s3.put_object(Bucket=object_store.BUCKET, Key=f"parts/{key}", Body=body)
+
+    put("a/finished.json", b"1")
+    put("a/checkpoints/step_1/state", b"2")
+    copy = remote.mirrored("s3://bucket/parts", without=("checkpoints",))
+    (copy / "a" / "sweep.json").write_text("ours")
+    put("a/finished.json", b"3")
+    put("a2/finished.json", b"4")
+    assert remote.refreshed("s3://bucket/parts/a", copy / "a") == copy / "a"
+    names = {str(p.relative_to(copy)): p.read_bytes() for p in copy.rglob("*.json")}
+    assert names == {"a/finished.json": b"3", "a/sweep.json": b"ours"}
+    # In a process that mirrors nothing.
+    elsewhere = remote.refreshed("s3://bucket/parts/a", tmp_path, ("checkpoints",))
+    assert (elsewhere / "finished.json").read_bytes() == b"3"
+    assert not (elsewhere / "checkpoints").exists()
+    remote.close()
+    found = object_store.files(store, "parts/a/")
+    assert found.keys() == {"finished.json", "sweep.json", "checkpoints/step_1/state"}
+
+
+def test_a_file_is_sent_at_the_end(store):
+    with remote.sent("s3://bucket/logs/a.log") as path:
+        path.write_text("line")
+    assert object_store.files(store, "logs/") == {"a.log": b"line"}
+
+
 def test_a_lock_is_one_processs(store):
     one, two = (remote.Mirror("s3://bucket/locked") for _ in range(2))
     with one.locked():

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tfp_priors.errors import StoreError
@@ -58,12 +58,13 @@ def is_remote(path: str | Path | None) -> bool:
     return re.match(r"[a-z][a-z0-9+.-]*://", str(path)) is not None
 
 
-def cached(path: str | Path, part: str = "") -> Path:
-    """A folder or file that does not change once it is there, on this disk.
+def cached(path: str | Path, part: str = "", without: Collection[str] = ()) -> Path:
+    """A folder or file that is only read, on this disk.
 
     Args:
       path: of it; one that is not remote is returned as it is.
       part: path below it, if that alone is needed.
+      without: names of folders in it that are not.
 
     Returns:
       What is to be used in place of `path`. The copy is kept in ~/.cache/tfp_priors,
@@ -80,7 +81,7 @@ def cached(path: str | Path, part: str = "") -> Path:
         known = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(record.read_text(encoding="utf-8"))
-        known = _fetch(store.below(part), root / part, known)
+        known, _ = _fetch(store.below(part), root / part, known, without)
         write_text(record, json.dumps(known))
     _names[root] = store.url
     return root
@@ -94,13 +95,18 @@ def named(text: str | Path) -> str:
     return text
 
 
-def mirrored(url: str, part: str = "") -> Path:
-    """A copy of a folder or file whose changes are sent to the store, see `Mirror`.
+def mirrored(url: str, part: str = "", without: Collection[str] = ()) -> Path:
+    """A copy of a folder or file whose changes are sent to the store until `close`.
+
+    Args:
+      url: see `Mirror`.
+      part: see `Mirror`.
+      without: see `Mirror`.
 
     Returns:
       The copy; of `url`, of which it has `part` alone.
     """
-    mirror = Mirror(url, part)
+    mirror = Mirror(url, part, without)
     _mirrors.append(mirror)
     return mirror.root
 
@@ -108,6 +114,36 @@ def mirrored(url: str, part: str = "") -> Path:
 def mirror_of(path: str | Path) -> "Mirror | None":
     """The mirror whose copy a path is, or None."""
     return next((m for m in _mirrors if m.copy == Path(path)), None)
+
+
+@contextlib.contextmanager
+def sent(path: str | Path) -> Iterator[Path]:
+    """Yields what to write to in place of a path, which is there afterwards."""
+    if not is_remote(path):
+        yield Path(path)
+        return
+    with contextlib.closing(Mirror(str(path))) as mirror:
+        yield mirror.copy
+
+
+def refreshed(path: str | Path, copy: Path, without: Collection[str] = ()) -> Path:
+    """A folder or file as it is now.
+
+    Args:
+      path: of it.
+      copy: of it, if it is remote, in the process that mirrors it.
+      without: see `cached`.
+
+    Returns:
+      What is to be used in place of `path` in this process.
+    """
+    if not is_remote(path):
+        return Path(path)
+    for mirror in _mirrors:
+        if copy.is_relative_to(mirror.copy):
+            mirror.fetch(str(copy.relative_to(mirror.copy)).removeprefix("."))
+            return copy
+    return cached(path, without=without)
 
 
 def close() -> None:
@@ -297,28 +333,33 @@ class Store:
             ) from error
 
 
-def _fetch(store, copy, known):
+def _fetch(store, copy, known, without):
     """Makes a copy what is on the store.
 
     Args:
       store: the folder or file.
       copy: of it.
       known: versions of the files that the copy has, by their paths.
+      without: names of folders that are left out.
 
     Returns:
-      The new versions.
+      The new versions, and the paths of what has changed.
     """
     versions = store.versions()
     # A checkpoint that was being sent when its process died.
     names = {name for name in versions if name != _LOCK and not _is_private(name)}
     names = {n for n in names if not _lacks_record(n, names)}
+    names = {n for n in names if not {*Path(n).parts} & {*without}}
+    changed = set()
     for name in names:
         path = copy / name if name else copy
         if known.get(name) != versions[name] or not path.is_file():
             store.get(name, path)
+            changed.add(name)
     for name in known.keys() - names:
         remove(copy / name if name else copy)
-    return {name: versions[name] for name in names}
+        changed.add(name)
+    return {name: versions[name] for name in names}, changed
 
 
 def _lacks_record(name, names):
@@ -343,16 +384,18 @@ class Mirror:
     Args:
       url: of the folder or file, which need not be there.
       part: path below it, if that alone is needed.
+      without: names of folders in it that are not fetched.
 
     Attributes:
       root: the copy of `url`.
       copy: of `part` in it.
     """
 
-    def __init__(self, url: str, part: str = ""):
+    def __init__(self, url: str, part: str = "", without: Collection[str] = ()):
         self._store = Store(url).below(part)
         self.root = _new_folder() / Store(url).name
         self.copy = self.root / part if part else self.root
+        self._without = without
         self._beat = _beat()
         _names[self.root] = Store(url).url
         self._versions = {}
@@ -364,11 +407,25 @@ class Mirror:
         self._thread = threading.Thread(target=self._keep_sending, daemon=True)
         self._thread.start()
 
-    def fetch(self) -> None:
-        """Makes the copy what is on the store."""
+    def fetch(self, part: str = "") -> None:
+        """Makes the copy, or what is below it, what is on the store."""
+        start, place = (f"{part}/", self.copy / part) if part else ("", self.copy)
         with self._mutex:
-            self._versions = _fetch(self._store, self.copy, self._versions)
-            self._sent = self._local()
+            known = {
+                name.removeprefix(start): version
+                for name, version in self._versions.items()
+                if name.startswith(start)
+            }
+            versions, changed = _fetch(
+                self._store.below(part), place, known, self._without
+            )
+            for name in changed:
+                path = place / name if name else place
+                self._versions.pop(start + name, None)
+                self._sent.pop(start + name, None)
+                if name in versions:
+                    self._versions[start + name] = versions[name]
+                    self._sent[start + name] = self._state(path)
 
     def send(self, with_events: bool = True) -> None:
         """Makes the store what the copy is, but for what others have added.

@@ -95,16 +95,17 @@ def _main(module):
     try:
         for name in flags.FLAGS.flag_values_dict():
             flag = flags.FLAGS[name]
+            without = getattr(module, "WITHOUT", ())
             if isinstance(flag.value, list):
-                flag.value = [_copy_of(name, value) for value in flag.value]
+                flag.value = [_copy_of(name, value, without) for value in flag.value]
             else:
-                flag.value = _copy_of(name, flag.value)
+                flag.value = _copy_of(name, flag.value, without)
         module.main()
     finally:
         remote.close()
 
 
-def _copy_of(name, value):
+def _copy_of(name, value, without):
     """The copy of what a flag names on a store; other values as they are."""
     from tfp_priors.errors import UserError
 
@@ -112,7 +113,10 @@ def _copy_of(name, value):
         return value
     if name == "cache_dir":
         raise UserError(f"expected a --cache_dir on this disk, received {value}.")
-    copy = remote.mirrored(value) if name in _WRITTEN else remote.cached(value)
+    if name in _WRITTEN:
+        copy = remote.mirrored(value, without=without)
+    else:
+        copy = remote.cached(value)
     return f"{copy}/" if value.endswith("/") else str(copy)
 
 
@@ -120,7 +124,8 @@ def run(module) -> None:
     """Parses the flags, calls main() and turns users' mistakes into one line.
 
     Args:
-      module: has a function `main` of no arguments, and the text of --help.
+      module: has a function `main` of no arguments, and the text of --help; perhaps
+        `WITHOUT`, names of folders on a store that it does not need.
     """
 
     def guarded(_):
