@@ -1,5 +1,6 @@
 """bin/evaluate on a run, on its export, and on a folder of pictures."""
 
+import contextlib
 import json
 import shutil
 
@@ -42,6 +43,32 @@ def flags(folder, tmp_path):
 def results(process):
     lines = [json.loads(line) for line in process.stdout.splitlines()]
     return {line["name"]: line for line in lines}
+
+
+def test_two_processes_share_an_evaluation(folder, flags, tmp_path):
+    """They say what one says, and only the first says it."""
+    flags |= {"run_dir": folder / "run", "metrics": "fcd5k_test,cs5k"}
+    alone = results(commands.run("evaluate", **(flags | {"out": tmp_path / "alone"})))
+    workers = ["127.0.0.1:4001", "127.0.0.1:4002"]
+    with contextlib.ExitStack() as stack:
+        started = []
+        for index in (1, 0):
+            config = {"cluster": {"worker": workers}}
+            config["task"] = {"type": "worker", "index": index}
+            environment = commands.ENVIRONMENT | {"TF_CONFIG": json.dumps(config)}
+            worker = commands.started(
+                "evaluate", strategy="multi_worker", environment=environment, **flags
+            )
+            started.append(stack.enter_context(worker))
+        for process, output in started:
+            process.join(timeout=300)
+            assert process.exitcode == 0, output()[1]
+        other, first = (output()[0] for _, output in started)
+    assert not other
+    found = {line["name"]: line for line in map(json.loads, first.splitlines())}
+    for name, expected in alone.items():
+        assert found[name]["value"] == expected["value"]
+    assert (flags["out"] / "metrics.jsonl").read_text() == first
 
 
 def test_run_its_export_and_pictures(folder, flags, tmp_path):
