@@ -104,7 +104,8 @@ class Carrier:
         environment["PYTHONPATH"] = with_package(environment.get("PYTHONPATH"))
         name = command[0].removeprefix("bin/")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tfp_priors.commands", name, *command[1:]],
+            # -P: a package of the current folder is not this one.
+            [sys.executable, "-P", "-m", "tfp_priors.commands", name, *command[1:]],
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
