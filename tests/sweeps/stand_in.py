@@ -1,18 +1,20 @@
 """Processes of a tenth of a second in the place of bin/train and bin/evaluate.
 
-What is tested is who is begun, killed and tried again, and what is read off the folders;
-these processes are real, and leave the files that the commands leave.
+What is tested is who is begun, killed and tried again, and what is read off the
+folders; these processes are real, and leave the files that the commands leave.
 """
 
 import json
 import math
 import os
+import re
 import signal
 import sys
 import time
 from pathlib import Path
 
 STEPS = 9
+METRIC = "prior_nll_held_out"
 
 _MAIN = f"""
 import runpy
@@ -58,7 +60,8 @@ def main():
     if name == "train":
         train(folder, flags, bindings, calls(folder).count("train"))
         return
-    value = loss(bindings.get("BETA") or folder.name.rpartition("BETA=")[-1] or 1)
+    beta = re.search(r"BETA=([\w.+-]+)", folder.name)
+    value = loss(beta[1] if beta else 1)
     with open(folder / "metrics.jsonl", "a") as file:
         for metric in given["metrics"].split(","):
             result = {"name": metric, "metric": metric, "value": value, "step": STEPS}

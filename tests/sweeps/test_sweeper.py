@@ -14,37 +14,9 @@ from tests.sweeps import stand_in
 from tfp_priors import sweeps
 from tfp_priors.runs.run_dir import RunLock
 
-METRIC = "prior_nll_held_out"
-
-
-@pytest.fixture
-def plan(tmp_path, monkeypatch):
-    """Makes the runs of a grid, whose commands are stand-ins."""
-    stand_in.install(tmp_path, monkeypatch)
-
-    def plan(*axes, flags=()):
-        runs = sweeps.plan(
-            tmp_path / "out",
-            [sweeps.parse_axis(axis) for axis in axes],
-            ["--gin_file=gin/mnist_vae.gin", *flags],
-            [],
-            [METRIC],
-        )
-        sweeps.describe(runs)
-        return runs
-
-    return plan
-
-
-def sweep(runs, jobs=1, **kwargs):
-    """A sweeper of this machine."""
-    logs = runs[0].folder.parent / "logs"
-    launcher = sweeps.find_launcher("local")(sweeps.Options(logs, jobs))
-    return sweeps.Sweeper(sweeps.Listed(runs), launcher, **kwargs)
-
 
 @pytest.mark.parametrize("retries", [0, 1, 2])
-def test_a_run_that_dies_is_tried_again(plan, retries, capsys):
+def test_a_run_that_dies_is_tried_again(plan, sweep, retries, capsys):
     runs = plan("DEATHS=0,2", "BETA=0.1")
     failures = sweep(runs, retries=retries).run()
     well, dies = runs
@@ -69,7 +41,7 @@ def test_a_run_that_dies_is_tried_again(plan, retries, capsys):
     assert stand_in.calls(well.folder) == ["train", "evaluate"]
 
 
-def test_results_come_in_as_runs_end(plan):
+def test_results_come_in_as_runs_end(plan, sweep):
     runs = plan("BETA=0.1,0.01,1.0")
     out = runs[0].folder.parent
     seen = []
@@ -85,7 +57,7 @@ def test_results_come_in_as_runs_end(plan):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_at_a_signal_trainings_save_and_the_same_sweep_goes_on(plan, number):
+def test_at_a_signal_trainings_save_and_the_same_sweep_goes_on(plan, sweep, number):
     runs = plan("BETA=0.1,0.01,1.0", flags=["--gin_param=SECONDS = 0.1"])
     sweeper = sweep(runs, jobs=2)
     timer = threading.Timer(0.6, lambda: os.kill(os.getpid(), number))
@@ -100,7 +72,7 @@ def test_at_a_signal_trainings_save_and_the_same_sweep_goes_on(plan, number):
     assert stand_in.calls(runs[0].folder) == ["train", "train", "evaluate"]
 
 
-def test_runs_at_a_time_share_the_processors(plan):
+def test_runs_at_a_time_share_the_processors(plan, sweep):
     cpus = os.sched_getaffinity(0)
     if len(cpus) < 2:
         pytest.skip("There is one processor.")
@@ -111,7 +83,7 @@ def test_runs_at_a_time_share_the_processors(plan):
     assert {*shares[0], *shares[1]} == cpus
 
 
-def test_a_retry_waits_for_a_training_that_still_saves(plan):
+def test_a_retry_waits_for_a_training_that_still_saves(plan, sweep):
     """Its machine was lost to the launcher, but not its process."""
     (run,) = plan("BETA=0.1")
     with subprocess.Popen(
@@ -131,7 +103,7 @@ def test_a_retry_waits_for_a_training_that_still_saves(plan):
         assert run.is_done
 
 
-def test_an_error_of_the_sweep_itself_stops_its_runs(plan):
+def test_an_error_of_the_sweep_itself_stops_its_runs(plan, sweep):
     runs = plan("BETA=0.1,0.01", flags=["--gin_param=SECONDS = 0.2"])
 
     def ended():

@@ -18,7 +18,6 @@ from tfp_priors.sweeps.grid import networks
 from tfp_priors.sweeps.grid import parse_axis
 from tfp_priors.sweeps.grid import what
 from tfp_priors.sweeps.results import results_of
-from tfp_priors.sweeps.results import stopped_early
 
 #: Optuna's journal in the folder of a sweep.
 JOURNAL = "optuna.journal"
@@ -181,13 +180,14 @@ class Search:
 
     def ended(self, run: Run) -> None:
         """Tells the study what has become of the trials of a run."""
-        for number in self._numbers.pop(run.name, []):
-            if self._study.trials[number].state.is_finished():
-                continue  # Its run was gone, and is there again.
-            if run.is_done and (value := self._value(run)) is not None:
-                self._study.tell(number, value)
-            elif run.is_done or stopped_early(run.folder):
-                self._study.tell(number, state=self._states.PRUNED)
+        if self._is_left(run):
+            return  # It failed; the next search tries it again.
+        value = self._value(run) if run.is_done else None
+        outcome = {"state": self._states.PRUNED} if value is None else {"values": value}
+        for number in self._numbers.pop(run.name):
+            # Of one that is finished the run was gone, and is there again.
+            if not self._study.trials[number].state.is_finished():
+                self._study.tell(number, **outcome)
 
     def best(self) -> tuple[Run, float] | None:
         """The best of the runs that are done, and its value; None without one."""
