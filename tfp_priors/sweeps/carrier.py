@@ -1,6 +1,7 @@
 """What is left of a run, carried out as processes of this machine."""
 
 import ctypes
+import math
 import os
 import shlex
 import signal
@@ -117,6 +118,11 @@ class Carrier:
         if self._stopping:  # Since it was looked at.
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait()
+
+
+def threads(cpus: float) -> dict[str, str]:
+    """The variables by which TensorFlow takes so many processors of a machine only."""
+    return {"TF_NUM_INTRAOP_THREADS": str(math.ceil(cpus))}
 
 
 def with_package(paths: str | None) -> str:

@@ -7,6 +7,7 @@ import time
 
 from tfp_priors.errors import UserError
 from tfp_priors.sweeps.carrier import Carrier
+from tfp_priors.sweeps.carrier import threads
 from tfp_priors.sweeps.carrier import with_package
 from tfp_priors.sweeps.extras import imported
 from tfp_priors.sweeps.launchers import launcher
@@ -90,7 +91,7 @@ class Launcher(launcher.Launcher):
                 # It is told to stop while it carries out.
                 max_concurrency=2,
             )
-            .remote(os.getcwd(), environment=_threads(self._needs["CPU"]))
+            .remote(os.getcwd(), environment=threads(self._needs["CPU"]))
         )
         return _Job(self._ray, actor, actor.carry_out.remote(run, self.log(run)))
 
@@ -139,8 +140,3 @@ def _room(machine, needs):
         for name, share in needs.items()
         if share
     )
-
-
-def _threads(cpus):
-    """TensorFlow takes the threads of all processors unless it is told."""
-    return {"TF_NUM_INTRAOP_THREADS": str(max(1, math.ceil(cpus)))}

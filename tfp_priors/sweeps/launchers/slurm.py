@@ -9,11 +9,11 @@ import shlex
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from tfp_priors.errors import UserError
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.sweeps.carrier import Carrier
+from tfp_priors.sweeps.carrier import threads
 from tfp_priors.sweeps.carrier import with_package
 from tfp_priors.sweeps.extras import imported
 from tfp_priors.sweeps.launchers import launcher
@@ -67,6 +67,7 @@ class Launcher(launcher.Launcher):
             setup=[f"export PYTHONPATH={shlex.quote(with_package(None))}:$PYTHONPATH"],
             additional_parameters={"signal": _SIGNAL, **_named(options.sbatch)},
         )
+        self._threads = threads(options.cpus) if options.cpus else {}
         self._queue, self._looked = {}, -math.inf
 
     def slots(self):
@@ -81,7 +82,9 @@ class Launcher(launcher.Launcher):
         try:
             # Else submitit writes what sbatch says there as well.
             with contextlib.redirect_stderr(io.StringIO()):
-                job = self._executor.submit(_carry_out, run, self.log(run), os.getcwd())
+                job = self._executor.submit(
+                    _carry_out, run, self.log(run), os.getcwd(), self._threads
+                )
         except self._refused as error:
             said = str(error).strip().splitlines() or ["no reason given"]
             raise UserError(
@@ -148,9 +151,9 @@ class _Job(launcher.Job):
             subprocess.run(["scancel", how, number], capture_output=True)
 
 
-def _carry_out(run, log: Path, cwd: str):
+def _carry_out(run, log, cwd, environment):
     """What a job does, in its main thread."""
-    carrier = Carrier(cwd)
+    carrier = Carrier(cwd, environment=environment)
     with stop_handled(carrier.stop):
         return carrier.carry_out(run, log)
 
