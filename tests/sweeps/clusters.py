@@ -4,10 +4,12 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 _RAY = """
 import sys
@@ -44,6 +46,22 @@ def ray():
         finally:
             process.stdin.close()
             process.wait(60)
+
+
+def kill(node):
+    """Kills a node of Ray with all that it has begun, as the loss of its machine does."""
+    children = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # After the name, which may hold anything: the state and the parent.
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    lost = [node]
+    for process in lost:
+        lost += children.get(process, [])
+    for process in lost:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 HAS_SLURM = os.geteuid() == 0 and all(

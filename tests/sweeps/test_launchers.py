@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import os
 import signal
 import subprocess
 import sys
@@ -234,8 +233,7 @@ def test_a_killed_node_of_three_loses_no_row(folder, whole):
     with clusters.ray() as (found, nodes):
         process = start(found, **flags)
         wait_for(lambda: len(list(out.glob("*/finished.json"))) >= 4)
-        # With what it carries out.
-        os.kill(nodes[-1], signal.SIGKILL)
+        clusters.kill(nodes[-1])
         said = finish(process)
     assert "its worker was lost" in said and "trying again, 1 of 1" in said
     assert rows(out) == whole

@@ -25,6 +25,7 @@ class Launcher(launcher.Launcher):
     """
 
     obeys = ("cpus", "gpus")
+    seconds = 0.5
 
     def __init__(self, options):
         super().__init__(options)

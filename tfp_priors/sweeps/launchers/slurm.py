@@ -77,7 +77,9 @@ class Launcher(launcher.Launcher):
         comment = self._comment(run)
         alive = {known: number for number, known in self.queue().items()}
         if comment in alive:
-            return _Job(self, self._job_class(self._folder, alive[comment]))
+            job = _Job(self, self._job_class(self._folder, alive[comment]))
+            if not job.is_over():
+                return job
         self._executor.update_parameters(job_name=run.name, comment=comment)
         try:
             # Else submitit writes what sbatch says there as well.
@@ -90,7 +92,7 @@ class Launcher(launcher.Launcher):
             raise UserError(
                 f"Slurm refused a job: {said[-1]}. See --sbatch, --cpus and --gpus."
             ) from error
-        self._looked = -math.inf
+        self._queue[job.job_id] = comment
         return _Job(self, job)
 
     def _comment(self, run):
