@@ -24,7 +24,7 @@ def listing(start):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A copy with a new prior, metric and data set, and nothing else touched."""
+    """A copy with a new prior, metric, data set and launcher, nothing else touched."""
     house = tmp_path_factory.mktemp("house")
     for room in ("bin", "gin", "tfp_priors"):
         shutil.copytree(ROOT / room, house / room)
@@ -37,6 +37,8 @@ def house(tmp_path_factory):
     model.write_text(listing("# A VAE with a Laplace"))
     path = package / "evaluation" / "metrics" / "brightness.py"
     path.write_text(listing('"""How bright'))
+    path = package / "sweeps" / "launchers" / "inline.py"
+    path.write_text(listing('"""Runs in this'))
 
     data = listing("# Kuzushiji").replace("kmnist", "dots")
     (house / "gin" / "dots.gin").write_text(data)
@@ -65,7 +67,7 @@ def run(house, name, **flags):
     return process.stdout
 
 
-def test_a_prior_a_metric_and_a_data_set_are_one_file_each(house):
+def test_a_prior_a_metric_a_data_set_and_a_launcher_are_one_file_each(house):
     params = [*TINY, "train.batch_size = 8"]
     said = run(
         house,
@@ -90,3 +92,20 @@ def test_a_prior_a_metric_and_a_data_set_are_one_file_each(house):
     )
     assert '"name": "brightness100_test"' in said
     assert '"name": "prior_nll_held_out"' in said
+
+    run(
+        house,
+        "sweep",
+        launcher="inline",
+        out=house / "sweep",
+        gin_file="gin/dots_laplace.gin",
+        gin_param=params,
+        steps=2,
+        grid="LATENT_SIZE=2,3",
+        metrics="brightness100_test",
+        data_dir=house / "data",
+    )
+    table = (house / "sweep" / "results.csv").read_text().splitlines()
+    assert [line.split(",")[:3] for line in table[1:]] == [
+        [size, f"LATENT_SIZE={size}", "brightness100_test"] for size in "23"
+    ]

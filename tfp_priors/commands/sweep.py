@@ -1,18 +1,26 @@
-"""Trains and measures a grid of configurations, and gathers the results.
+"""Trains and measures many configurations, and gathers the results.
 
   bin/sweep --out=sweeps/beta --gin_file="gin/{data}_{model}.gin" \\
       --grid=data=mnist,fashion_mnist --grid=model=vae,fp_vae,aae,prior_aae \\
       --grid=BETA=0.0,1e-3,1e-2,0.1,1.0 --grid=seed=0,1,2 \\
       --classifier="runs/{data}_classifier" --metrics=fcd10k_test
+  bin/sweep --out=sweeps/search --gin_file=gin/mnist_vae.gin \\
+      --search="BETA=log(1e-4,1)" --trials=40 --metric=prior_nll_held_out
 
 An axis is a gin binding, the seed, or the word that stands in braces in other flags.
 Runs go to OUT/NAME, their output to OUT/logs, all results to OUT/results.csv and to the
 HParams page of TensorBoard. Called again, it leaves out what is done, resumes what was
 interrupted, tries again what failed and measures again by another --classifier. Grids
 may share a folder.
+
+--grid takes all values, --search those of Optuna that promise the best --metric, which
+must be one of held-out images. --launcher=local carries runs out here, ray and slurm on
+the machines of a cluster that share the folders. --halving stops runs early that are
+behind on held-out images.
 """
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import shlex
 import signal
@@ -27,6 +35,18 @@ from tfp_priors.commands import gin_flags
 _OUT = flags.DEFINE_string("out", None, "Folder of the sweep.")
 _GRID = flags.DEFINE_multi_string(
     "grid", [], "An axis, NAME=VALUE,VALUE,...; repeatable."
+)
+_SEARCH = flags.DEFINE_multi_string(
+    "search",
+    [],
+    "What to search: NAME=log(A,B), lin(A,B), int(A,B) or VALUE,VALUE,...; repeatable.",
+)
+_TRIALS = flags.DEFINE_integer("trials", None, "Runs of the search in all.")
+_METRIC = flags.DEFINE_string(
+    "metric", None, "What the search goes by, such as prior_nll_held_out."
+)
+_MAXIMIZE = flags.DEFINE_boolean(
+    "maximize", False, "The metric is the better the higher."
 )
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "As of bin/train; repeatable.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "As of bin/train; repeatable.")
@@ -43,7 +63,34 @@ _INCEPTION_DIR = flags.DEFINE_string("inception_dir", None, "As of bin/evaluate.
 _LPIPS_WEIGHTS = flags.DEFINE_string("lpips_weights", None, "As of bin/evaluate.")
 _CACHE_DIR = flags.DEFINE_string("cache_dir", None, "As of bin/evaluate.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data [TFDS's].")
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
+_LAUNCHER = flags.DEFINE_string(
+    "launcher", "local", "Where runs are carried out: local, ray or slurm."
+)
+_JOBS = flags.DEFINE_integer(
+    "jobs",
+    None,
+    "Runs at a time [local: 1; ray: as many as there is room for; slurm: all].",
+    lower_bound=1,
+)
+_CPUS = flags.DEFINE_float(
+    "cpus", None, "Processors of a run on ray or slurm; on ray 0.5 is half a one."
+)
+_GPUS = flags.DEFINE_float("gpus", None, "GPUs of a run, likewise.", lower_bound=0)
+_SBATCH = flags.DEFINE_multi_string(
+    "sbatch", [], "Option of Slurm's sbatch, such as partition=gpu; repeatable."
+)
+_RETRIES = flags.DEFINE_integer(
+    "retries", 0, "How often a run that dies is tried again.", lower_bound=0
+)
+_HALVING = flags.DEFINE_string(
+    "halving", None, "Stop runs early by this: prior_nll or val_loss [none is stopped]."
+)
+_HALVING_FROM = flags.DEFINE_integer(
+    "halving_from", None, "Steps after which runs are first compared."
+)
+_HALVING_FACTOR = flags.DEFINE_integer(
+    "halving_factor", 3, "One of so many goes on, to so many times the steps."
+)
 _PRINT_COMMANDS = flags.DEFINE_boolean(
     "print_commands", False, "Print a line for each run that is left, for a job array."
 )
@@ -53,16 +100,122 @@ flags.adopt_module_key_flags(gin_flags)
 def main():
     from tfp_priors import sweeps
     from tfp_priors.errors import RunsFailedError
-    from tfp_priors.errors import UserError
-    from tfp_priors.evaluation import metrics
     from tfp_priors.runs.run_dir import RunLock
 
-    if not _OUT.value or not _GIN_FILE.value or not _GRID.value:
-        raise UserError("expected --out, --gin_file and --grid, see --help.")
+    _check_flags()
     out = Path(_OUT.value)
-    runs = sweeps.plan(
-        out,
-        [sweeps.parse_axis(text) for text in _GRID.value],
+    halving = None
+    if _HALVING.value is not None:
+        halving = sweeps.Halving(
+            _HALVING.value, _HALVING_FROM.value, _HALVING_FACTOR.value
+        )
+
+    def is_left(run):
+        # Without --halving those that were stopped early go on.
+        stopped = halving is not None and sweeps.stopped_early(run.folder)
+        return not (run.is_done or stopped)
+
+    if _SEARCH.value:
+        first, source = _search(out, is_left)
+        count = _TRIALS.value
+    else:
+        first, source = _grid(out, is_left)
+        count = len(first)
+    _check([run for run in first if not run.is_trained], _SEARCH.value or halving)
+    if _PRINT_COMMANDS.value:
+        sweeps.describe(first)
+        for run in filter(is_left, first):
+            command.say(sweeps.command_line(run))
+        return
+    launcher = sweeps.find_launcher(_LAUNCHER.value)(
+        sweeps.Options(
+            out / "logs",
+            _JOBS.value and min(_JOBS.value, count),
+            _CPUS.value,
+            _GPUS.value,
+            tuple(_SBATCH.value),
+        )
+    )
+    with contextlib.closing(launcher), RunLock(out):
+        source = source()
+        sweeper = sweeps.Sweeper(
+            source,
+            launcher,
+            _RETRIES.value,
+            halving,
+            lambda: sweeps.write_results(out),
+        )
+        failures = sweeper.run()
+        results = sweeps.write_results(out)
+        command.import_tensorflow()
+        sweeps.write_hparams(out)
+    if sweeper.stopped:
+        _say("Stopped; the same command goes on.")
+    if halving is not None and not halving.has_values:
+        _say(f"No run has written {_HALVING.value}: none could be stopped by it.")
+    if failures:
+        raise RunsFailedError(
+            f"{len(failures)} of {count} runs failed: {', '.join(failures)}. See "
+            f"{out / 'logs'}; the same command tries them again."
+        )
+    command.say(f"Results in {results}")
+    where = shlex.quote(str(out))
+    if _SEARCH.value and (best := source.best()):
+        run, value = best
+        command.say(f"Best {source.metric} = {value:.6g} of {run.folder}")
+        command.say(
+            f"  bin/figures --run_dir={shlex.quote(str(run.folder))} --out=figures"
+        )
+    else:
+        command.say(f"  bin/figures --sweep={where} --out=figures")
+    command.say(f"  tensorboard --host=localhost --logdir={where}")
+
+
+def _check_flags():
+    """Refuses flags that do not go together."""
+    from tfp_priors.errors import UserError
+
+    searches = bool(_SEARCH.value)
+    if not _OUT.value or not _GIN_FILE.value or not (_GRID.value or searches):
+        raise UserError(
+            "expected --out, --gin_file and --grid or --search, see --help."
+        )
+    if _GRID.value and searches:
+        raise UserError(
+            "--grid takes all values and --search chooses: give one of them; a list of "
+            "choices is a space of --search too."
+        )
+    for name in ("trials", "metric"):
+        if (flags.FLAGS[name].value is not None) != searches:
+            raise UserError(
+                f"--search needs --trials and --metric, and they need --search: "
+                f"--{name} is {'missing' if searches else 'given without it'}."
+            )
+    if searches and _TRIALS.value < 1:
+        raise UserError(f"expected --trials >= 1, received {_TRIALS.value}.")
+    if _MAXIMIZE.value and not searches:
+        raise UserError("--maximize is of --metric, which --search goes by.")
+    if searches and _PRINT_COMMANDS.value:
+        raise UserError(
+            "--print_commands cannot tell the runs of a --search, which depend on "
+            "results: expected --grid."
+        )
+    if searches and _LAUNCHER.value == "slurm" and _JOBS.value is None:
+        raise UserError(
+            "expected --jobs with --search on slurm: how many trials are at work at a "
+            "time, since each learns from those that have ended."
+        )
+    if (_HALVING.value is None) != (_HALVING_FROM.value is None):
+        raise UserError(
+            "expected both --halving=MEASURE and --halving_from=STEPS, or neither."
+        )
+    if _CPUS.value is not None and _CPUS.value <= 0:
+        raise UserError(f"expected --cpus > 0, received {_CPUS.value:g}.")
+
+
+def _flags():
+    """The flags that go to bin/train and to bin/evaluate."""
+    return (
         [
             *_given("gin_file", "gin_param", "steps", "strategy", "data_dir"),
             *_given("allow_gin_imports"),
@@ -72,37 +225,49 @@ def main():
             *_given("lpips_weights", "cache_dir", "strategy", "data_dir"),
             *_given("allow_gin_imports"),
         ],
-        _METRICS.value or metrics.DEFAULTS,
     )
-    _check([run for run in runs if not run.is_trained])
-    sweeps.describe(runs)
-    left = [run for run in runs if not run.is_done]
-    if _PRINT_COMMANDS.value:
-        for run in left:
-            command.say(sweeps.command_line(run))
-        return
-    with RunLock(out):
-        _say(f"{len(runs)} runs in {out}, {len(runs) - len(left)} of them done.")
-        sweeper = sweeps.Sweeper(left, out / "logs", _JOBS.value)
-        failures = sweeper.run()
-        results = out / "results.csv"
-        sweeps.write_table(sweeps.table(out), results)
-        command.import_tensorflow()
-        sweeps.write_hparams(out)
-    if sweeper.stopped:
-        _say("Stopped; the same command goes on.")
-    if failures:
-        raise RunsFailedError(
-            f"{len(failures)} of {len(runs)} runs failed: {', '.join(failures)}. See "
-            f"{out / 'logs'}; the same command tries them again."
+
+
+def _grid(out, is_left):
+    """The runs of the grid, and a function that makes their source."""
+    from tfp_priors import sweeps
+    from tfp_priors.evaluation import metrics
+
+    axes = [sweeps.parse_axis(text) for text in _GRID.value]
+    runs = sweeps.plan(out, axes, *_flags(), _METRICS.value or metrics.DEFAULTS)
+
+    def source():
+        sweeps.describe(runs)
+        listed = sweeps.Listed(runs, is_left)
+        done = len(runs) - listed.total
+        _say(f"{len(runs)} runs in {out}, {done} of them done.")
+        return listed
+
+    return runs, source
+
+
+def _search(out, is_left):
+    """Runs to be checked before a search, and a function that makes its source."""
+    from tfp_priors import sweeps
+
+    spaces = [sweeps.parse_space(text) for text in _SEARCH.value]
+    metric = sweeps.check_metric(_METRIC.value)
+    names = [space.name for space in spaces]
+    measured = [metric, *(name for name in _METRICS.value if name != metric)]
+    planner = sweeps.Planner(out, names, *_flags(), measured, "--search")
+
+    def source():
+        search = sweeps.Search(
+            out, planner, spaces, _TRIALS.value, metric, _MAXIMIZE.value, is_left
         )
-    command.say(f"Results in {results}")
-    where = shlex.quote(str(out))
-    command.say(f"  bin/figures --sweep={where} --out=figures")
-    command.say(f"  tensorboard --host=localhost --logdir={where}")
+        done = _TRIALS.value - search.total
+        _say(f"{_TRIALS.value} trials in {out}, {done} of them done.")
+        return search
+
+    return sweeps.corners(planner, spaces), source
 
 
-def _check(runs):
+def _check(runs, needs_held_out):
     """Refuses a configuration before any is trained."""
     if runs:
         # TensorFlow's threads must not be there when the runs are started.
@@ -114,16 +279,21 @@ def _check(runs):
             initargs=(signal.SIGINT, signal.SIG_DFL),
         )
         with process:
-            process.submit(_parse, runs).result()
+            process.submit(_parse, runs, bool(needs_held_out)).result()
 
 
-def _parse(runs):
+def _parse(runs, needs_held_out):
     from tfp_priors.errors import UserError
 
     config = gin_flags.config()
     for run in runs:
         try:
             config.parse(run.given("gin_file"), run.given("gin_param"))
+            if needs_held_out and not config.trainer().validation_share:
+                raise UserError(
+                    "train.validation_share is 0, so that it holds no images out that "
+                    "--search and --halving could choose by: expected one above 0."
+                )
         except UserError as error:
             raise UserError(f"run {run.name}: {error}") from None
 

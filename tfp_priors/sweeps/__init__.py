@@ -1,18 +1,31 @@
-"""Sweeps: a grid of gin bindings over bin/train and bin/evaluate."""
+"""Sweeps: grids and searches over bin/train and bin/evaluate, on any launcher."""
 
 from tfp_priors.sweeps.axes import Layout
 from tfp_priors.sweeps.axes import first_of_each
 from tfp_priors.sweeps.axes import layout
 from tfp_priors.sweeps.axes import number_axis
 from tfp_priors.sweeps.grid import Axis
+from tfp_priors.sweeps.grid import Planner
 from tfp_priors.sweeps.grid import Run
 from tfp_priors.sweeps.grid import command_line
 from tfp_priors.sweeps.grid import describe
 from tfp_priors.sweeps.grid import parse_axis
 from tfp_priors.sweeps.grid import plan
+from tfp_priors.sweeps.halving import Halving
 from tfp_priors.sweeps.hparams import write_hparams
-from tfp_priors.sweeps.processes import Sweeper
+from tfp_priors.sweeps.launchers import Launcher
+from tfp_priors.sweeps.launchers import Options
+from tfp_priors.sweeps.launchers import find_launcher
 from tfp_priors.sweeps.results import SEED
+from tfp_priors.sweeps.results import stopped_early
 from tfp_priors.sweeps.results import table
 from tfp_priors.sweeps.results import values_of
+from tfp_priors.sweeps.results import write_results
 from tfp_priors.sweeps.results import write_table
+from tfp_priors.sweeps.search import Search
+from tfp_priors.sweeps.search import check_metric
+from tfp_priors.sweeps.search import corners
+from tfp_priors.sweeps.search import parse_space
+from tfp_priors.sweeps.sweeper import Listed
+from tfp_priors.sweeps.sweeper import Source
+from tfp_priors.sweeps.sweeper import Sweeper

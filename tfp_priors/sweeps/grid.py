@@ -60,7 +60,7 @@ class Run(NamedTuple):
         starts = run_dir.environments(self.folder)
         if run_dir.finished_step(self.folder) is None or not starts:
             return False
-        return _what(starts[-1]["command"]) == _what(self.train)
+        return what(starts[-1]["command"]) == what(self.train)
 
     @property
     def is_done(self) -> bool:
@@ -73,9 +73,7 @@ class Run(NamedTuple):
     @property
     def measured_by(self) -> dict[str, str]:
         """The seed and the networks that bin/evaluate is given, by their flags."""
-        flags = dict(flag[2:].partition("=")[::2] for flag in self.evaluate)
-        given = {name: flags[name] for name in NETWORKS.values() if name in flags}
-        return {SEED: flags.get(SEED, "0")} | given
+        return {SEED: "0"} | networks(self.evaluate, SEED)
 
     def given(self, name: str) -> list[str]:
         """The values of a flag of bin/train."""
@@ -107,6 +105,71 @@ def parse_axis(text: str) -> Axis:
     return axis
 
 
+class Planner:
+    """Makes the runs of a sweep of given values.
+
+    "{NAME}" in a flag stands for the value of the axis NAME. An axis that no flag names
+    so is a gin binding "NAME = VALUE", or the seed if it is called "seed".
+
+    Args:
+      out: folder of the runs' folders.
+      names: of the axes.
+      train_flags: of bin/train; those for the axes and --run_dir are added.
+      evaluate_flags: of bin/evaluate; likewise.
+      metrics: names for bin/evaluate.
+      flag: that the user gives the axes by.
+
+    Raises:
+      UserError: if a name comes twice, a flag fixes it, or a metric does not exist.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        names: Sequence[str],
+        train_flags: Sequence[str],
+        evaluate_flags: Sequence[str],
+        metrics: Sequence[str],
+        flag: str = "--grid",
+    ):
+        for name in names:
+            if list(names).count(name) > 1:
+                raise UserError(
+                    f"{flag} has {name} twice: give all its values at once."
+                )
+        self.metrics = [find(name).name for name in metrics]
+        _check_fixed(names, train_flags, flag)
+        self.train_flags = list(train_flags)
+        self.evaluate_flags = list(evaluate_flags)
+        self._out = Path(out)
+        flags = [*train_flags, *evaluate_flags]
+        self._bound = [
+            name for name in names if not any(f"{{{name}}}" in flag for flag in flags)
+        ]
+
+    def run(self, values: dict[str, str]) -> Run:
+        """The run of a value for each axis.
+
+        Raises:
+          UserError: if a gin file is not there.
+        """
+        name = _run_name(values, self._bound)
+        folder = self._out / name
+        where = f"--run_dir={folder}"
+        seed = [f"--seed={values[SEED]}"] if SEED in self._bound else []
+        bindings = [
+            f"--gin_param={axis} = {values[axis]}"
+            for axis in self._bound
+            if axis != SEED
+        ]
+        train = [where, *_filled(self.train_flags, values), *bindings, *seed]
+        evaluate = [where, *_filled(self.evaluate_flags, values), *seed]
+        evaluate.append(f"--metrics={','.join(self.metrics)}")
+        run = Run(name, values, folder, train, evaluate, self.metrics)
+        _check_files(run)
+        return run
+
+
 def plan(
     out: str | Path,
     axes: Sequence[Axis],
@@ -114,48 +177,19 @@ def plan(
     evaluate_flags: Sequence[str],
     metrics: Sequence[str],
 ) -> list[Run]:
-    """The runs of a grid, the last axis fastest.
-
-    "{NAME}" in a flag stands for the value of the axis NAME. An axis that no flag names
-    so is a gin binding "NAME = VALUE", or the seed if it is called "seed".
-
-    Args:
-      out: folder of the runs' folders.
-      axes: of the grid.
-      train_flags: of bin/train; those for the axes and --run_dir are added.
-      evaluate_flags: of bin/evaluate; likewise.
-      metrics: names for bin/evaluate.
+    """The runs of a grid, the last axis fastest; see `Planner`.
 
     Raises:
-      UserError: if a name comes twice, a metric does not exist, or a gin file is not
-        there.
+      UserError: as `Planner` and its `run`, and if two runs would share a folder.
     """
     names = [axis.name for axis in axes]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"--grid has {name} twice: give all its values at once.")
-    metrics = [find(name).name for name in metrics]
-    _check_fixed(names, train_flags)
-    flags = [*train_flags, *evaluate_flags]
-    in_flags = [name for name in names if any(f"{{{name}}}" in flag for flag in flags)]
-    bound = [name for name in names if name not in in_flags]
-    runs = []
-    for values in itertools.product(*(axis.values for axis in axes)):
-        by_name = dict(zip(names, values, strict=True))
-        name = _run_name(by_name, bound)
-        folder = Path(out) / name
-        where = f"--run_dir={folder}"
-        seed = [f"--seed={by_name[SEED]}"] if SEED in bound else []
-        bindings = [
-            f"--gin_param={axis} = {by_name[axis]}" for axis in bound if axis != SEED
-        ]
-        train = [where, *_filled(train_flags, by_name), *bindings, *seed]
-        evaluate = [where, *_filled(evaluate_flags, by_name), *seed]
-        evaluate.append(f"--metrics={','.join(metrics)}")
-        runs.append(Run(name, by_name, folder, train, evaluate, metrics))
+    planner = Planner(out, names, train_flags, evaluate_flags, metrics)
+    runs = [
+        planner.run(dict(zip(names, values, strict=True)))
+        for values in itertools.product(*(axis.values for axis in axes))
+    ]
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two runs of the grid have one name: use other values.")
-    _check_files(runs)
     return runs
 
 
@@ -176,7 +210,7 @@ def describe(runs: Sequence[Run]) -> None:
             write_text(run.folder / DESCRIPTION, json.dumps(new))
 
 
-def _check_fixed(names, train_flags):
+def _check_fixed(names, train_flags, asked):
     """Refuses axes that flags fix."""
     for name in names:
         of_its_own = f"--{name.removeprefix('train.')}="
@@ -186,10 +220,10 @@ def _check_fixed(names, train_flags):
                 name.startswith("train.") and flag.startswith(of_its_own)
             ):
                 raise UserError(
-                    f"--grid has {name}, which {flag} fixes: leave one out."
+                    f"{asked} has {name}, which {flag} fixes: leave one out."
                 )
     if {SEED, "train.seed"} <= {*names}:
-        raise UserError("--grid has seed and train.seed: leave train.seed out.")
+        raise UserError(f"{asked} has seed and train.seed: leave train.seed out.")
 
 
 def _run_name(values, bound):
@@ -207,17 +241,23 @@ def _filled(flags, values):
     return flags
 
 
-def _check_files(runs):
-    for run in runs:
-        for path in run.given("gin_file"):
-            if not experiments.gin_files(path)[0].is_file():
-                near = experiments.nearest(path)
-                hint = f" Did you mean {near}?" if near else ""
-                raise UserError(
-                    f"There is no gin file {path}, which the run {run.name} "
-                    f"needs.{hint}"
-                )
+def _check_files(run):
+    for path in run.given("gin_file"):
+        if not experiments.gin_files(path)[0].is_file():
+            near = experiments.nearest(path)
+            hint = f" Did you mean {near}?" if near else ""
+            raise UserError(
+                f"There is no gin file {path}, which the run {run.name} needs.{hint}"
+            )
 
 
-def _what(flags):
+def what(flags: Sequence[str]) -> list[str]:
+    """The flags of bin/train that say what is trained."""
     return sorted(flag for flag in flags if flag.startswith(_WHAT))
+
+
+def networks(flags: Sequence[str], *besides: str) -> dict[str, str]:
+    """The networks that flags of bin/evaluate name, and what else is asked for."""
+    values = dict(flag[2:].partition("=")[::2] for flag in flags)
+    names = (*besides, *NETWORKS.values())
+    return {name: values[name] for name in names if name in values}

@@ -24,6 +24,9 @@ NETWORKS = {
 #: What `grid.describe` writes into the folder of each run.
 DESCRIPTION = "sweep.json"
 
+#: What `Halving.record_stop` writes into the folder of a run.
+STOPPED = "stopped_early.json"
+
 # Of a metric's record, what a table of results need not repeat.
 _LEFT_OUT = (
     "metric",
@@ -61,6 +64,33 @@ def table(out: str | Path) -> list[dict]:
             told = {key: result[key] for key in result if key not in _LEFT_OUT}
             rows.append(values | {"run": run, "metric": told.pop("name")} | told)
     return rows
+
+
+def write_results(out: str | Path) -> Path:
+    """Writes `OUT/results.csv`: the table, and a line for each run stopped early.
+
+    Such a line has the metric "stopped_early" and no value, so that nothing compares it
+    with those of finished runs; "step", "by" and "held_out" say when and by what.
+
+    Returns:
+      Its path.
+    """
+    stops = [
+        values | {"run": run, "metric": "stopped_early", "value": None} | stop
+        for run, values in values_of(out).items()
+        if (stop := stopped_early(Path(out) / run))
+    ]
+    path = Path(out) / "results.csv"
+    write_table([*table(out), *stops], path)
+    return path
+
+
+def stopped_early(folder: Path) -> dict:
+    """When a run was stopped early and by what; nothing if it was not or is done."""
+    path = folder / STOPPED
+    if run_dir.finished_step(folder) is not None or not path.is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_table(rows: Sequence[Mapping], path: str | Path) -> None:

@@ -1,0 +1,143 @@
+"""Runs on a Ray cluster, several on a processor or a GPU if they are to share it."""
+
+import contextlib
+import math
+import os
+import time
+
+from tfp_priors.errors import UserError
+from tfp_priors.sweeps.carrier import Carrier
+from tfp_priors.sweeps.carrier import threads
+from tfp_priors.sweeps.carrier import with_package
+from tfp_priors.sweeps.extras import imported
+from tfp_priors.sweeps.launchers import launcher
+
+# Seconds that an actor gets to hear that it is to stop.
+_HEARS_WITHIN = 15
+
+
+class Launcher(launcher.Launcher):
+    """Carries out runs on the cluster of RAY_ADDRESS, else of this machine.
+
+    If neither is there, Ray makes one of this machine alone. A run is an actor, which
+    asks one machine for `cpus` [1] and `gpus` [1 if the cluster has any]; both may be
+    parts of one.
+    """
+
+    obeys = ("cpus", "gpus")
+    seconds = 0.5
+
+    def __init__(self, options):
+        super().__init__(options)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._ray = imported("ray", "ray", "--launcher=ray")
+        here = os.environ | {"PYTHONPATH": with_package(os.environ.get("PYTHONPATH"))}
+        told = {
+            name: value
+            for name, value in here.items()
+            if name == "PYTHONPATH" or name.startswith(("TF_", "XLA_"))
+        }
+        try:
+            self._ray.init(
+                log_to_driver=False,
+                logging_level="error",
+                runtime_env={"env_vars": told},
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = os.environ.get("RAY_ADDRESS", "of this machine")
+            raise UserError(
+                f"cannot use the Ray cluster {where}: {error}. Start it with ray "
+                "start, or unset RAY_ADDRESS."
+            ) from error
+        self._needs = self._needed()
+
+    def _needed(self):
+        """What a run asks for, by Ray's name."""
+        machines = self._machines()
+        given = self.options
+        gpus = given.gpus
+        if gpus is None:
+            gpus = float(any(machine.get("GPU") for machine in machines))
+        needs = {"CPU": 1.0 if given.cpus is None else given.cpus, "GPU": gpus}
+        if not any(_room(machine, needs) for machine in machines):
+            self.close()
+            largest = "; ".join(
+                ", ".join(f"{machine.get(name, 0):g} {name}" for name in needs)
+                for machine in machines
+            )
+            raise UserError(
+                f"no machine of the Ray cluster has {needs['CPU']:g} CPU and "
+                f"{needs['GPU']:g} GPU for a run, they have: {largest}. Ask for less "
+                "by --cpus and --gpus."
+            )
+        return needs
+
+    def _machines(self):
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def slots(self):
+        if self.options.jobs is not None:
+            return self.options.jobs
+        rooms = (_room(machine, self._needs) for machine in self._machines())
+        # Without any it waits for a machine.
+        return max(1, sum(rooms))
+
+    def start(self, run):
+        actor = (
+            self._ray.remote(Carrier)
+            .options(
+                num_cpus=self._needs["CPU"],
+                num_gpus=self._needs["GPU"],
+                max_restarts=0,
+                # It is told to stop while it carries out.
+                max_concurrency=2,
+            )
+            .remote(os.getcwd(), environment=threads(self._needs["CPU"]))
+        )
+        return _Job(self._ray, actor, actor.carry_out.remote(run, self.log(run)))
+
+    def close(self):
+        self._ray.shutdown()
+
+
+class _Job(launcher.Job):
+    def __init__(self, ray, actor, result):
+        self._ray = ray
+        self._actor = actor
+        self._result = result
+        self._told = None
+        self._told_at = None
+
+    def is_over(self):
+        if self._ray.wait([self._result], timeout=0)[0]:
+            return True
+        if self._told is not None and not self._ray.wait([self._told], timeout=0)[0]:
+            if time.monotonic() - self._told_at > _HEARS_WITHIN:
+                # It waits for room that does not come.
+                self._ray.kill(self._actor)
+        return False
+
+    def problem(self):
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(self._result)
+        except errors.RayTaskError as error:
+            return f"it could not be carried out: {error.cause}"
+        except errors.RayError as error:
+            return f"its worker was lost ({type(error).__name__})"
+        finally:
+            with contextlib.suppress(errors.RayError):
+                self._ray.kill(self._actor)
+
+    def stop(self):
+        self._told, self._told_at = self._actor.stop.remote(), time.monotonic()
+
+
+def _room(machine, needs):
+    """How many runs a machine has room for when it is empty."""
+    return min(
+        # 0.3 fits into 0.9 thrice.
+        math.floor(machine.get(name, 0) / share + 1e-6)
+        for name, share in needs.items()
+        if share
+    )
