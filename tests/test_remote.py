@@ -1,5 +1,6 @@
 """Folders on a store of the S3 protocol, in a process of its own."""
 
+import csv
 import os
 import re
 import signal
@@ -305,6 +306,45 @@ def test_two_trainings_of_one_run(store, data_dir):
         told = commands.run("train", code=2, **where, **flags).stderr
         assert f"s3://bucket/two is in use by process {process.pid} on" in told
         assert process.exitcode is None, output()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["local", "ray"])
+def test_a_sweep_on_a_store(launcher, store, data_dir, tmp_path):
+    environment = commands.ENVIRONMENT | store
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    out = f"s3://bucket/sweep_{launcher}"
+    flags = {
+        "gin_file": _TRAIN["gin_file"],
+        "gin_param": _TRAIN["gin_param"],
+        "steps": 4,
+        "grid": "seed=0,1",
+        "metrics": "prior_nll_test",
+        "data_dir": data_dir,
+        "launcher": launcher,
+        "environment": environment,
+    }
+    told = commands.run("sweep", out=out, **flags)
+    assert f"Results in {out}/results.csv" in told.stdout
+    found = object_store.files(store, f"sweep_{launcher}/")
+    assert b"$ bin/train" in found["logs/seed=0.log"]
+    checkpoints = [name for name in found if "checkpoints/" in name]
+    assert {name.partition("/")[0] for name in checkpoints} == {"seed=0", "seed=1"}
+    # Nothing is left to do, and no checkpoint is needed to see it.
+    again = commands.run("sweep", out=out, **flags)
+    assert "2 runs in" in again.stderr and "2 of them done" in again.stderr
+    if launcher == "local":
+        commands.run("sweep", out=tmp_path / "here", **flags)
+        rows = [
+            _rows(found["results.csv"]),
+            _rows((tmp_path / "here" / "results.csv").read_bytes()),
+        ]
+        assert rows[0] == rows[1] and len(rows[0]) == 2
+
+
+def _rows(table):
+    rows = csv.DictReader(table.decode().splitlines())
+    return {(row["run"], row["metric"], row["value"]) for row in rows}
 
 
 @pytest.mark.slow

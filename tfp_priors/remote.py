@@ -95,6 +95,13 @@ def named(text: str | Path) -> str:
     return text
 
 
+def local(path: str | Path) -> Path:
+    """The copy of a place that this process has, or else `cached`."""
+    return next((copy for copy, url in _names.items() if url == path), None) or (
+        cached(path)
+    )
+
+
 def mirrored(url: str, part: str = "", without: Collection[str] = ()) -> Path:
     """A copy of a folder or file whose changes are sent to the store until `close`.
 
@@ -347,7 +354,7 @@ def _fetch(store, copy, known, without):
     """
     versions = store.versions()
     # A checkpoint that was being sent when its process died.
-    names = {name for name in versions if name != _LOCK and not _is_private(name)}
+    names = {name for name in versions if not _is_private(name)}
     names = {n for n in names if not _lacks_record(n, names)}
     names = {n for n in names if not {*Path(n).parts} & {*without}}
     changed = set()
@@ -369,8 +376,11 @@ def _lacks_record(name, names):
 
 
 def _is_private(name):
-    """Whether a file is one of a process alone, as what becomes another file."""
-    return any(part.startswith((".", "incomplete.")) for part in Path(name).parts)
+    """Whether a file is one of a process alone, as a lock or what becomes another."""
+    parts = Path(name).parts
+    return parts[-1:] == (_LOCK,) or any(
+        part.startswith((".", "incomplete.")) for part in parts
+    )
 
 
 class Mirror:
@@ -471,7 +481,7 @@ class Mirror:
         states = {}
         for path in self.copy.rglob("*"):
             name = str(path.relative_to(self.copy))
-            if name != _LOCK and not _is_private(name):
+            if not _is_private(name):
                 with contextlib.suppress(FileNotFoundError):
                     if path.is_file():
                         states[name] = self._state(path)

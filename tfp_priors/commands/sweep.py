@@ -29,6 +29,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
 
@@ -95,6 +96,9 @@ _PRINT_COMMANDS = flags.DEFINE_boolean(
     "print_commands", False, "Print a line for each run that is left, for a job array."
 )
 flags.adopt_module_key_flags(gin_flags)
+
+# What it does not need of runs on a store; `sweeps.LARGE`, which imports more.
+WITHOUT = ("checkpoints", "evaluation", "samples", "tensorboard")
 
 
 def main():
@@ -205,6 +209,11 @@ def _check_flags():
             "expected --jobs with --search on slurm: how many trials are at work at a "
             "time, since each learns from those that have ended."
         )
+    if _HALVING.value is not None and remote.is_remote(remote.named(_OUT.value)):
+        raise UserError(
+            "--halving reads what runs write as they train: expected an --out on a "
+            "disk that all machines share."
+        )
     if (_HALVING.value is None) != (_HALVING_FROM.value is None):
         raise UserError(
             "expected both --halving=MEASURE and --halving_from=STEPS, or neither."
@@ -304,7 +313,7 @@ def _given(*names):
         value = flags.FLAGS[name].value
         values = value if isinstance(value, list) else [value]
         given = (one for one in values if one is not None and one is not False)
-        yield from (f"--{name}={one}" for one in given)
+        yield from (f"--{name}={remote.named(one)}" for one in given)
 
 
 def _say(text):

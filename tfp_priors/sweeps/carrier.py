@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import RunLock
 from tfp_priors.sweeps.grid import Run
@@ -60,9 +61,13 @@ class Carrier:
         Returns:
           What went wrong, or None.
         """
-        log = Path(log)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        run = run.here()
         self._wait_until_free(run.folder)
+        with remote.sent(log) as file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return self._carried_out(run, file)
+
+    def _carried_out(self, run, log):
         for command in run.commands():
             with open(log, "a", encoding="utf-8") as file:
                 file.write(f"$ {shlex.join(command)}\n")
@@ -72,7 +77,7 @@ class Carrier:
                 return None
             if code:
                 return f"{command[0]} ended with code {code}: {_last_line(log)}"
-            if command[0] == "bin/train" and not run.is_trained:
+            if command[0] == "bin/train" and not run.here().is_trained:
                 return "the training was told to stop; it goes on next time"
         return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfp_priors import experiments
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.metrics import find
 from tfp_priors.files import write_text
@@ -26,6 +27,10 @@ _WHAT = ("--gin_file=", "--gin_param=", "--steps=", "--seed=", "--autoencoder=")
 _PIECE = re.compile(
     r"""(?:[^,(\[{'"]|\([^)]*\)|\[[^]]*\]|\{[^}]*\}|'[^']*'|"[^"]*")+"""
 )
+
+
+#: Folders of a run that a sweep does not look into.
+LARGE = ("checkpoints", "evaluation", "samples", "tensorboard")
 
 
 class Axis(NamedTuple):
@@ -74,6 +79,11 @@ class Run(NamedTuple):
     def measured_by(self) -> dict[str, str]:
         """The seed and the networks that bin/evaluate is given, by their flags."""
         return {SEED: "0"} | networks(self.evaluate, SEED)
+
+    def here(self) -> "Run":
+        """The run with its records as they are now, where this process has them."""
+        (place,) = self.given("run_dir")
+        return self._replace(folder=remote.refreshed(place, self.folder, LARGE))
 
     def given(self, name: str) -> list[str]:
         """The values of a flag of bin/train."""
@@ -155,7 +165,7 @@ class Planner:
         """
         name = _run_name(values, self._bound)
         folder = self._out / name
-        where = f"--run_dir={folder}"
+        where = f"--run_dir={remote.named(folder)}"
         seed = [f"--seed={values[SEED]}"] if SEED in self._bound else []
         bindings = [
             f"--gin_param={axis} = {values[axis]}"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tfp_priors import remote
 from tfp_priors.files import write_text
 from tfp_priors.runs import run_dir
 
@@ -137,7 +138,8 @@ def _is_by(result, measured_by):
 
 def _newest_weights(folder):
     """The checksum of a run's newest checkpoint, or None."""
-    records = sorted(Path(folder).expanduser().glob("checkpoints/*/checkpoint.json"))
+    folder = remote.local(folder).expanduser()
+    records = sorted(folder.glob("checkpoints/*/checkpoint.json"))
     with contextlib.suppress(IndexError, KeyError, OSError, ValueError):
         return json.loads(records[-1].read_text())["sha256"]
     return None

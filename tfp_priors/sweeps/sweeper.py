@@ -149,6 +149,7 @@ class Sweeper:
         over = [work for work in self._at_work if work.job.is_over()]
         self._at_work = [work for work in self._at_work if work not in over]
         for work in over:
+            work = work._replace(run=work.run.here())
             problem = work.job.problem()
             if not self.stopped:
                 self._settle(work, problem)

@@ -4,6 +4,7 @@ import abc
 from pathlib import Path
 from typing import NamedTuple
 
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.sweeps.grid import Run
 
@@ -77,9 +78,9 @@ class Launcher(abc.ABC):
         """As --launcher says it."""
         return cls.__module__.rpartition(".")[-1]
 
-    def log(self, run: Run) -> Path:
-        """The file for the output of a run."""
-        return self.options.logs / f"{run.name}.log"
+    def log(self, run: Run) -> str:
+        """The file for the output of a run, by a path that all machines know."""
+        return remote.named(self.options.logs / f"{run.name}.log")
 
     @abc.abstractmethod
     def slots(self) -> float:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.sweeps.carrier import Carrier
@@ -43,6 +44,11 @@ class Launcher(launcher.Launcher):
             raise UserError(
                 "--launcher=slurm found no sbatch on the PATH: call it on a machine "
                 "that submits jobs to Slurm."
+            )
+        if remote.is_remote(remote.named(options.logs)):
+            raise UserError(
+                "--launcher=slurm hands jobs over in files below --out: expected one "
+                "on a disk that all machines share."
             )
         for name in ("cpus", "gpus"):
             value = getattr(options, name)
