@@ -43,8 +43,7 @@ class Carrier:
         cpus: Collection[int] | None = None,
         environment: Mapping[str, str] | None = None,
     ):
-        if cwd is not None:
-            os.chdir(cwd)
+        self._cwd = cwd
         self._cpus = cpus
         self._environment = environment or {}
         self._process = None
@@ -60,6 +59,8 @@ class Carrier:
         Returns:
           What went wrong, or None.
         """
+        if self._cwd is not None:
+            os.chdir(self._cwd)
         log = Path(log)
         log.parent.mkdir(parents=True, exist_ok=True)
         self._wait_until_free(run.folder)
@@ -68,12 +69,11 @@ class Carrier:
                 file.write(f"$ {shlex.join(command)}\n")
                 file.flush()
                 code = self._call(command, file)
-            if self._stopping:
-                return None
+            was_stopped = command[0] == "bin/train" and not code and not run.is_trained
+            if self._stopping or was_stopped:
+                return "the training was told to stop; it goes on next time"
             if code:
                 return f"{command[0]} ended with code {code}: {_last_line(log)}"
-            if command[0] == "bin/train" and not run.is_trained:
-                return "the training was told to stop; it goes on next time"
         return None
 
     def stop(self) -> None:
