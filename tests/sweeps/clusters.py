@@ -49,7 +49,7 @@ def ray():
 
 
 def kill(node):
-    """Kills a node of Ray with all that it has begun, as when its machine is lost."""
+    """Kills a node of Ray with all it has begun, as the loss of a machine does."""
     children = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -131,10 +131,12 @@ def main():
         for run in filter(is_left, first):
             command.say(sweeps.command_line(run))
         return
+    # Fewer have larger shares of a machine.
+    most = count if _SEARCH.value else max(1, sum(map(is_left, first)))
     launcher = sweeps.find_launcher(_LAUNCHER.value)(
         sweeps.Options(
             out / "logs",
-            _JOBS.value and min(_JOBS.value, count),
+            _JOBS.value and min(_JOBS.value, most),
             _CPUS.value,
             _GPUS.value,
             tuple(_SBATCH.value),

@@ -44,8 +44,7 @@ class Carrier:
         cpus: Collection[int] | None = None,
         environment: Mapping[str, str] | None = None,
     ):
-        if cwd is not None:
-            os.chdir(cwd)
+        self._cwd = cwd
         self._cpus = cpus
         self._environment = environment or {}
         self._process = None
@@ -61,6 +60,8 @@ class Carrier:
         Returns:
           What went wrong, or None.
         """
+        if self._cwd is not None:
+            os.chdir(self._cwd)
         run = run.here()
         self._wait_until_free(run.folder)
         with remote.sent(log) as file:
@@ -73,12 +74,12 @@ class Carrier:
                 file.write(f"$ {shlex.join(command)}\n")
                 file.flush()
                 code = self._call(command, file)
-            if self._stopping:
-                return None
+            run = run.here()
+            was_stopped = command[0] == "bin/train" and not code and not run.is_trained
+            if self._stopping or was_stopped:
+                return "the training was told to stop; it goes on next time"
             if code:
                 return f"{command[0]} ended with code {code}: {_last_line(log)}"
-            if command[0] == "bin/train" and not run.here().is_trained:
-                return "the training was told to stop; it goes on next time"
         return None
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from tfp_priors.sweeps.grid import networks
 from tfp_priors.sweeps.grid import parse_axis
 from tfp_priors.sweeps.grid import what
 from tfp_priors.sweeps.results import results_of
+from tfp_priors.sweeps.sweeper import Source
 
 #: Optuna's journal in the folder of a sweep.
 JOURNAL = "optuna.journal"
@@ -103,7 +104,7 @@ def check_metric(name: str) -> str:
     return request.name
 
 
-class Search:
+class Search(Source):
     """A source of runs: trials of Optuna's tree-structured Parzen estimator.
 
     Which values were tried is in Optuna's journal in the sweep's folder, and what
@@ -158,8 +159,7 @@ class Search:
         #: Runs to be carried out, as far as is known.
         self.total = max(trials - len(asked), 0) + len(self._open)
 
-    def next(self) -> Run | None:
-        """The next run that is to be carried out, or None."""
+    def next(self):
         while True:
             if self._open:
                 trial = self._open.popleft()
@@ -178,8 +178,7 @@ class Search:
             # Else it hears of the result of the one that is at work.
             self.total -= 1
 
-    def ended(self, run: Run) -> None:
-        """Tells the study what has become of the trials of a run."""
+    def ended(self, run):
         if self._is_left(run):
             return  # It failed; the next search tries it again.
         value = self._value(run) if run.is_done else None

@@ -1,11 +1,12 @@
 """Carries out the runs of a sweep by a launcher."""
 
+import abc
 import collections
 import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.sweeps.grid import Run
@@ -18,7 +19,7 @@ from tfp_priors.sweeps.launchers import Launcher
 _LACKS = "its commands ended, but it lacks results"
 
 
-class Source(Protocol):
+class Source(abc.ABC):
     """Where a sweeper's runs come from.
 
     Attributes:
@@ -29,14 +30,16 @@ class Source(Protocol):
     total: int
     runs: list[Run]
 
+    @abc.abstractmethod
     def next(self) -> Run | None:
         """The next run; None if there is none, now or ever, until another ends."""
 
+    @abc.abstractmethod
     def ended(self, run: Run) -> None:
         """Hears that a run is done, stopped early or failed for good."""
 
 
-class Listed:
+class Listed(Source):
     """Those of some runs that are left, in order."""
 
     def __init__(
@@ -49,11 +52,10 @@ class Listed:
         self.total = len(left)
         self._left = iter(left)
 
-    def next(self) -> Run | None:
-        """The next run, or None."""
+    def next(self):
         return next(self._left, None)
 
-    def ended(self, run: Run) -> None:
+    def ended(self, run):
         """They do not depend on each other."""
 
 
