@@ -84,6 +84,14 @@ def test_names_that_begin_alike_are_others(store):
     assert [path.name for path in folder.rglob("*")] == ["a"]
 
 
+def test_no_name_leads_out_of_a_copy(store):
+    object_store.client(store).put_object(
+        Bucket=object_store.BUCKET, Key="out/a/../../../b", Body=b""
+    )
+    with pytest.raises(UserError, match=r"a/\.\./\.\./\.\./b"):
+        remote.cached("s3://bucket/out")
+
+
 def test_a_cached_folder_follows_the_store(store):
     s3 = object_store.client(store)
 

@@ -258,6 +258,10 @@ class Store:
             is_below = path.startswith(f"{self._path}/") or path == self._path
             if is_below and info["type"] == "file":
                 inside = path.removeprefix(self._path).strip("/")
+                if ".." in inside.split("/"):
+                    raise UserError(
+                        f"{self.url} holds {inside!r}, a name with .. in it."
+                    )
                 versions[inside] = " ".join(str(info.get(key)) for key in _VERSION)
         return versions
 
