@@ -48,20 +48,34 @@ def ray():
             process.wait(60)
 
 
+def is_at_work(node):
+    """Whether a node of Ray carries out a command of a run."""
+    for process in _family(node):
+        with contextlib.suppress(OSError):
+            if b"tfp_priors.commands" in Path(f"/proc/{process}/cmdline").read_bytes():
+                return True
+    return False
+
+
 def kill(node):
     """Kills a node of Ray with all it has begun, as the loss of a machine does."""
+    for process in _family(node):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _family(process):
+    """A process and all that it has begun."""
     children = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             # After the name, which may hold anything: the state and the parent.
             parent = int(path.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(path.parent.name))
-    lost = [node]
-    for process in lost:
-        lost += children.get(process, [])
-    for process in lost:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    family = [process]
+    for one in family:
+        family += children.get(one, [])
+    return family
 
 
 HAS_SLURM = os.geteuid() == 0 and all(

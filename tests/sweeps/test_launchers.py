@@ -233,6 +233,7 @@ def test_a_killed_node_of_three_loses_no_row(folder, whole):
     with clusters.ray() as (found, nodes):
         process = start(found, **flags)
         wait_for(lambda: len(list(out.glob("*/finished.json"))) >= 4)
+        wait_for(lambda: clusters.is_at_work(nodes[-1]))
         clusters.kill(nodes[-1])
         said = finish(process)
     assert "its worker was lost" in said and "trying again, 1 of 1" in said
