@@ -15,13 +15,18 @@ from tfp_priors.sweeps.launchers import launcher
 # Seconds that an actor gets to hear that it is to stop.
 _HEARS_WITHIN = 15
 
+# Seconds that an actor gets to say that it is there for another run, and for which it
+# keeps its room if there is none.
+_ANSWERS_WITHIN = 2
+_FREE_FOR = 5
+
 
 class Launcher(launcher.Launcher):
     """Carries out runs on the cluster of RAY_ADDRESS, else of this machine.
 
-    If neither is there, Ray makes one of this machine alone. A run is an actor, which
-    asks one machine for `cpus` [1] and `gpus` [1 if the cluster has any]; both may be
-    parts of one.
+    If neither is there, Ray makes one of this machine alone. Runs are carried out by
+    actors, one after the other, each of which asks a machine for `cpus` [1] and `gpus`
+    [1 if the cluster has any]; both may be parts of one.
     """
 
     obeys = ("cpus", "gpus")
@@ -50,6 +55,8 @@ class Launcher(launcher.Launcher):
                 "start, or unset RAY_ADDRESS."
             ) from error
         self._needs = self._needed()
+        # Actors without a run, and since when.
+        self._free = {}
 
     def _needed(self):
         """What a run asks for, by Ray's name."""
@@ -76,6 +83,10 @@ class Launcher(launcher.Launcher):
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def slots(self):
+        for actor, since in list(self._free.items()):
+            if time.monotonic() - since > _FREE_FOR:
+                del self._free[actor]
+                self._ray.kill(actor)
         if self.options.jobs is not None:
             return self.options.jobs
         rooms = (_room(machine, self._needs) for machine in self._machines())
@@ -83,7 +94,26 @@ class Launcher(launcher.Launcher):
         return max(1, sum(rooms))
 
     def start(self, run):
-        actor = (
+        actor = self._reused() or self._new()
+        result = actor.carry_out.remote(run, self.log(run))
+        return _Job(self._ray, actor, result, self._take_back)
+
+    def _reused(self):
+        """An actor that has done with a run and lives; None if there is none."""
+        while self._free:
+            actor, _ = self._free.popitem()
+            try:
+                self._ray.get(actor.__ray_ready__.remote(), timeout=_ANSWERS_WITHIN)
+                return actor
+            except self._ray.exceptions.RayError:
+                self._ray.kill(actor)
+        return None
+
+    def _take_back(self, actor):
+        self._free[actor] = time.monotonic()
+
+    def _new(self):
+        return (
             self._ray.remote(Carrier)
             .options(
                 num_cpus=self._needs["CPU"],
@@ -94,17 +124,17 @@ class Launcher(launcher.Launcher):
             )
             .remote(os.getcwd(), environment=threads(self._needs["CPU"]))
         )
-        return _Job(self._ray, actor, actor.carry_out.remote(run, self.log(run)))
 
     def close(self):
         self._ray.shutdown()
 
 
 class _Job(launcher.Job):
-    def __init__(self, ray, actor, result):
+    def __init__(self, ray, actor, result, take_back):
         self._ray = ray
         self._actor = actor
         self._result = result
+        self._take_back = take_back
         self._told = None
         self._told_at = None
 
@@ -120,14 +150,18 @@ class _Job(launcher.Job):
     def problem(self):
         errors = self._ray.exceptions
         try:
-            return self._ray.get(self._result)
+            problem = self._ray.get(self._result)
         except errors.RayTaskError as error:
-            return f"it could not be carried out: {error.cause}"
+            problem = f"it could not be carried out: {error.cause}"
         except errors.RayError as error:
-            return f"its worker was lost ({type(error).__name__})"
-        finally:
-            with contextlib.suppress(errors.RayError):
-                self._ray.kill(self._actor)
+            problem = f"its worker was lost ({type(error).__name__})"
+        else:
+            if self._told is None:
+                self._take_back(self._actor)
+                return problem
+        with contextlib.suppress(errors.RayError):
+            self._ray.kill(self._actor)
+        return problem
 
     def stop(self):
         self._told, self._told_at = self._actor.stop.remote(), time.monotonic()
