@@ -115,14 +115,16 @@ def test_a_cached_folder_follows_the_store(store):
     assert not (folder / "c").exists()
 
 
-def test_half_a_checkpoint_is_none(store):
+def test_half_a_checkpoint_or_data_set_is_none(store):
     s3 = object_store.client(store)
     for key in ("step_1/state", "step_2/state", "step_1/checkpoint.json"):
         s3.put_object(
             Bucket=object_store.BUCKET, Key=f"half/checkpoints/{key}", Body=b""
         )
+    s3.put_object(Bucket=object_store.BUCKET, Key="half/set/1.0.0/a", Body=b"")
     folder = remote.mirrored("s3://bucket/half")
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_1"]
+    names = {path.name for path in folder.rglob("*")}
+    assert names == {"checkpoints", "step_1", "state", "checkpoint.json"}
 
 
 def test_lines_of_others_are_kept(store):

@@ -44,6 +44,9 @@ _LOCK = "lock"
 # What makes the files beside it count, so that it is sent last and removed first.
 _RECORDS = ("checkpoint.json", "finished.json", "saved_model.pb", "dataset_info.json")
 
+# Folders, by their names, that are not there before their record is.
+_WHOLE = {r"step_\d+": "checkpoint.json", r"\d+\.\d+\.\d+": "dataset_info.json"}
+
 # Stores whose folders are but parts of names.
 _FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss"}
 
@@ -159,12 +162,16 @@ def close() -> None:
     Raises:
       StoreError: if one cannot be reached; then its copy is kept, and named.
     """
-    try:
-        while _mirrors:
+    errors = []
+    while _mirrors:
+        try:
             _mirrors.pop().close()
-    finally:
-        atexit.unregister(_remove_copies)
-        _remove_copies()
+        except StoreError as error:
+            errors.append(error)
+    atexit.unregister(_remove_copies)
+    _remove_copies()
+    if errors:
+        raise errors[0]
 
 
 def _beat():
@@ -357,7 +364,6 @@ def _fetch(store, copy, known, without):
       The new versions, and the paths of what has changed.
     """
     versions = store.versions()
-    # A checkpoint that was being sent when its process died.
     names = {name for name in versions if not _is_private(name)}
     names = {n for n in names if not _lacks_record(n, names)}
     names = {n for n in names if not {*Path(n).parts} & {*without}}
@@ -374,9 +380,12 @@ def _fetch(store, copy, known, without):
 
 
 def _lacks_record(name, names):
+    """Whether a file is part of what was being sent when its process died."""
     folder = Path(name).parent
-    record = f"{folder}/{_RECORDS[0]}"
-    return re.fullmatch(r"step_\d+", folder.name) is not None and record not in names
+    return any(
+        re.fullmatch(pattern, folder.name) and str(folder / record) not in names
+        for pattern, record in _WHOLE.items()
+    )
 
 
 def _is_private(name):
@@ -507,7 +516,7 @@ class Mirror:
                 # As if it were told to end: it saves, and sends nothing more.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            except StoreError as error:
+            except OSError as error:
                 if is_reached:
                     _warn(f"{error} It is tried again every {self._beat:g} seconds.")
                 is_reached = False
