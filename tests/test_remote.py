@@ -1,11 +1,16 @@
 """Folders on a store of the S3 protocol, in a process of its own."""
 
+import contextlib
 import csv
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +40,7 @@ def here(store, monkeypatch, tmp_path):
     for name, value in store.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _forget_connections()
     yield
     remote.close()
 
@@ -55,11 +61,11 @@ def test_what_is_remote():
 def test_changes_are_sent_and_what_is_gone_is_removed(store, tmp_path):
     folder = remote.mirrored("s3://bucket/changes")
     assert remote.mirror_of(folder).copy == folder and folder.name == "changes"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "deep" / "a").write_bytes(b"1")
+    (folder / "step_1").mkdir(parents=True)
+    (folder / "step_1" / "a").write_bytes(b"1")
     (folder / ".b.tmp").write_bytes(b"2")
-    _until(lambda: object_store.files(store, "changes/") == {"deep/a": b"1"})
-    (folder / "deep" / "a").rename(folder / "c")
+    _until(lambda: object_store.files(store, "changes/") == {"step_1/a": b"1"})
+    (folder / "step_1" / "a").rename(folder / "c")
     _until(lambda: object_store.files(store, "changes/") == {"c": b"1"})
     (folder / "c").write_bytes(b"3")
     remote.close()
@@ -127,6 +133,49 @@ def test_half_a_checkpoint_or_data_set_is_none(store):
     assert names == {"checkpoints", "step_1", "state", "checkpoint.json"}
 
 
+def test_copies_of_processes_that_died_go(store, tmp_path):
+    code = (
+        "from tfp_priors import remote; import os\n"
+        "print(remote.mirrored('s3://bucket/died')); os._exit(1)"
+    )
+    left = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False
+    )
+    folder = Path(left.stdout.strip()).parent
+    assert folder.is_dir()
+    ours = remote.mirrored("s3://bucket/lives").parent
+    remote.mirrored("s3://bucket/another")
+    assert ours.is_dir() and not folder.exists()
+
+
+def test_what_cleans_temporary_folders_removes_nothing_from_a_store(store, monkeypatch):
+    monkeypatch.setattr(remote.os, "kill", lambda *_: None)
+    mirror = remote.Mirror("s3://bucket/cleaned")
+    (mirror.copy / "step_1").mkdir(parents=True)
+    for name in ("config.gin", "step_1/state", "step_1/checkpoint.json"):
+        (mirror.copy / name).touch()
+    mirror.send()
+    (mirror.copy / "config.gin").unlink()
+    shutil.rmtree(mirror.copy / "step_1")
+    mirror.send()
+    assert object_store.files(store, "cleaned/") == {"config.gin": b""}
+    shutil.rmtree(mirror.copy)
+    with pytest.raises(StoreError, match="the copy of .* was removed"):
+        mirror.close()
+    assert object_store.files(store, "cleaned/") == {"config.gin": b""}
+
+
+@pytest.mark.parametrize("contents", [b"", b"[1]", b'{"id": '])
+def test_a_lock_that_is_none_holds_nothing_up(contents, store):
+    object_store.client(store).put_object(
+        Bucket=object_store.BUCKET, Key="broken/lock", Body=contents
+    )
+    with contextlib.closing(remote.Mirror("s3://bucket/broken")) as mirror:
+        with mirror.locked():
+            pass
+    assert not object_store.files(store, "broken/")
+
+
 def test_lines_of_others_are_kept(store):
     one, two = (remote.Mirror("s3://bucket/lines") for _ in range(2))
     for mirror, line in ((one, "1\n"), (two, "2\n"), (one, "3\n")):
@@ -184,6 +233,17 @@ def test_a_lock_is_one_processs(store):
     assert object_store.files(store, "locked/") == {"a": b"1"}
 
 
+def test_a_lock_that_is_let_go_is_not_lost(store, monkeypatch):
+    killed = []
+    monkeypatch.setattr(remote.os, "kill", lambda *args: killed.append(args))
+    monkeypatch.setenv("TFP_PRIORS_SYNC_SECONDS", "0.001")
+    with contextlib.closing(remote.Mirror("s3://bucket/let_go")) as mirror:
+        for _ in range(20):
+            with mirror.locked():
+                pass
+    assert not killed
+
+
 def test_the_lock_of_a_dead_process_is_taken(store):
     s3 = object_store.client(store)
     dead = b'{"id": "x", "process": 1, "host": "another", "number": 3}'
@@ -199,7 +259,7 @@ def test_a_process_that_was_not_heard_of_sends_nothing_more(store, monkeypatch):
     killed = []
     monkeypatch.setattr(remote.os, "kill", lambda *args: killed.append(args))
     mirror = remote.Mirror("s3://bucket/lost")
-    with pytest.raises(StoreError, match=r"taken over by another process.* is kept in"):
+    with pytest.raises(StoreError, match=r"taken over by another process"):
         with mirror.locked():
             other = b'{"id": "x", "process": 7, "host": "another", "number": 1}'
             object_store.client(store).put_object(
@@ -208,10 +268,10 @@ def test_a_process_that_was_not_heard_of_sends_nothing_more(store, monkeypatch):
             mirror.copy.mkdir(exist_ok=True)
             (mirror.copy / "a").write_text("1")
             _until(lambda: killed)
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as error:
         mirror.close()
     assert object_store.files(store, "lost/") == {"lock": other}
-    assert (mirror.copy / "a").read_text() == "1"
+    assert (_kept(error) / "a").read_text() == "1"
 
 
 def test_what_could_not_be_sent_is_sent_later(store, monkeypatch):
@@ -234,7 +294,7 @@ def test_what_could_not_be_sent_is_sent_later(store, monkeypatch):
     assert found == {"state.weights.h5": weights, "checkpoint.json": b"{}"}
 
 
-def test_a_store_that_is_gone(monkeypatch):
+def test_a_store_that_is_gone(monkeypatch, tmp_path):
     monkeypatch.setattr(remote, "_PATIENCE", 0.5)
     with object_store.served() as port:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -242,9 +302,18 @@ def test_a_store_that_is_gone(monkeypatch):
         folder = remote.mirrored("s3://bucket/gone")
         folder.mkdir(exist_ok=True)
     (folder / "a").write_text("1")
-    with pytest.raises(StoreError, match="cannot write to s3://bucket/gone .*kept in"):
+    with pytest.raises(
+        StoreError, match="cannot write to s3://bucket/gone .*"
+    ) as error:
         remote.close()
-    assert (folder / "a").read_text() == "1"
+    kept = _kept(error)
+    # No later command takes it for one that was left behind.
+    remote.mirrored(f"file://{tmp_path}/another")
+    assert (kept / "a").read_text() == "1"
+
+
+def _kept(error):
+    return Path(re.search(r"is kept in (.*)\.$", str(error.value))[1])
 
 
 def _forget_connections():
@@ -259,6 +328,9 @@ def _forget_connections():
         ("s3://", "s3:// names no place"),
         ("foo://bucket/x", "Protocol not known: foo"),
         ("gs://bucket/x", r'pip install "tfp-priors\[gcs\]"'),
+        ("memory://x", "keeps nothing that is written"),
+        ("https://example.invalid/x", "keeps nothing that is written"),
+        ("s3://another/x", "bucket does not exist. Expected one that is there"),
     ],
 )
 def test_places_that_are_none(url, message):
@@ -266,9 +338,12 @@ def test_places_that_are_none(url, message):
         remote.mirrored(url)
 
 
-def test_a_bucket_that_is_not_there():
-    with pytest.raises(StoreError, match="cannot read s3://another/x"):
-        remote.mirrored("s3://another/x")
+def test_what_is_nearly_a_place():
+    for path, expected in (("s3:/bucket/x", "s3://bucket/x"), ("S3://b/x", "s3://b/x")):
+        with pytest.raises(UserError, match=f"expected {expected}, or"):
+            remote.check_place(path)
+    for path in ("runs/s3:/x", "s3://bucket/x", "c/d", "BETA=1:/2"):
+        remote.check_place(path)
 
 
 def test_any_store_of_fsspec(tmp_path):

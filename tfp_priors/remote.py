@@ -7,6 +7,8 @@ store is what counts; a copy is thrown away. Any store that fsspec has will do.
 
 import atexit
 import contextlib
+import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -39,6 +41,10 @@ _BEATS_OF_EVENTS = 6
 # Seconds for which the last files are tried to be sent.
 _PATIENCE = 60
 
+# How often lines are added to a file that others add to, and seconds between.
+_MERGES = 5
+_MERGE_SECONDS = 0.2
+
 _LOCK = "lock"
 
 # What makes the files beside it count, so that it is sent last and removed first.
@@ -53,12 +59,25 @@ _FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss"}
 # Of what a store says of a file, what tells its contents from others.
 _VERSION = ("size", "ETag", "etag", "md5Hash", "generation", "LastModified", "mtime")
 
+# What nothing can be written to that is there afterwards.
+_READ_ONLY = {"memory", "http", "https", "data", "github"}
+
 _INSTALL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 def is_remote(path: str | Path | None) -> bool:
     """Whether a path names a place on a store, such as s3://bucket/runs."""
     return re.match(r"[a-z][a-z0-9+.-]*://", str(path)) is not None
+
+
+def check_place(path: str) -> None:
+    """Raises: UserError: if a path looks like a place on a store, and is none."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) and not is_remote(path):
+        kind, _, rest = path.partition(":")
+        raise UserError(
+            f"{path} is no place on a store: expected "
+            f"{kind.lower()}://{rest.lstrip('/')}, or ./{path} for a path."
+        )
 
 
 def cached(path: str | Path, part: str = "", without: Collection[str] = ()) -> Path:
@@ -76,7 +95,8 @@ def cached(path: str | Path, part: str = "", without: Collection[str] = ()) -> P
     if not is_remote(path):
         return Path(path)
     store = Store(path)
-    name = hashlib.sha256(store.url.encode()).hexdigest()[:16]
+    key = " ".join([store.url, *sorted(without)])
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
     folder = cache_dir() / "stores" / name
     root = folder / store.name
     record = folder / "versions" / f"{part.replace('/', '__') or 'all'}.json"
@@ -166,12 +186,22 @@ def close() -> None:
     while _mirrors:
         try:
             _mirrors.pop().close()
-        except StoreError as error:
-            errors.append(error)
+        except (OSError, UserError) as error:
+            errors.append(str(error))
     atexit.unregister(_remove_copies)
     _remove_copies()
     if errors:
-        raise errors[0]
+        raise StoreError(" ".join(errors))
+
+
+def settle() -> None:
+    """Sends what has changed by now.
+
+    Raises:
+      StoreError: as `close`.
+    """
+    for mirror in _mirrors:
+        mirror.settle()
 
 
 def _beat():
@@ -186,26 +216,48 @@ def _beat():
 # What copies are copies of.
 _names: dict[Path, str] = {}
 _mirrors: list["Mirror"] = []
-_folders: list[Path] = []
+
+# Folders of copies, with the descriptors by which they are locked.
+_folders: dict[Path, int] = {}
 
 
 def _remove_copies():
     while _folders:
-        remove(_folders.pop())
+        folder, descriptor = _folders.popitem()
+        remove(folder)
+        os.close(descriptor)
 
 
 def _new_folder():
-    """A temporary folder; those of processes that were killed go."""
-    start = f"tfp_priors-{platform.node()}-"
-    for left in Path(tempfile.gettempdir()).glob(f"{start}*"):
-        number = left.name.removeprefix(start).partition("-")[0]
-        if number.isdecimal() and not is_running(int(number)):
-            remove(left)
+    """A temporary folder; those of processes that were killed go.
+
+    Their locks tell, which what cleans temporary folders obeys too.
+    """
+    for left in Path(tempfile.gettempdir()).glob("tfp_priors-*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(left)
+            finally:
+                os.close(descriptor)
     if not _folders:
         atexit.register(_remove_copies)
-    folder = tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-")
-    _folders.append(Path(folder).resolve())
-    return _folders[-1]
+    # By a name that nobody looks for, until it is locked.
+    made = Path(tempfile.mkdtemp(prefix=".tfp_priors-")).resolve()
+    descriptor = os.open(made, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    folder = made.rename(made.with_name(made.name.removeprefix(".")))
+    _folders[folder] = descriptor
+    return folder
+
+
+def _keep(folder):
+    """Keeps a folder of a copy, by a name that nobody removes; returns it."""
+    descriptor = _folders.pop(folder)
+    kept = folder.rename(folder.with_name(f"kept_{folder.name}"))
+    os.close(descriptor)
+    return kept
 
 
 class Store:
@@ -259,7 +311,14 @@ class Store:
         """
         with self._told("read"):
             self._files.invalidate_cache()
-            found = self._files.find(self._path, detail=True)
+            try:
+                found = self._files.find(self._path, detail=True)
+            except FileNotFoundError as error:
+                # Of a bucket alone; what else is not there has no files.
+                raise UserError(
+                    f"{self.url}: {error}. Expected one that is there: make it, or "
+                    "correct the name."
+                ) from error
         versions = {}
         for path, info in found.items():
             is_below = path.startswith(f"{self._path}/") or path == self._path
@@ -340,6 +399,8 @@ class Store:
         """Turns whatever a store's package raises into one line."""
         try:
             yield
+        except UserError:
+            raise
         except Exception as error:
             is_local = os.path.exists(getattr(error, "filename", None) or "")
             if is_local and disk_error(error):
@@ -416,6 +477,12 @@ class Mirror:
 
     def __init__(self, url: str, part: str = "", without: Collection[str] = ()):
         self._store = Store(url).below(part)
+        kind = self._store.url.partition("://")[0]
+        if kind in _READ_ONLY:
+            raise UserError(
+                f"{url} keeps nothing that is written: expected a path, or a place on "
+                "a store such as s3://BUCKET/FOLDER."
+            )
         self.root = _new_folder() / Store(url).name
         self.copy = self.root / part if part else self.root
         self._without = without
@@ -459,6 +526,11 @@ class Mirror:
         with self._mutex:
             if self._lock is not None:
                 self._lock.check()
+            if self._sent and not self.copy.exists():
+                raise CopyLostError(
+                    f"{self.copy}, the copy of {self._store.url}, was removed by "
+                    "another process: nothing more is sent."
+                )
             local = self._local()
             changed = [
                 name
@@ -470,22 +542,29 @@ class Mirror:
                 path = self.copy / name if name else self.copy
                 try:
                     if path.suffix == ".jsonl":
-                        self._store.write(name, self._merged(name, path))
+                        self._merge(name, path)
                     else:
                         self._store.put(path, name)
                     self._sent[name] = local[name]
                 except (FileNotFoundError, StoreError):
                     if path.exists():
                         raise
-            for name in sorted(self._sent.keys() - local, key=_order, reverse=True):
+            gone = (name for name in self._sent.keys() - local if _may_go(name))
+            for name in sorted(gone, key=_order, reverse=True):
                 self._store.remove(name)
                 del self._sent[name]
 
-    def _merged(self, name, path):
-        """The lines of the store, and after them those that the copy alone has."""
-        theirs = (self._store.read(name) or b"").splitlines(keepends=True)
+    def _merge(self, name, path):
+        """Adds the lines that the copy alone has to those of the store."""
         ours = path.read_bytes().splitlines(keepends=True)
-        return b"".join(theirs + [line for line in ours if line not in theirs])
+        for _ in range(_MERGES):
+            theirs = (self._store.read(name) or b"").splitlines(keepends=True)
+            added = [line for line in ours if line not in theirs]
+            if not added:
+                return
+            # Another process may do so at the same time: it is looked at once more.
+            self._store.write(name, b"".join(theirs + added))
+            time.sleep(_MERGE_SECONDS * secrets.SystemRandom().random())
 
     def _local(self):
         """What tells the files of the copy from what they were, by their paths."""
@@ -512,9 +591,10 @@ class Mirror:
             try:
                 self.send(with_events=number % _BEATS_OF_EVENTS == 0)
                 is_reached = True
-            except LockLostError:
+            except _LostError:
                 # As if it were told to end: it saves, and sends nothing more.
-                os.kill(os.getpid(), signal.SIGTERM)
+                if not self._ended.is_set():
+                    os.kill(os.getpid(), signal.SIGTERM)
                 return
             except OSError as error:
                 if is_reached:
@@ -541,39 +621,45 @@ class Mirror:
             try:
                 yield
             finally:
-                self._finally(self.send)
+                self.settle()
         finally:
+            with self._mutex:  # Else what is sent meanwhile would find it lost.
+                if not lock.is_lost:
+                    self._lock = None
             lock.release()
-            if not lock.is_lost:
-                self._lock = None
+
+    def settle(self) -> None:
+        """Sends what has changed by now.
+
+        Raises:
+          StoreError: if the store cannot be reached for a minute.
+        """
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.send()
+                return
+            except StoreError as error:
+                if time.monotonic() > end or isinstance(error, _LostError):
+                    raise
+                time.sleep(min(self._beat, 5))
 
     def close(self) -> None:
         """Sends what is left, and ends.
 
         Raises:
-          StoreError: if the store cannot be reached for a minute; the copy stays.
+          StoreError: as `settle`; the copy is kept, and named.
         """
         self._ended.set()
         self._thread.join()
-        self._finally(self.send)
-
-    def _finally(self, act):
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                act()
-                return
-            except StoreError as error:
-                is_lost = isinstance(error, LockLostError)
-                if time.monotonic() < end and not is_lost:
-                    time.sleep(min(self._beat, 5))
-                    continue
-                kept = self.copy
-                _folders[:] = [f for f in _folders if f not in kept.parents]
-                _names.pop(self.root, None)
-                raise StoreError(
-                    f"{error} What was not sent is kept in {kept}."
-                ) from error
+        try:
+            self.settle()
+        except CopyLostError:
+            raise
+        except (OSError, UserError) as error:
+            _names.pop(self.root, None)
+            kept = _keep(self.root.parent) / self.copy.relative_to(self.root.parent)
+            raise StoreError(f"{error} What was not sent is kept in {kept}.") from error
 
 
 def _order(name):
@@ -581,8 +667,26 @@ def _order(name):
     return Path(name).name in _RECORDS, name
 
 
-class LockLostError(StoreError):
+def _may_go(name):
+    """Whether a file that is gone from a copy was removed by this program.
+
+    What cleans temporary folders may have removed others.
+    """
+    path = Path(name)
+    is_part = any(re.fullmatch(pattern, path.parent.name) for pattern in _WHOLE)
+    return is_part or path.name in _RECORDS or path.suffix == ".hparams"
+
+
+class _LostError(StoreError):
+    """What time does not mend."""
+
+
+class LockLostError(_LostError):
     """Another process has taken a lock that this one held."""
+
+
+class CopyLostError(_LostError):
+    """Another process has removed a copy."""
 
 
 class _StoreLock:
@@ -613,8 +717,8 @@ class _StoreLock:
         self._thread.start()
 
     def _is_dead(self, held):
-        if held["host"] == platform.node() and not is_running(held["process"]):
-            return True
+        if held["machine"] == _machine():
+            return not is_running(held["process"])
         _warn(
             f"{self._store.url} has the lock of process {held['process']} on "
             f"{held['host']}; whether it lives is seen in "
@@ -656,15 +760,29 @@ class _StoreLock:
             "id": self._id,
             "process": os.getpid(),
             "host": platform.node(),
+            "machine": _machine(),
             "number": self._number,
         }
         return self._store.write(_LOCK, json.dumps(record).encode(), is_new)
 
     def _read(self):
         contents = self._store.read(_LOCK)
+        if contents is None:
+            return None
         with contextlib.suppress(ValueError):
-            return json.loads(contents) if contents else None
-        return None
+            held = json.loads(contents)
+            if isinstance(held, dict) and held.keys() >= {"id", "process", "host"}:
+                return {"machine": None} | held
+        # Part of one, or none of this program's.
+        unknown = {"process": "unknown", "host": "an unknown machine", "machine": None}
+        return unknown | {"id": repr(contents)}
+
+
+@functools.cache
+def _machine():
+    """What tells this machine's process ids, or this container's, from others'."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _warn(message):

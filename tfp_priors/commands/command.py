@@ -38,7 +38,8 @@ def told(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Prints a text, see `told`."""
+    """Prints a text, see `told`, once what it may speak of is on the stores."""
+    remote.settle()
     print(told(text), flush=True)
 
 
@@ -109,7 +110,10 @@ def _copy_of(name, value, without):
     """The copy of what a flag names on a store; other values as they are."""
     from tfp_priors.errors import UserError
 
-    if not isinstance(value, str) or not remote.is_remote(value) or name in _OF_DATA:
+    if not isinstance(value, str):
+        return value
+    remote.check_place(value)
+    if not remote.is_remote(value) or name in _OF_DATA:
         return value
     if name == "cache_dir":
         raise UserError(f"expected a --cache_dir on this disk, received {value}.")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import evaluation
 from tfp_priors.commands import gin_flags
@@ -87,6 +88,11 @@ def main():
     elif subject.log_prob and subject.encode and not _METRICS.value:
         names = [*metrics.DEFAULTS_OF_DENSITIES, *names]
     out = Path(_OUT.value or _RUN_DIR.value or "evaluation")
+    if not evaluation.is_alone() and remote.is_remote(remote.named(out)):
+        raise UserError(
+            "machines share an evaluation by a folder: expected an --out on a disk "
+            "that all of them see, with --strategy=multi_worker."
+        )
     evaluator = evaluation.evaluator(subject, dataset, load_dataset, strategy, out)
     recorder = Recorder(
         out,

@@ -48,7 +48,12 @@ def is_chief():
     """
     from tfp_priors.training import task_of_environment
 
-    return STRATEGY.value != "multi_worker" or task_of_environment().index == 0
+    return is_alone() or task_of_environment().index == 0
+
+
+def is_alone():
+    """Whether no other machine is to share the work."""
+    return STRATEGY.value != "multi_worker"
 
 
 def networks():

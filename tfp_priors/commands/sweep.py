@@ -21,6 +21,7 @@ behind on held-out images.
 
 import concurrent.futures
 import contextlib
+import math
 import multiprocessing
 import shlex
 import signal
@@ -220,8 +221,21 @@ def _check_flags():
         raise UserError(
             "expected both --halving=MEASURE and --halving_from=STEPS, or neither."
         )
-    if _CPUS.value is not None and _CPUS.value <= 0:
+    if _CPUS.value is not None and not 0 < _CPUS.value < math.inf:
         raise UserError(f"expected --cpus > 0, received {_CPUS.value:g}.")
+    if _GPUS.value is not None and not 0 <= _GPUS.value < math.inf:
+        raise UserError(f"expected --gpus >= 0, received {_GPUS.value:g}.")
+    if _HALVING.value is None and flags.FLAGS["halving_factor"].present:
+        raise UserError("--halving_factor is of --halving: expected --halving=MEASURE.")
+    if _HALVING_FROM.value and _STEPS.value and _HALVING_FROM.value >= _STEPS.value:
+        raise UserError(
+            f"expected --halving_from below --steps={_STEPS.value}, received "
+            f"{_HALVING_FROM.value}."
+        )
+    if _PRINT_COMMANDS.value and flags.FLAGS["launcher"].present:
+        raise UserError(
+            "--print_commands carries nothing out: leave it or --launcher out."
+        )
 
 
 def _flags():
@@ -319,4 +333,4 @@ def _given(*names):
 
 
 def _say(text):
-    print(text, file=sys.stderr, flush=True)
+    print(command.told(text), file=sys.stderr, flush=True)

@@ -80,6 +80,8 @@ def parse_space(text: str) -> Space:
     is_range = kind in ("log", "lin", "int") and len(axis.values) == 1
     if not is_range or not low < high < float("inf") or low == -float("inf"):
         raise problem
+    if axis.name.removeprefix("train.") == "seed" and kind != "int":
+        raise UserError(f"seeds are whole numbers, received {text!r}: take int(A,B).")
     if kind == "log" and low <= 0:
         raise UserError(
             f"expected a log(A,B) with A > 0, received {text!r}: lin(A,B) may begin at "
