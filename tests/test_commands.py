@@ -177,6 +177,10 @@ def test_figures_of_several_runs(trained, tmp_path):
     assert (tmp_path / "models.png").exists()
     line = commands.refused("figures", "--report", out=tmp_path / "x", run_dir=run_dirs)
     assert "--report is of one run" in line and not (tmp_path / "x").exists()
+    line = commands.refused(
+        "figures", figures="samples", out=tmp_path / "x", run_dir=run_dirs
+    )
+    assert "--figures is of one run" in line and not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

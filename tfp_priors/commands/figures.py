@@ -44,6 +44,8 @@ def main():
         )
     if _REPORT.value and len(_RUN_DIR.value) > 1:
         raise UserError("--report is of one run or one sweep: give one --run_dir.")
+    if _FIGURES.value and len(_RUN_DIR.value) != 1:
+        raise UserError("--figures is of one run: give one --run_dir, or leave it out.")
 
     command.import_tensorflow()
     out = Path(_OUT.value)
