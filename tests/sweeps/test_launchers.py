@@ -129,7 +129,8 @@ def rows(out):
     with open(out / "results.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     for row in table:
-        del row["time"]
+        for key in ("time", "commit"):
+            del row[key]
     return table
 
 
