@@ -313,7 +313,8 @@ def _parse(runs, needs_held_out):
     config = gin_flags.config()
     for run in runs:
         try:
-            config.parse(run.given("gin_file"), run.given("gin_param"))
+            steps = [f"train.steps = {number}" for number in run.given("steps")]
+            config.parse(run.given("gin_file"), [*run.given("gin_param"), *steps])
             if needs_held_out and not config.trainer().validation_share:
                 raise UserError(
                     "train.validation_share is 0, so that it holds no images out that "
