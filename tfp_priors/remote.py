@@ -565,6 +565,7 @@ class Mirror:
             # Another process may do so at the same time: it is looked at once more.
             self._store.write(name, b"".join(theirs + added))
             time.sleep(_MERGE_SECONDS * secrets.SystemRandom().random())
+        raise StoreError(f"Others write to {self._store.url}/{name} all the time.")
 
     def _local(self):
         """What tells the files of the copy from what they were, by their paths."""

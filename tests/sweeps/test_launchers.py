@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import signal
-import subprocess
 import sys
 import time
 
@@ -11,6 +10,8 @@ import pytest
 
 from tests import commands
 from tests.sweeps import clusters
+from tests.sweeps.begun import finish
+from tests.sweeps.begun import start
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import RunLock
@@ -106,25 +107,6 @@ def sweep_flags(folder, out, launcher, grid, **flags):
     }
 
 
-def start(found, **flags):
-    """Begins a sweep that finds a cluster by variables."""
-    return subprocess.Popen(
-        commands.arguments("sweep", **flags),
-        cwd=commands.ROOT,
-        env=commands.ENVIRONMENT | {"TF_DETERMINISTIC_OPS": "1"} | found,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process, code=0):
-    _, said = process.communicate(timeout=3000)
-    assert process.returncode == code, said
-    return said
-
-
 def rows(out):
     with open(out / "results.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
@@ -151,7 +133,7 @@ def folder(tmp_path_factory, data_dir):
 @pytest.fixture(scope="module")
 def whole(folder):
     """The table of --launcher=local."""
-    finish(start({}, **sweep_flags(folder, "whole", "local", SEEDS, jobs=2)))
+    finish(start(**sweep_flags(folder, "whole", "local", SEEDS, jobs=2)))
     return rows(folder / "whole")
 
 

@@ -14,6 +14,8 @@ import urllib.request
 import pytest
 
 from tests import commands
+from tests.sweeps.begun import finish
+from tests.sweeps.begun import start
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.records import Recorder
@@ -499,30 +501,10 @@ def test_tensorboard_shows_the_hparams(tmp_path):
 # Whole sweeps, slow ----------------------------------------------------------------
 
 
-def start(**flags):
-    # Of its own session, so that only what the test sends arrives.
-    return subprocess.Popen(
-        commands.arguments("sweep", jobs=2, **flags),
-        cwd=commands.ROOT,
-        env=commands.ENVIRONMENT | {"TF_DETERMINISTIC_OPS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process, code=0):
-    """Waits for a process; returns what it has said."""
-    _, stderr = process.communicate(timeout=600)
-    assert process.returncode == code, stderr
-    return stderr
-
-
 @pytest.fixture(scope="module")
 def whole(folder):
     """The table of a sweep that nothing disturbed."""
-    finish(start(**sweep_flags(folder, "whole", GRID)))
+    finish(start(jobs=2, **sweep_flags(folder, "whole", GRID)))
     return rows(folder / "whole")
 
 
@@ -542,7 +524,7 @@ def test_a_sweep_ended_half_way_resumes_to_the_same_table(folder, whole, number,
     name = f"half_{number}_{after[-4:]}"
     flags = sweep_flags(folder, name, GRID)
     out = folder / name
-    process = start(**flags)
+    process = start(jobs=2, **flags)
     wait_for(out / after)
     process.send_signal(number)
     said = finish(process, 0 if number == signal.SIGTERM else -number)
@@ -552,7 +534,7 @@ def test_a_sweep_ended_half_way_resumes_to_the_same_table(folder, whole, number,
         with run_dir.RunLock(out / "vae_seed=1"):
             pass
     assert not all((out / row["run"] / "finished.json").exists() for row in whole)
-    finish(start(**flags))
+    finish(start(jobs=2, **flags))
     assert rows(out) == whole
     assert len(list(out.glob("*/finished.json"))) == 4
 

@@ -44,33 +44,13 @@ flags.adopt_module_key_flags(evaluation)
 
 
 def main():
-    from tfp_priors.errors import UserError
     from tfp_priors.evaluation import metrics
 
     if _LIST.value:
         _explain(metrics.METRICS)
         return
-    sources = [_RUN_DIR.value, _SAVED_MODEL.value, _IMAGES.value]
-    if sum(map(bool, sources)) != 1:
-        raise UserError(
-            "expected one of --run_dir=FOLDER, --saved_model=FOLDER and "
-            "--images=FOLDER, see --help."
-        )
-    if not _RUN_DIR.value and not (_GIN_FILE.value and _METRICS.value):
-        raise UserError(
-            "expected --gin_file=FILE, which names the data set to compare with, such "
-            "as gin/cifar10.gin, and --metrics=NAMES."
-        )
-    if _RUN_DIR.value and (_GIN_FILE.value or _GIN_PARAM.value):
-        raise UserError(
-            "a run is measured as it was trained: leave --gin_file and --gin_param "
-            "out, or train another run."
-        )
+    _check_flags()
     guidance = _GUIDANCE.value
-    if not math.isfinite(guidance):
-        raise UserError(f"--guidance={guidance} is not finite.")
-    if guidance != 1.0 and not _RUN_DIR.value:
-        raise UserError("--guidance is of a run: expected --run_dir=FOLDER too.")
     names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
 
     command.import_tensorflow()
@@ -87,12 +67,7 @@ def main():
         names = metrics.DEFAULTS_OF_CODES[0 if subject.log_prob else 2 :]
     elif subject.log_prob and subject.encode and not _METRICS.value:
         names = [*metrics.DEFAULTS_OF_DENSITIES, *names]
-    out = Path(_OUT.value or _RUN_DIR.value or "evaluation")
-    if not evaluation.is_alone() and remote.is_remote(remote.named(out)):
-        raise UserError(
-            "machines share an evaluation by a folder: expected an --out on a disk "
-            "that all of them see, with --strategy=multi_worker."
-        )
+    out = _folder()
     evaluator = evaluation.evaluator(subject, dataset, load_dataset, strategy, out)
     recorder = Recorder(
         out,
@@ -106,6 +81,42 @@ def main():
         if is_chief:
             for record in recorder.add(results):
                 print(to_json(record), flush=True)
+
+
+def _folder():
+    """Where the results go."""
+    return Path(_OUT.value or _RUN_DIR.value or "evaluation")
+
+
+def _check_flags():
+    """Refuses flags that do not go together."""
+    from tfp_priors.errors import UserError
+
+    sources = [_RUN_DIR.value, _SAVED_MODEL.value, _IMAGES.value]
+    if sum(map(bool, sources)) != 1:
+        raise UserError(
+            "expected one of --run_dir=FOLDER, --saved_model=FOLDER and "
+            "--images=FOLDER, see --help."
+        )
+    if not _RUN_DIR.value and not (_GIN_FILE.value and _METRICS.value):
+        raise UserError(
+            "expected --gin_file=FILE, which names the data set to compare with, such "
+            "as gin/cifar10.gin, and --metrics=NAMES."
+        )
+    if _RUN_DIR.value and (_GIN_FILE.value or _GIN_PARAM.value):
+        raise UserError(
+            "a run is measured as it was trained: leave --gin_file and --gin_param "
+            "out, or train another run."
+        )
+    if not math.isfinite(_GUIDANCE.value):
+        raise UserError(f"--guidance={_GUIDANCE.value} is not finite.")
+    if _GUIDANCE.value != 1.0 and not _RUN_DIR.value:
+        raise UserError("--guidance is of a run: expected --run_dir=FOLDER too.")
+    if not evaluation.is_alone() and remote.is_remote(remote.named(_folder())):
+        raise UserError(
+            "machines share an evaluation by a folder: expected an --out on a disk "
+            "that all of them see, with --strategy=multi_worker."
+        )
 
 
 def _named(results, guidance):

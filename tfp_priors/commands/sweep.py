@@ -33,6 +33,7 @@ from absl import flags
 from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.runs.run_dir import LARGE
 
 _OUT = flags.DEFINE_string("out", None, "Folder of the sweep.")
 _GRID = flags.DEFINE_multi_string(
@@ -98,8 +99,8 @@ _PRINT_COMMANDS = flags.DEFINE_boolean(
 )
 flags.adopt_module_key_flags(gin_flags)
 
-# What it does not need of runs on a store; `sweeps.LARGE`, which imports more.
-WITHOUT = ("checkpoints", "evaluation", "samples", "tensorboard")
+# What it does not need of runs on a store.
+WITHOUT = LARGE
 
 
 def main():
@@ -166,6 +167,11 @@ def main():
             f"{out / 'logs'}; the same command tries them again."
         )
     command.say(f"Results in {results}")
+    _tell_next(out, source)
+
+
+def _tell_next(out, source):
+    """Says what a search has found, and the commands that show more."""
     where = shlex.quote(str(out))
     if _SEARCH.value and (best := source.best()):
         run, value = best

@@ -33,6 +33,9 @@ _PACKAGES = (
 #: format of its own.
 FORMAT = 1
 
+#: Folders of a run that hold none of its records.
+LARGE = ("checkpoints", "evaluation", "samples", "tensorboard")
+
 _ENVIRONMENT = "environment.jsonl"
 _FINISHED = "finished.json"
 _METRICS = "metrics.jsonl"

@@ -29,10 +29,6 @@ _PIECE = re.compile(
 )
 
 
-#: Folders of a run that a sweep does not look into.
-LARGE = ("checkpoints", "evaluation", "samples", "tensorboard")
-
-
 class Axis(NamedTuple):
     """A name and the texts that it stands for in turn."""
 
@@ -83,7 +79,7 @@ class Run(NamedTuple):
     def here(self) -> "Run":
         """The run with its records as they are now, where this process has them."""
         (place,) = self.given("run_dir")
-        return self._replace(folder=remote.refreshed(place, self.folder, LARGE))
+        return self._replace(folder=remote.refreshed(place, self.folder, run_dir.LARGE))
 
     def given(self, name: str) -> list[str]:
         """The values of a flag of bin/train."""

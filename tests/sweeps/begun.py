@@ -1,0 +1,28 @@
+"""Sweeps as a user begins them, in processes of their own."""
+
+import subprocess
+
+from tests import commands
+
+
+def start(found=None, **flags):
+    """Begins bin/sweep, which finds a cluster by the variables in `found`.
+
+    Of its own session, so that only what a test sends arrives.
+    """
+    return subprocess.Popen(
+        commands.arguments("sweep", **flags),
+        cwd=commands.ROOT,
+        env=commands.ENVIRONMENT | {"TF_DETERMINISTIC_OPS": "1"} | (found or {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process, code=0):
+    """Waits for a process; returns what it has said."""
+    _, said = process.communicate(timeout=3000)
+    assert process.returncode == code, said
+    return said
