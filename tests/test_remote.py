@@ -21,6 +21,7 @@ from tests import states
 from tfp_priors import remote
 from tfp_priors.errors import StoreError
 from tfp_priors.errors import UserError
+from tfp_priors.remote import mirror as mirror_module
 
 _TRAIN = {
     "gin_file": "gin/embedded_digits_beta0.gin",
@@ -149,7 +150,7 @@ def test_copies_of_processes_that_died_go(store, tmp_path):
 
 
 def test_what_cleans_temporary_folders_removes_nothing_from_a_store(store, monkeypatch):
-    monkeypatch.setattr(remote.os, "kill", lambda *_: None)
+    monkeypatch.setattr(os, "kill", lambda *_: None)
     mirror = remote.Mirror("s3://bucket/cleaned")
     (mirror.copy / "step_1").mkdir(parents=True)
     for name in ("config.gin", "step_1/state", "step_1/checkpoint.json"):
@@ -235,7 +236,7 @@ def test_a_lock_is_one_processs(store):
 
 def test_a_lock_that_is_let_go_is_not_lost(store, monkeypatch):
     killed = []
-    monkeypatch.setattr(remote.os, "kill", lambda *args: killed.append(args))
+    monkeypatch.setattr(os, "kill", lambda *args: killed.append(args))
     monkeypatch.setenv("TFP_PRIORS_SYNC_SECONDS", "0.001")
     with contextlib.closing(remote.Mirror("s3://bucket/let_go")) as mirror:
         for _ in range(20):
@@ -257,7 +258,7 @@ def test_the_lock_of_a_dead_process_is_taken(store):
 
 def test_a_process_that_was_not_heard_of_sends_nothing_more(store, monkeypatch):
     killed = []
-    monkeypatch.setattr(remote.os, "kill", lambda *args: killed.append(args))
+    monkeypatch.setattr(os, "kill", lambda *args: killed.append(args))
     mirror = remote.Mirror("s3://bucket/lost")
     with pytest.raises(StoreError, match=r"taken over by another process"):
         with mirror.locked():
@@ -295,7 +296,7 @@ def test_what_could_not_be_sent_is_sent_later(store, monkeypatch):
 
 
 def test_a_store_that_is_gone(monkeypatch, tmp_path):
-    monkeypatch.setattr(remote, "_PATIENCE", 0.5)
+    monkeypatch.setattr(mirror_module, "_PATIENCE", 0.5)
     with object_store.served() as port:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         _forget_connections()

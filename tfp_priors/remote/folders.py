@@ -1,0 +1,65 @@
+"""Temporary folders for copies of what is on stores."""
+
+import atexit
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+from tfp_priors.files import remove
+
+#: What copies are copies of.
+NAMES: dict[Path, str] = {}
+
+# Folders of copies, with the descriptors by which they are locked.
+_folders: dict[Path, int] = {}
+
+
+def remove_copies() -> None:
+    """Removes all folders that `new_folder` has made."""
+    atexit.unregister(remove_copies)
+    while _folders:
+        folder, descriptor = _folders.popitem()
+        remove(folder)
+        os.close(descriptor)
+
+
+def new_folder() -> Path:
+    """A temporary folder; those of processes that were killed go.
+
+    Their locks tell, which what cleans temporary folders obeys too.
+    """
+    for left in Path(tempfile.gettempdir()).glob("tfp_priors-*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(left)
+            finally:
+                os.close(descriptor)
+    if not _folders:
+        atexit.register(remove_copies)
+    # By a name that nobody looks for, until it is locked.
+    made = Path(tempfile.mkdtemp(prefix=".tfp_priors-")).resolve()
+    descriptor = os.open(made, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    folder = made.rename(made.with_name(made.name.removeprefix(".")))
+    _folders[folder] = descriptor
+    return folder
+
+
+def keep(folder: Path) -> Path:
+    """Keeps a folder of a copy, by a name that nobody removes; returns it."""
+    descriptor = _folders.pop(folder)
+    kept = folder.rename(folder.with_name(f"kept_{folder.name}"))
+    os.close(descriptor)
+    return kept
+
+
+def named(text: str | Path) -> str:
+    """A text with the places on stores in place of their copies."""
+    text = str(text)
+    for folder, url in NAMES.items():
+        text = text.replace(str(folder), url)
+    return text
