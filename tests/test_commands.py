@@ -218,6 +218,18 @@ def test_help_needs_no_tensorflow(name):
     assert f"bin/{name} --" in process.stdout and "Flags:" in process.stdout
 
 
+def test_a_start_leaves_out_what_keras_imports_for_itself():
+    code = (
+        "import sys\n"
+        "from tfp_priors.commands import command\n"
+        "command.import_tensorflow()\n"
+        "assert 'keras' in sys.modules\n"
+        "assert not {'matplotlib', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "import matplotlib, sklearn.cluster\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [

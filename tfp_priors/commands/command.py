@@ -1,5 +1,6 @@
 """What all commands share: the environment, flags, and errors on one line."""
 
+import contextlib
 import errno
 import os
 import re
@@ -27,6 +28,10 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 # written; the others are read alone.
 _OF_DATA = ("data_dir", "codes", "context")
 _WRITTEN = ("run_dir", "out")
+
+# Keras imports them, where they are, for wrappers, galleries and data frames of its
+# own: more than a second.
+_UNUSED = ("matplotlib", "pandas", "sklearn")
 
 
 def told(text: str) -> str:
@@ -168,11 +173,23 @@ def _one_line(message, *_):
 
 
 def import_tensorflow():
-    """Imports TensorFlow without the lines that it writes before it can be told."""
+    """Imports TensorFlow without what it writes and what its Keras has no use for."""
     from tfp_priors.errors import silenced
 
-    with silenced():
+    with silenced(), _hidden(*_UNUSED):
         import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _hidden(*modules):
+    """Lets modules that are not imported yet seem not to be installed."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _disk_problem(error):
