@@ -47,14 +47,14 @@ def test_what_stays_is_put_back_in_its_place():
     np.testing.assert_allclose(layer(z), expected[:, ~STAYS], rtol=1e-5)
 
 
-def test_kinds_are_first_or_last():
-    last, first = conditioner(), conditioner(kinds_first=True)
-    for own, other in zip(first.weights, last.weights, strict=True):
-        own.assign(other)
-    z = numbers().astype("f4")
-    by_number = tf.reshape(last(z), [3, 12, 2])
-    by_kind = tf.reshape(first(z), [3, 2, 12])
-    np.testing.assert_array_equal(by_kind, tf.transpose(by_number, [0, 2, 1]))
+def test_outputs_of_one_kind_are_side_by_side():
+    layer = conditioner()
+    bias = np.zeros(layer._output.bias.shape, np.float32)
+    bias[1::2] = 1.0  # The second of the two outputs of each channel.
+    layer._output.kernel.assign(tf.zeros_like(layer._output.kernel))
+    layer._output.bias.assign(bias)
+    expected = np.tile(np.repeat([0.0, 1.0], 12), (3, 1))
+    np.testing.assert_array_equal(layer(numbers().astype("f4")), expected)
 
 
 def test_the_context_reaches_every_output():

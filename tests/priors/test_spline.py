@@ -42,6 +42,17 @@ class TestSplinePrior(FlowContract):
         assert (np.diff(z0) >= 0).all()
         assert np.isfinite(prior.log_prob(z)).all()
 
+    def test_the_kernel_keeps_the_outputs_of_a_number_side_by_side(self):
+        # So that the weights of earlier releases mean what they did.
+        prior = SplinePrior(4, couplings=1, hidden_sizes=(), bins=2)
+        prior.build()
+        bias = np.zeros([2, 5], np.float32)
+        bias[1, 0] = 50.0  # Its first bin is as wide as may be, the other moves not.
+        prior.trainable_variables[-1].assign(bias.ravel())
+        z0 = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+        np.testing.assert_allclose(prior.from_base(z0)[0, :3], z0[0, :3], atol=1e-5)
+        assert prior.from_base(z0)[0, 3] < -1.0
+
     @pytest.mark.parametrize("kwargs", [{"bins": 1}, {"bound": 0.0}])
     def test_bad_arguments(self, kwargs):
         with pytest.raises(UserError, match="SplinePrior expects"):

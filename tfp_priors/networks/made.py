@@ -24,7 +24,7 @@ class MADE(Configured, keras.layers.Layer):
     Call arguments:
       inputs: float tensor of shape `[..., size]`.
       context: float tensor of shape `[..., context_size]`, or None.
-      dropout: see `MLP`; a layer's two halves have numbers of their own.
+      dropout: see `MLP`.
 
     Returns:
       `parameters` float tensors of shape `[..., size]`.
@@ -45,7 +45,8 @@ class MADE(Configured, keras.layers.Layer):
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.context_size = context_size
         self.zero_output = zero_output
-        self._middle = size // 2
+        # Outputs that come first in the kernel, for all parameters.
+        self._first = min(size // 2 + 1, size)
 
     def _degrees(self):
         """For each layer, the number of inputs that a unit may depend on."""
@@ -56,7 +57,7 @@ class MADE(Configured, keras.layers.Layer):
             for units in self.hidden_sizes
         ]
         inputs = np.arange(1, self.size + 1)
-        halves = np.split(inputs - 1, [self._middle + 1])
+        halves = np.split(inputs - 1, [self._first])
         outputs = np.concatenate([np.tile(half, self.parameters) for half in halves])
         return [inputs, *hidden, outputs]
 
@@ -66,9 +67,6 @@ class MADE(Configured, keras.layers.Layer):
             (before[:, None] <= after).astype(np.float32)
             for before, after in zip(degrees[:-1], degrees[1:], strict=True)
         ]
-        # Units up to the middle degree come first in each layer. They see nothing of
-        # the others, so a quarter of every product is left out.
-        self._first = [int(np.sum(layer <= self._middle)) for layer in degrees]
         self._kernels, self._biases = [], []
         for i, mask in enumerate(self._masks):
             last = i == len(self._masks) - 1
@@ -96,28 +94,21 @@ class MADE(Configured, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, context=None, dropout=None):
-        halves = _split(inputs, self._first[0])
-        last = len(self._masks) - 1
-        for i in range(last + 1):
-            added = self._biases[i]
+        h, last = inputs, len(self._masks) - 1
+        for i, (kernel, bias) in enumerate(
+            zip(self._kernels, self._biases, strict=True)
+        ):
+            # A product with half a kernel of zeros is faster than several smaller ones.
+            h = tf.nn.bias_add(tf.matmul(h, kernel * self._masks[i]), bias)
             if i == 0 and context is not None:
-                added = added + tf.matmul(context, self._context_kernel)
-            halves = self._layer(i, halves, _split(added, self._first[i + 1]))
+                h += tf.matmul(context, self._context_kernel)
             if i < last:
-                halves = [tf.nn.relu(half) for half in halves]
-                if dropout is not None:
-                    halves = [dropout(half, 2 * i + j) for j, half in enumerate(halves)]
-        by_half = [tf.split(half, self.parameters, axis=-1) for half in halves]
-        return [tf.concat(pair, axis=-1) for pair in zip(*by_half, strict=True)]
-
-    def _layer(self, index, halves, added):
-        """Both halves of a layer's units before the activation."""
-        kernel = self._kernels[index] * self._masks[index]
-        rows, columns = self._first[index : index + 2]
-        first, second = _split(tf.matmul(halves[0], kernel[:rows]), columns)
-        second += tf.matmul(halves[1], kernel[rows:, columns:])
-        return [first + added[0], second + added[1]]
-
-
-def _split(x, first):
-    return [x[..., :first], x[..., first:]]
+                h = tf.nn.relu(h)
+                h = h if dropout is None else dropout(h, i)
+        sizes = [self._first] * self.parameters
+        sizes += [self.size - self._first] * self.parameters
+        by_half = tf.split(h, sizes, axis=-1)
+        pairs = zip(
+            by_half[: self.parameters], by_half[self.parameters :], strict=True
+        )
+        return [tf.concat(pair, axis=-1) for pair in pairs]

@@ -23,14 +23,13 @@ class MapConditioner(Configured, keras.layers.Layer):
       stays: booleans `[height, width, channels]`.
       hidden_sizes: channels of each hidden layer.
       outputs: for each number that moves.
-      kinds_first: whether all first outputs come before all second ones.
 
     Call arguments:
       inputs: `[batch, staying + context_size]`, in the order of the map.
       dropout: None, or a function of the units of a hidden layer and its number.
 
     Returns:
-      `[batch, moving * outputs]`.
+      `[batch, outputs * moving]`, all first outputs before all second ones.
     """
 
     def __init__(
@@ -38,14 +37,12 @@ class MapConditioner(Configured, keras.layers.Layer):
         stays: np.ndarray,
         hidden_sizes: Sequence[int],
         outputs: int,
-        kinds_first: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.stays = np.asarray(stays, bool)
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.outputs = outputs
-        self.kinds_first = kinds_first
         flat = self.stays.ravel()
         self._moving = np.flatnonzero(~flat)
         # Place of each number among those that stay, after one that is 0.
@@ -83,8 +80,7 @@ class MapConditioner(Configured, keras.layers.Layer):
             h = h if dropout is None else dropout(h, i)
         outputs = tf.reshape(self._output(h), [-1, self.stays.size, self.outputs])
         outputs = tf.gather(outputs, self._moving, axis=1)
-        if self.kinds_first:
-            outputs = tf.transpose(outputs, [0, 2, 1])
+        outputs = tf.transpose(outputs, [0, 2, 1])
         return tf.reshape(outputs, [-1, len(self._moving) * self.outputs])
 
 

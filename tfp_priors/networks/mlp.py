@@ -86,7 +86,11 @@ class MLP(Configured, keras.layers.Layer):
             inputs = layer(inputs)
             if dropout is not None:
                 inputs = dropout(inputs, i)
-        return output(inputs)
+        return self._output(output, inputs)
+
+    def _output(self, layer, inputs):
+        """The outputs of the last layer, for a subclass to order."""
+        return layer(inputs)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_size)

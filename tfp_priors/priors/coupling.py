@@ -86,8 +86,6 @@ class CouplingPrior(FlowPrior):
     """
 
     takes_maps = True
-    #: Whether a conditioner's outputs of one kind are side by side.
-    kinds_first = False
 
     def __init__(
         self,
@@ -129,16 +127,23 @@ class CouplingPrior(FlowPrior):
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
         if self._stays is None:
-            return MLP(sizes, outputs * self._moved(index), zero_output=True)
-        stays = self._stays[index]
-        return MapConditioner(stays, sizes, outputs, self.kinds_first)
+            return self._vector_conditioner(sizes, self._moved(index), outputs)
+        return MapConditioner(self._stays[index], sizes, outputs)
+
+    def _vector_conditioner(self, hidden_sizes, moved_size, outputs):
+        return MLP(hidden_sizes, moved_size * outputs, zero_output=True)
 
     def _outputs_per_dimension(self) -> int:
         """Outputs of a conditioner for each dimension that it moves."""
         raise NotImplementedError
 
     def _elementwise(self, outputs, moved_size: int) -> tfb.Bijector:
-        """The bijector of the moved half, given `_outputs_per_dimension` for each."""
+        """The bijector of the moved half.
+
+        Args:
+          outputs: `_outputs_per_dimension` for each, those of one kind side by side.
+          moved_size: dimensions of the half.
+        """
         raise NotImplementedError
 
     def _num_masked(self, index: int) -> int:

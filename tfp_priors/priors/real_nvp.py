@@ -35,8 +35,6 @@ class RealNVPPrior(CouplingPrior):
     (TensorShape([100, 8]), TensorShape([100]), TensorShape([100, 8]))
     """
 
-    kinds_first = True
-
     def __init__(
         self,
         latent_size: LatentSize,

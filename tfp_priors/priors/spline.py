@@ -1,20 +1,46 @@
 """The spline flow prior: rational-quadratic couplings (Durkan et al. 2019)."""
 
+import functools
 import math
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
+from tfp_priors.networks import MLP
 from tfp_priors.priors.coupling import CouplingPrior
+from tfp_priors.priors.rational_quadratic import RationalQuadratic
 from tfp_priors.priors.standardization import LatentStandardization
-
-tfb = tfp.bijectors
 
 # Smallest width and height of a bin, as a share of the mean one, and smallest slope.
 _SMALLEST = 1e-3
+
+
+class _Conditioner(MLP):
+    """An `MLP` whose outputs come kind by kind, for long rows of each.
+
+    The kernel has the kinds of a number side by side.
+
+    Args:
+      hidden_sizes: see `MLP`.
+      numbers: outputs of each kind.
+      kinds: of outputs.
+    """
+
+    def __init__(self, hidden_sizes, numbers: int, kinds: int):
+        super().__init__(hidden_sizes, numbers * kinds, zero_output=True)
+        self.numbers, self.kinds = numbers, kinds
+
+    def _output(self, layer, inputs):
+        kernel, bias = (self._by_kind(v) for v in (layer.kernel, layer.bias))
+        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
+
+    def _by_kind(self, variable):
+        *rows, columns = variable.shape
+        apart = tf.reshape(variable, [*rows, self.numbers, self.kinds])
+        return tf.reshape(tf.linalg.matrix_transpose(apart), [*rows, columns])
 
 
 class SplinePrior(CouplingPrior):
@@ -66,26 +92,30 @@ class SplinePrior(CouplingPrior):
             **kwargs,
         )
 
+    def _vector_conditioner(self, hidden_sizes, moved_size, outputs):
+        return _Conditioner(hidden_sizes, moved_size, outputs)
+
     def _outputs_per_dimension(self):
         return 3 * self.bins - 1
 
     def _elementwise(self, outputs, moved_size):
-        shape = tf.concat([tf.shape(outputs)[:-1], [moved_size, -1]], axis=0)
-        outputs = tf.reshape(outputs, shape)
-        outputs = tf.ensure_shape(outputs, [*outputs.shape[:-1], 3 * self.bins - 1])
-        widths, heights, slopes = tf.split(
-            outputs, [self.bins, self.bins, self.bins - 1], axis=-1
-        )
+        outputs = tf.split(outputs, self._outputs_per_dimension(), axis=-1)
         # softplus(log(e^(1 - m) - 1)) = 1 - m: a zero output gives the slope 1.
         one = math.log(math.expm1(1.0 - _SMALLEST))
-        return tfb.RationalQuadraticSpline(
-            bin_widths=self._shares(widths),
-            bin_heights=self._shares(heights),
-            knot_slopes=_SMALLEST + tf.nn.softplus(slopes + one),
-            range_min=-self.bound,
+        return RationalQuadratic(
+            widths=self._shares(outputs[: self.bins]),
+            heights=self._shares(outputs[self.bins : 2 * self.bins]),
+            slopes=[
+                _SMALLEST + tf.nn.softplus(slope + one)
+                for slope in outputs[2 * self.bins :]
+            ],
+            bound=self.bound,
         )
 
     def _shares(self, outputs):
-        """Positive numbers along the last axis that add up to the interval."""
-        shares = _SMALLEST / self.bins + (1.0 - _SMALLEST) * tf.nn.softmax(outputs)
-        return 2.0 * self.bound * shares
+        """Positive tensors that add up to the interval."""
+        largest = functools.reduce(tf.maximum, outputs)
+        parts = [tf.exp(output - largest) for output in outputs]
+        scale = 2.0 * self.bound * (1.0 - _SMALLEST) / tf.add_n(parts)
+        smallest = 2.0 * self.bound * _SMALLEST / self.bins
+        return [smallest + scale * part for part in parts]
