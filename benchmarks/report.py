@@ -17,20 +17,27 @@ _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
 # Adam reads the gradient, the weight and two moments and writes back three.
 _BYTES_PER_PARAMETER = 28
 
+# What is shown of a side beside its time, and the unit.
+_FACTS = {"peak_mib": "MiB", "nats": "nats"}
 
-def line(name: str, case: dict) -> str:
-    """A case on one line of text."""
+
+def line(name: str, case: dict, known: dict) -> str:
+    """A case on one line of text, with its ratio in the cases known from before."""
     parts = [name]
     for variant, values in case["ms"].items():
         text = f"{variant} {_number(statistics.median(values))} ms"
         if variant in case["ratio"]:
             text += f" ({_ratio(case['ratio'][variant])})"
-        if "peak_mib" in case["facts"].get(variant, {}):
-            text += f" {case['facts'][variant]['peak_mib']} MiB"
+        for fact, unit in _FACTS.items():
+            if fact in case["facts"].get(variant, {}):
+                text += f" {case['facts'][variant][fact]:,.5g} {unit}"
         parts.append(text)
     parts += [f"{variant} failed: {text}" for variant, text in case["failed"].items()]
     if case["best"]:
         parts.append(f"best peer {case['best']}: {_ratio(case['ratio'][case['best']])}")
+        if case["best"] in known.get(name, {}).get("ratio", {}):
+            before = known[name]["ratio"][case["best"]][0]
+            parts.append(f"on the page: {before:.2f}")
     return "  |  ".join(parts)
 
 
@@ -62,21 +69,22 @@ def _ceilings(cases):
 
 
 def _roofline(cases):
-    """Rows `(name, measured ms, floor ms, share)` of the training steps."""
+    """Rows `(name, measured ms, floor ms, share)` of what knows its operations."""
     rates = _ceilings(cases)
     for name, case in cases.items():
         facts = case["facts"].get("ours", {})
-        if not rates or not name.startswith("train_step.") or not facts:
+        if not rates or "gflop" not in facts:
             continue
         ceiling = rates.get(name.rsplit(".", 1)[-1], rates["float32"])
-        moved = _BYTES_PER_PARAMETER * facts["parameters"] / 1e9
+        # Only steps update parameters.
+        moved = _BYTES_PER_PARAMETER * facts.get("parameters", 0) / 1e9
         floor = 1e3 * (facts["gflop"] / ceiling + moved / rates["copy"])
         measured = statistics.median(case["ms"]["ours"])
         yield name, measured, floor, floor / measured
 
 
 def roofline_lines(cases: dict) -> list[str]:
-    """The floor under each training step, as text; empty without ceilings."""
+    """The floor under steps and priors, as text; empty without ceilings."""
     return [
         f"{name}  floor {_number(floor)} ms, measured {_number(measured)} ms: "
         f"{share:.0%} reached"
@@ -85,6 +93,12 @@ def roofline_lines(cases: dict) -> list[str]:
 
 
 # Markdown -------------------------------------------------------------------
+
+
+def recorded(results=_RESULTS) -> dict[str, dict]:
+    """The cases of all JSON files in a folder, by name."""
+    files = sorted(Path(results).glob("*.json"))
+    return _cases([json.loads(path.read_text(encoding="utf-8")) for path in files], "")
 
 
 def render(results=_RESULTS, page=_PAGE) -> int:
@@ -132,23 +146,32 @@ def _header(name, run):
         f"[{name}](../benchmarks/results/{name}): {measured}; {run['date']}, commit "
         f"{(run['commit'] or 'unknown')[:7]}, {machine['cores']} cores of "
         f"{machine['cpu']}, {machine['memory_gib']} GiB, Python {machine['python']}; "
-        f"{settings['rounds']} rounds of {settings['seconds']:g} s; load before: "
-        f"{settings['load_before']:.1f}." + (f" {versions}." if versions else "")
+        f"{settings['rounds']} rounds of {settings['seconds']:g} s; "
+        f"{_before(settings)}." + (f" {versions}." if versions else "")
     )
+
+
+def _before(settings):
+    """What else the machine did before; older results have a mean load."""
+    if "busy_before" in settings:
+        return f"{settings['busy_before']:.0%} busy before"
+    return f"load before: {settings['load_before']:.1f}"
 
 
 def _table(item, cases):
     if not cases or item.name == "roofline":
         return []
-    memory = any("peak_mib" in c["facts"].get("ours", {}) for c in cases.values())
+    ours = [case["facts"].get("ours", {}) for case in cases.values()]
+    shown = [fact for fact in _FACTS if any(fact in facts for facts in ours)]
     rate = any("images" in case for case in cases.values())
     heads = ["", "ours, ms", "best peer, ms", "best peer / ours", "other peers / ours"]
-    heads += ["images/s"] * rate + ["MiB, ours and best peer"] * memory
-    rows = [_row(item, name, case, rate, memory) for name, case in cases.items()]
+    heads += ["images/s"] * rate
+    heads += [f"{_FACTS[fact]}, ours and best peer" for fact in shown]
+    rows = [_row(item, name, case, rate, shown) for name, case in cases.items()]
     return [f"### {item.name}", "", item.about, "", *_markdown(heads, rows), ""]
 
 
-def _row(item, name, case, rate, memory):
+def _row(item, name, case, rate, shown):
     best, times = case["best"], case["ms"]
     middle = {variant: statistics.median(values) for variant, values in times.items()}
     others = [
@@ -166,9 +189,9 @@ def _row(item, name, case, rate, memory):
     if rate:
         known = "images" in case and "ours" in middle
         row.append(_number(1e3 * case["images"] / middle["ours"]) if known else "")
-    if memory:
-        peaks = [case["facts"].get(v, {}).get("peak_mib") for v in ("ours", best)]
-        row.append(", ".join(f"{peak:,}" for peak in peaks if peak))
+    for fact in shown:
+        both = [case["facts"].get(v, {}).get(fact) for v in ("ours", best)]
+        row.append(", ".join(f"{value:,.5g}" for value in both if value))
     return row
 
 

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import environments
@@ -18,6 +19,12 @@ from tfp_priors.files import write_text
 from tfp_priors.runs.commit import commit
 
 _ONCE_ROUNDS = 3
+
+# Of a quick run.
+_QUICK_ROUNDS, _QUICK_SECONDS = 2, 0.5
+
+# Share of the processors that others may take before it is said.
+_BUSY = 0.1
 
 
 def select(prefixes) -> dict[str, tuple]:
@@ -47,7 +54,12 @@ def explain() -> None:
 
 
 def run(
-    prefixes=(), rounds: int = 7, seconds: float = 2.0, out=None, verbose=False
+    prefixes=(),
+    rounds: int = 7,
+    seconds: float = 2.0,
+    quick: bool = False,
+    out=None,
+    verbose=False,
 ) -> dict:
     """Measures, prints a line per case, and writes all times as JSON.
 
@@ -55,6 +67,8 @@ def run(
       prefixes: of the cases' names; none: all cases.
       rounds: rounds per case.
       seconds: time per side and round.
+      quick: 2 rounds of half a second, without the slow cases, of ours and of the peer
+        that is the best in the recorded results, whose ratio is shown beside.
       out: JSON file, written after each case, or None.
       verbose: show what the sides write to standard error.
 
@@ -62,30 +76,63 @@ def run(
       What `out` contains.
 
     Raises:
-      UserError: if a prefix fits nothing, or a peer cannot be installed.
+      UserError: if a prefix fits nothing or slow cases alone in a quick run, or a peer
+        cannot be installed.
     """
     chosen = select(prefixes)
-    load = os.getloadavg()[0]
-    # The command's own start is in the mean of the last minute.
-    if load > 0.3 * os.cpu_count():
-        print(f"The machine is busy (load {load:.1f}): do not trust these times.")
+    known = report.recorded() if quick else {}
+    if quick:
+        chosen = {name: _of_quick(name, *it, known) for name, it in chosen.items()}
+        chosen = {name: it for name, it in chosen.items() if it}
+        if not chosen:
+            raise UserError("a quick run leaves these cases out: run without --quick.")
+        rounds, seconds = _QUICK_ROUNDS, _QUICK_SECONDS
+    busy = _taken_by_others()
+    if busy > _BUSY:
+        print(f"The machine is busy ({busy:.0%}): do not trust these times.")
     result = {
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
         "machine": _machine(),
-        "settings": {"rounds": rounds, "seconds": seconds, "load_before": load},
+        "settings": {"rounds": rounds, "seconds": seconds, "busy_before": busy},
         "versions": {},
         "cases": {},
     }
     with _Sides(result["versions"], verbose) as team:
         for name, (item, case) in chosen.items():
             result["cases"][name] = _measure(team, item, case, rounds, seconds)
-            print(report.line(name, result["cases"][name]), flush=True)
+            print(report.line(name, result["cases"][name], known), flush=True)
             if out:  # After each case: an interrupted run keeps the others.
                 write_text(Path(out), json.dumps(result, indent=1) + "\n")
     for line in report.roofline_lines(result["cases"]):
         print(line)
     return result
+
+
+def _of_quick(name, item, case, known):
+    """The item, with ours and its best peer alone, and the case; None if it is slow."""
+    if case.startswith(item.slow):
+        return None
+    best = known.get(name, {}).get("best")
+    sides_ = [v for v in item.cases[case] if v in ("ours", best or "ours")]
+    return item._replace(cases=item.cases | {case: tuple(sides_)}), case
+
+
+def _taken_by_others(seconds: float = 1.0) -> float:
+    """The share of all processors that other processes take, while this one waits."""
+    before = _processor_times()
+    time.sleep(seconds)
+    idle, total = (b - a for a, b in zip(before, _processor_times(), strict=True))
+    return 1.0 - idle / total if total else 0.0
+
+
+def _processor_times():
+    """Idle and all time of the processors; zeros where the system does not tell."""
+    with contextlib.suppress(OSError):
+        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
+        times = [int(number) for number in line.split()[1:9]]
+        return times[3] + times[4], sum(times)
+    return 0, 0
 
 
 def _machine():

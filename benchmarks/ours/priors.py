@@ -1,8 +1,10 @@
 """Our priors, by the public API: density and draws of a batch of codes."""
 
+import contextlib
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from benchmarks.prior_settings import BATCH_SIZE
@@ -22,6 +24,19 @@ _WITH_XLA = (
     "spline.log_prob",
 )
 
+# Of flow matching.
+_STEPS = 12
+
+# Passes of the loops of those that have some: a dimension each, or steps.
+_TURNS = {
+    "maf.sample": TIMED.latent_size,
+    "iaf.log_prob": TIMED.latent_size,
+    "flow_matching.sample": _STEPS,
+}
+
+# Whose time is not that of matrix products.
+_NO_PRODUCTS = ("mixture", "normal", "vamp")
+
 
 def versions():
     return {"tensorflow": tf.__version__}
@@ -40,7 +55,37 @@ def build(variant, case):
         draw = prior.log_prob if density else prior.sample
         return tf.reduce_sum(draw(z) if density else draw(BATCH_SIZE, seed))
 
-    return lambda: float(run(z, seed).numpy())
+    facts = {}
+    if name not in _NO_PRODUCTS:
+        graph = run.get_concrete_function(z, seed).graph
+        facts["gflop"] = _gflop(graph, _TURNS.get(case, 1))
+    return lambda: float(run(z, seed).numpy()), facts
+
+
+def _gflop(graph, turns, loops=False):
+    """Operations of the matrix products of a graph, in units of 1e9.
+
+    Args:
+      graph: of a function.
+      turns: of its loops.
+      loops: whether it is a loop's.
+    """
+    total = 0.0
+    for operation in graph.get_operations():
+        if operation.type in ("MatMul", "BatchMatMulV2"):
+            left, result = operation.inputs[0].shape, operation.outputs[0].shape
+            transposed = operation.type == "MatMul" and operation.get_attr(
+                "transpose_a"
+            )
+            inner = left[0] if transposed else left[-1]
+            rows = BATCH_SIZE if result[0] is None else 1
+            known = [size for size in result if size is not None]
+            total += 2.0 * inner * rows * np.prod(known) * (turns if loops else 1) / 1e9
+        for name in ("body", "f"):
+            with contextlib.suppress(ValueError):
+                inner_graph = graph._get_function(operation.get_attr(name).name)
+                total += _gflop(inner_graph.graph, turns, loops or name == "body")
+    return total
 
 
 def flow(name: str, sizes: Sizes) -> priors.Prior:
@@ -74,6 +119,7 @@ def _prior(name):
         "vamp": _vamp,
         "generator": lambda: priors.GeneratorPrior(size),
         "second_stage": lambda: priors.SecondStageVAEPrior(size),
+        "flow_matching": lambda: priors.FlowMatchingPrior(size, steps=_STEPS),
     }
     prior = others[name]() if name in others else flow(name, TIMED)
     if not prior.built:

@@ -108,7 +108,5 @@ class MADE(Configured, keras.layers.Layer):
         sizes = [self._first] * self.parameters
         sizes += [self.size - self._first] * self.parameters
         by_half = tf.split(h, sizes, axis=-1)
-        pairs = zip(
-            by_half[: self.parameters], by_half[self.parameters :], strict=True
-        )
+        pairs = zip(by_half[: self.parameters], by_half[self.parameters :], strict=True)
         return [tf.concat(pair, axis=-1) for pair in pairs]

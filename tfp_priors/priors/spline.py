@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Sequence
 
-import keras
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
