@@ -172,12 +172,15 @@ def _one_line(message, *_):
     return f"{Path(sys.argv[0]).name}: warning: {message}\n"
 
 
-def import_tensorflow():
-    """Imports TensorFlow without what it writes and what its Keras has no use for."""
+def import_tensorflow(and_probability: bool = False) -> None:
+    """Imports TensorFlow, and TFP, without what they write and have no use for."""
     from tfp_priors.errors import silenced
 
     with silenced(), _hidden(*_UNUSED):
         import tensorflow  # noqa: F401
+
+        if and_probability:
+            import tensorflow_probability  # noqa: F401
 
 
 @contextlib.contextmanager

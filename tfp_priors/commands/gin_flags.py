@@ -11,7 +11,7 @@ _ALLOW_IMPORTS = flags.DEFINE_boolean(
 
 def config():
     """The module `tfp_priors.config`, which obeys the flag."""
-    command.import_tensorflow()
+    command.import_tensorflow(and_probability=True)
     from tfp_priors import config
     from tfp_priors import configuration
 
