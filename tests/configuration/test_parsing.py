@@ -24,6 +24,7 @@ FILES = sorted((ROOT / "gin").glob("*.gin"))
         (["LatentVariableModel.prior = @RealNVPrior()"], "mean 'RealNVPPrior'"),
         (["train.steps = "], "train.steps"),
         (["train.steps"], "train.steps"),
+        (["train.steps = many"], "'train.steps = many': many is no value: expected a"),
         (["TRAIN.steps = 1"], "Did you mean 'train'"),
         (
             ["train.learning_rate = 1.0"],

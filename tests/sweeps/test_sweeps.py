@@ -394,6 +394,14 @@ def test_a_grid_is_refused_before_any_run_of_it(tmp_path, grid, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_sweep_in_a_file_is_refused(tmp_path):
+    out = tmp_path / "file"
+    out.touch()
+    flags = {"gin_file": "gin/embedded_digits_vae.gin", "grid": "BETA=1.0"}
+    line = commands.refused("sweep", out=out, **flags)
+    assert f"--out={out} is a file: expected the folder of a sweep." in line
+
+
 def test_printed_commands_can_be_pasted(tmp_path):
     out = tmp_path / "my sweep's ü"
     flags = {"gin_file": "gin/embedded_digits_vae.gin", "grid": "BETA=1.0"}

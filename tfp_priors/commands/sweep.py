@@ -193,6 +193,10 @@ def _check_flags():
         raise UserError(
             "expected --out, --gin_file and --grid or --search, see --help."
         )
+    if Path(_OUT.value).exists() and not Path(_OUT.value).is_dir():
+        raise UserError(
+            f"--out={_OUT.value} is a file: expected the folder of a sweep."
+        )
     if _GRID.value and searches:
         raise UserError(
             "--grid takes all values and --search chooses: give one of them; a list of "

@@ -180,6 +180,8 @@ def _explained(source: str) -> Iterator[None]:
         message = " ".join(str(error).split())
         parameter = re.search(r"'([\w./]+)' doesn't .*(?:named|kwarg) '(\w+)'", message)
         unknown = re.search(r"No configurable matching .*?'@?([\w./]+)", message)
+        # Python's own words, with the address of an object.
+        word = re.search(r"malformed node .* Failed to parse token '(.*)'", message)
         near = []
         if parameter:
             owner, name = parameter.group(1).rsplit(".", 1)[-1], parameter.group(2)
@@ -190,6 +192,11 @@ def _explained(source: str) -> Iterator[None]:
             name = unknown.group(1).rsplit("/", 1)[-1]
             message = f"There is no configurable {name!r}."
             near = nearest(name, CONFIGURABLES)
+        elif word:
+            message = (
+                f"{word.group(1)} is no value: expected a number, a text in quotes, a "
+                "list, True, False, None, @Name() or %MACRO."
+            )
         hint = did_you_mean(near)
         raise UserError(f"In {source}: {message}{hint}") from error
     finally:
