@@ -231,7 +231,7 @@ def _roofline():
     cases = ("matmul.float32", "matmul.bfloat16", "convolution.float32", "copy")
     return Item(
         "roofline",
-        "What this machine can do at most; with train_step, the share reached.",
+        "What this machine can do at most; with steps and priors, the share reached.",
         dict.fromkeys(cases, ("ours",)),
         _modules("roofline"),
         {},

@@ -69,11 +69,12 @@ def _ceilings(cases):
 
 
 def _roofline(cases):
-    """Rows `(name, measured ms, floor ms, share)` of what knows its operations."""
+    """Rows `(name, measured ms, floor ms, share)` of steps and priors."""
     rates = _ceilings(cases)
     for name, case in cases.items():
         facts = case["facts"].get("ours", {})
-        if not rates or "gflop" not in facts:
+        of_items = name.startswith(("train_step.", "priors."))
+        if not rates or not of_items or "gflop" not in facts:
             continue
         ceiling = rates.get(name.rsplit(".", 1)[-1], rates["float32"])
         # Only steps update parameters.

@@ -9,7 +9,6 @@ from sklearn.mixture import GaussianMixture
 from tfp_priors.priors.expectation_maximization import fit_mixture
 
 _DIMENSIONS, _TRAINING, _TEST = 64, 50_000, 10_000
-_COMPONENTS = 40
 # Of the world, so that no fit finds it.
 _CLUSTERS = 100
 

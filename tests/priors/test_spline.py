@@ -4,7 +4,9 @@ import tensorflow as tf
 
 from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
+from tfp_priors.networks import MLP
 from tfp_priors.priors import SplinePrior
+from tfp_priors.priors import rational_quadratic
 
 
 class TestSplinePrior(FlowContract):
@@ -42,16 +44,30 @@ class TestSplinePrior(FlowContract):
         assert (np.diff(z0) >= 0).all()
         assert np.isfinite(prior.log_prob(z)).all()
 
-    def test_the_kernel_keeps_the_outputs_of_a_number_side_by_side(self):
-        # So that the weights of earlier releases mean what they did.
+    def test_weights_of_earlier_releases_mean_what_they_did(self, tmp_path):
         prior = SplinePrior(4, couplings=1, hidden_sizes=(), bins=2)
         prior.build()
         bias = np.zeros([2, 5], np.float32)
-        bias[1, 0] = 50.0  # Its first bin is as wide as may be, the other moves not.
+        bias[1, 0] = 50.0  # The outputs of a dimension are side by side.
         prior.trainable_variables[-1].assign(bias.ravel())
         z0 = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
         np.testing.assert_allclose(prior.from_base(z0)[0, :3], z0[0, :3], atol=1e-5)
         assert prior.from_base(z0)[0, 3] < -1.0
+        # Keras names the weights of what is in a list by its class.
+        assert type(prior._conditioners[0]) is MLP
+
+    def test_a_bin_is_looked_for_once_in_each_coupling(self, monkeypatch):
+        searched = []
+        solve = rational_quadratic._Bin.share_below
+        monkeypatch.setattr(
+            rational_quadratic._Bin,
+            "share_below",
+            lambda piece, y: searched.append(y) or solve(piece, y),
+        )
+        prior = SplinePrior(4, couplings=3, hidden_sizes=(8,))
+        prior.build()
+        prior.log_prob(np.zeros([2, 4], np.float32))
+        assert len(searched) == 3
 
     @pytest.mark.parametrize("kwargs", [{"bins": 1}, {"bound": 0.0}])
     def test_bad_arguments(self, kwargs):

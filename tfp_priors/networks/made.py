@@ -45,7 +45,8 @@ class MADE(Configured, keras.layers.Layer):
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.context_size = context_size
         self.zero_output = zero_output
-        # Outputs that come first in the kernel, for all parameters.
+        # The kernel's columns have so many outputs of each parameter, then the others,
+        # as in weights of before.
         self._first = min(size // 2 + 1, size)
 
     def _degrees(self):

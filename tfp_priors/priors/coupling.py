@@ -1,6 +1,6 @@
 """The base class of coupling flows: one half of the code moves, given the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,44 +21,57 @@ tfb = tfp.bijectors
 
 
 class _Coupling(tfb.RealNVP):
-    """RealNVP that asks its conditioner once for both ends of one map.
+    """RealNVP that looks at a code once for both ends of one map.
 
-    TFP asks once for the inverse and once more for the log-determinant. XLA makes one
-    of the two; a plain graph would run the networks twice.
+    TFP divides the code and asks the conditioner once for the inverse and once more for
+    the log-determinant. XLA makes one of the two; a plain graph would run the networks
+    twice, and the gradient of the elementwise map.
+
+    Args:
+      num_masked: how many dimensions stay: the first ones, or the last if negative.
+      bijector_fn: the bijector of what moves, given what stays.
     """
 
-    def __init__(self, num_masked, bijector_fn):
-        self._ends, self._moving = (), None
+    def __init__(self, num_masked: int, bijector_fn: Callable):
+        super().__init__(
+            num_masked=num_masked, bijector_fn=lambda kept, _: bijector_fn(kept)
+        )
+        self._num_kept = num_masked
+        # The last codes, from and to, with their moving parts.
+        self._ends, self._kept, self._moving = [], None, None
 
-        def once(kept, moved_size, **kwargs):
-            if self._moving is None:
-                self._moving = bijector_fn(kept, moved_size, **kwargs)
-            return self._moving
+    def _forward(self, x):
+        return self._image(x, "forward")
 
-        super().__init__(num_masked=num_masked, bijector_fn=once)
+    def _inverse(self, y):
+        return self._image(y, "inverse")
 
-    def _given(self, code):
-        """The code; forgets the conditioner's answer if it was for another one."""
-        if not any(code is end for end in self._ends):
-            self._ends, self._moving = (code,), None
-        return code
+    def _forward_log_det_jacobian(self, x):
+        part = self._moving_part(x)
+        return self._moving.forward_log_det_jacobian(part, event_ndims=1)
 
-    def _forward(self, x, **kwargs):
-        # TFP's splines lose the shape of a single dimension.
-        y = tf.ensure_shape(super()._forward(self._given(x), **kwargs), x.shape)
-        self._ends = (x, y)
-        return y
+    def _inverse_log_det_jacobian(self, y):
+        part = self._moving_part(y)
+        return self._moving.inverse_log_det_jacobian(part, event_ndims=1)
 
-    def _inverse(self, y, **kwargs):
-        x = tf.ensure_shape(super()._inverse(self._given(y), **kwargs), y.shape)
-        self._ends = (x, y)
-        return x
+    def _image(self, code, direction):
+        part = self._moving_part(code)
+        moved = getattr(self._moving, direction)(part)
+        both = [self._kept, moved] if self._num_kept > 0 else [moved, self._kept]
+        image = tf.concat(both, axis=-1)
+        self._ends = [(code, part), (image, moved)]
+        return image
 
-    def _forward_log_det_jacobian(self, x, **kwargs):
-        return super()._forward_log_det_jacobian(self._given(x), **kwargs)
-
-    def _inverse_log_det_jacobian(self, y, **kwargs):
-        return super()._inverse_log_det_jacobian(self._given(y), **kwargs)
+    def _moving_part(self, code):
+        """What moves of a code; asks the conditioner unless this is an end already."""
+        for end, part in self._ends:
+            if code is end:
+                return part
+        first, last = code[..., : self._num_kept], code[..., self._num_kept :]
+        kept, part = (first, last) if self._num_kept > 0 else (last, first)
+        self._ends, self._kept = [(code, part)], kept
+        self._moving = self._bijector_fn(kept, None)
+        return part
 
 
 class CouplingPrior(FlowPrior):
@@ -86,6 +99,8 @@ class CouplingPrior(FlowPrior):
     """
 
     takes_maps = True
+    # Whether kernels of conditioners have the outputs of a dimension side by side.
+    _has_kinds_in_turn = False
 
     def __init__(
         self,
@@ -127,22 +142,20 @@ class CouplingPrior(FlowPrior):
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
         if self._stays is None:
-            return self._vector_conditioner(sizes, self._moved(index), outputs)
+            kinds = outputs if self._has_kinds_in_turn else 1
+            size = self._moved(index) * outputs
+            return MLP(sizes, size, zero_output=True, kinds=kinds)
         return MapConditioner(self._stays[index], sizes, outputs)
-
-    def _vector_conditioner(self, hidden_sizes, moved_size, outputs):
-        return MLP(hidden_sizes, moved_size * outputs, zero_output=True)
 
     def _outputs_per_dimension(self) -> int:
         """Outputs of a conditioner for each dimension that it moves."""
         raise NotImplementedError
 
-    def _elementwise(self, outputs, moved_size: int) -> tfb.Bijector:
+    def _elementwise(self, outputs) -> tfb.Bijector:
         """The bijector of the moved half.
 
         Args:
           outputs: `_outputs_per_dimension` for each, those of one kind side by side.
-          moved_size: dimensions of the half.
         """
         raise NotImplementedError
 
@@ -176,10 +189,9 @@ class CouplingPrior(FlowPrior):
         return tfb.Chain(bijectors)
 
     def _coupling(self, index, context):
-        def bijector_fn(kept, moved_size, **kwargs):
-            del kwargs
+        def bijector_fn(kept):
             inputs = with_context(kept, context)
             outputs = self._conditioners[index](inputs, dropout=self._dropout(index))
-            return self._elementwise(outputs, moved_size)
+            return self._elementwise(outputs)
 
-        return _Coupling(num_masked=self._num_masked(index), bijector_fn=bijector_fn)
+        return _Coupling(self._num_masked(index), bijector_fn)

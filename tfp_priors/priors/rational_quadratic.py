@@ -35,15 +35,14 @@ class RationalQuadratic(tfb.Bijector):
         super().__init__(
             forward_min_event_ndims=0,
             dtype=widths[0].dtype,
-            parameters={"bound": bound},
             name="rational_quadratic",
         )
         one = tf.ones_like(widths[0])
         self._bins = []
         left = low = -bound * one
         ends = zip([one, *slopes], [*slopes, one], strict=True)
-        for width, height, slopes in zip(widths, heights, ends, strict=True):
-            self._bins.append(_Bin(left, low, width, height, *slopes))
+        for width, height, both in zip(widths, heights, ends, strict=True):
+            self._bins.append(_Bin(left, low, width, height, *both))
             left, low = left + width, low + height
         self._bound = bound
         self._last = None, None, None
@@ -133,10 +132,13 @@ class _Bin(NamedTuple):
         return tf.math.log(numerator) + 2.0 * tf.math.log(ratio)
 
     def share_below(self, y):
-        """The root of their equations 6 to 8 in [0, 1], without cancellation."""
+        """The root of their equations 6 to 8 in [0, 1]."""
         above = y - self.low
         a = self.height * (self.mean - self.slope) + above * self.bend
         b = self.height * self.slope - above * self.bend
         c = self.mean * above
         root = tf.sqrt(tf.maximum(b * b + 4.0 * a * c, _TINY))
-        return 2.0 * c / (b + root)
+        # One of the two forms of the root takes no difference of like numbers.
+        is_steep = b < 0.0
+        numerator = tf.where(is_steep, root - b, 2.0 * c)
+        return numerator / tf.where(is_steep, 2.0 * a, b + root)

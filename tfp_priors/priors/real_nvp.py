@@ -63,7 +63,7 @@ class RealNVPPrior(CouplingPrior):
     def _outputs_per_dimension(self):
         return 2
 
-    def _elementwise(self, outputs, moved_size):
+    def _elementwise(self, outputs):
         shift, s = tf.split(outputs, 2, axis=-1)
         log_scale = bounded_log_scale(s, self.log_scale_bound)
         if self._log_scales is not None:

@@ -8,38 +8,12 @@ import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
-from tfp_priors.networks import MLP
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.rational_quadratic import RationalQuadratic
 from tfp_priors.priors.standardization import LatentStandardization
 
 # Smallest width and height of a bin, as a share of the mean one, and smallest slope.
 _SMALLEST = 1e-3
-
-
-class _Conditioner(MLP):
-    """An `MLP` whose outputs come kind by kind, for long rows of each.
-
-    The kernel has the kinds of a number side by side.
-
-    Args:
-      hidden_sizes: see `MLP`.
-      numbers: outputs of each kind.
-      kinds: of outputs.
-    """
-
-    def __init__(self, hidden_sizes, numbers: int, kinds: int):
-        super().__init__(hidden_sizes, numbers * kinds, zero_output=True)
-        self.numbers, self.kinds = numbers, kinds
-
-    def _output(self, layer, inputs):
-        kernel, bias = (self._by_kind(v) for v in (layer.kernel, layer.bias))
-        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
-
-    def _by_kind(self, variable):
-        *rows, columns = variable.shape
-        apart = tf.reshape(variable, [*rows, self.numbers, self.kinds])
-        return tf.reshape(tf.linalg.matrix_transpose(apart), [*rows, columns])
 
 
 class SplinePrior(CouplingPrior):
@@ -59,6 +33,8 @@ class SplinePrior(CouplingPrior):
       context_size: see `CouplingPrior`.
       dropout: see `CouplingPrior`.
     """
+
+    _has_kinds_in_turn = True
 
     def __init__(
         self,
@@ -91,13 +67,10 @@ class SplinePrior(CouplingPrior):
             **kwargs,
         )
 
-    def _vector_conditioner(self, hidden_sizes, moved_size, outputs):
-        return _Conditioner(hidden_sizes, moved_size, outputs)
-
     def _outputs_per_dimension(self):
         return 3 * self.bins - 1
 
-    def _elementwise(self, outputs, moved_size):
+    def _elementwise(self, outputs):
         outputs = tf.split(outputs, self._outputs_per_dimension(), axis=-1)
         # softplus(log(e^(1 - m) - 1)) = 1 - m: a zero output gives the slope 1.
         one = math.log(math.expm1(1.0 - _SMALLEST))
@@ -113,7 +86,7 @@ class SplinePrior(CouplingPrior):
 
     def _shares(self, outputs):
         """Positive tensors that add up to the interval."""
-        largest = functools.reduce(tf.maximum, outputs)
+        largest = tf.stop_gradient(functools.reduce(tf.maximum, outputs))
         parts = [tf.exp(output - largest) for output in outputs]
         scale = 2.0 * self.bound * (1.0 - _SMALLEST) / tf.add_n(parts)
         smallest = 2.0 * self.bound * _SMALLEST / self.bins
