@@ -69,15 +69,15 @@ def run(
       seconds: time per side and round.
       quick: 2 rounds of half a second, without the slow cases, of ours and of the peer
         that is the best in the recorded results, whose ratio is shown beside.
-      out: JSON file, written after each case, or None.
+      out: JSON file, written anew after each case, or None.
       verbose: show what the sides write to standard error.
 
     Returns:
       What `out` contains.
 
     Raises:
-      UserError: if a prefix fits nothing or slow cases alone in a quick run, or a peer
-        cannot be installed.
+      UserError: if a prefix fits nothing or slow cases alone in a quick run, `out`
+        cannot be written, or a peer cannot be installed.
     """
     chosen = select(prefixes)
     known = report.recorded() if quick else {}
@@ -87,6 +87,8 @@ def run(
         if not chosen:
             raise UserError("a quick run leaves these cases out: run without --quick.")
         rounds, seconds = _QUICK_ROUNDS, _QUICK_SECONDS
+    _check_out(out)
+    print(f"Cases: {len(chosen)}", flush=True)
     busy = _taken_by_others()
     if busy > _BUSY:
         print(f"The machine is busy ({busy:.0%}): do not trust these times.")
@@ -113,9 +115,24 @@ def _of_quick(name, item, case, known):
     """The item, with ours and its best peer alone, and the case; None if it is slow."""
     if case.startswith(item.slow):
         return None
+    ours, *peers = item.cases[case]
     best = known.get(name, {}).get("best")
-    sides_ = [v for v in item.cases[case] if v in ("ours", best or "ours")]
-    return item._replace(cases=item.cases | {case: tuple(sides_)}), case
+    # One that is not on the page yet is compared with the first.
+    peers = [peer for peer in peers if peer == best] or peers[:1]
+    return item._replace(cases=item.cases | {case: (ours, *peers)}), case
+
+
+def _check_out(out):
+    """Raises: UserError: if a file cannot be written, or is one of something else."""
+    if out is None:
+        return
+    path = Path(out)
+    if path.suffix != ".json" or not path.parent.is_dir() or path.is_dir():
+        raise UserError(
+            f"expected --out=FILE.json in a folder that is there, received {out!r}."
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{out} cannot be written: choose another --out.")
 
 
 def _taken_by_others(seconds: float = 1.0) -> float:

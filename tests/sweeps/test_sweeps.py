@@ -48,6 +48,12 @@ def test_axis_without_name_or_with_equal_values(text):
         sweeps.parse_axis(text)
 
 
+@pytest.mark.parametrize("values", ["[1,2", "'a,b", "1,(2", "[1],[2", '"'])
+def test_axis_with_an_open_bracket_or_quote(values):
+    with pytest.raises(UserError, match="x=.* has a bracket or a quote that is not cl"):
+        sweeps.parse_axis(f"x={values}")
+
+
 def make_plan(axes, flags=("--gin_file=gin/{data}_vae.gin",), metrics=("is50k",)):
     axes = [sweeps.parse_axis(axis) for axis in axes]
     return sweeps.plan("out", axes, flags, ["--classifier=runs/{data}"], metrics)

@@ -98,9 +98,12 @@ def parse_axis(text: str) -> Axis:
     """Reads "NAME=VALUE,VALUE,..."; commas within brackets or quotes do not separate.
 
     Raises:
-      UserError: if there is no name or no value, or one comes twice.
+      UserError: if there is no name or no value, one comes twice, or a bracket or quote
+        is not closed.
     """
     name, _, values = text.partition("=")
+    if _PIECE.sub("", values).strip(","):
+        raise UserError(f"--grid={text} has a bracket or a quote that is not closed.")
     pieces = [piece.strip() for piece in _PIECE.findall(values)]
     axis = Axis(name.strip(), [piece for piece in pieces if piece])
     if not axis.name or not axis.values or len(set(axis.values)) < len(axis.values):
