@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 tfb = tfp.bijectors
 
+# Least under a square root, whose slope at 0 has no bound.
 _TINY = 1e-30
 
 
