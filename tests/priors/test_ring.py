@@ -94,7 +94,8 @@ CASES = {
             loss=divergences.WassersteinLoss(), gradient_penalty=1.0, critic_steps=3
         ),
         1000,
-        1e-3,
+        # Of four seeds 0.07 to 0.11 from the ring; at 1e-3 it is still on its way.
+        5e-4,
     ),
     "hinge": (
         generator,
