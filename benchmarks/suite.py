@@ -123,7 +123,7 @@ def _of_quick(name, item, case, known):
 
 
 def _check_out(out):
-    """Raises: UserError: if a file cannot be written, or is one of something else."""
+    """Raises: UserError: if no JSON file can be written there."""
     if out is None:
         return
     path = Path(out)

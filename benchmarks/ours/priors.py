@@ -62,13 +62,12 @@ def build(variant, case):
     return lambda: float(run(z, seed).numpy()), facts
 
 
-def _gflop(graph, turns, loops=False):
+def _gflop(graph, turns):
     """Operations of the matrix products of a graph, in units of 1e9.
 
     Args:
       graph: of a function.
       turns: of its loops.
-      loops: whether it is a loop's.
     """
     total = 0.0
     for operation in graph.get_operations():
@@ -80,11 +79,11 @@ def _gflop(graph, turns, loops=False):
             inner = left[0] if transposed else left[-1]
             rows = BATCH_SIZE if result[0] is None else 1
             known = [size for size in result if size is not None]
-            total += 2.0 * inner * rows * np.prod(known) * (turns if loops else 1) / 1e9
-        for name in ("body", "f"):
+            total += 2.0 * inner * rows * np.prod(known) / 1e9
+        for name, times in (("body", turns), ("f", 1)):
             with contextlib.suppress(ValueError):
-                inner_graph = graph._get_function(operation.get_attr(name).name)
-                total += _gflop(inner_graph.graph, turns, loops or name == "body")
+                inside = graph._get_function(operation.get_attr(name).name)
+                total += times * _gflop(inside.graph, turns)
     return total
 
 

@@ -202,26 +202,7 @@ def _check_flags():
             "--grid takes all values and --search chooses: give one of them; a list of "
             "choices is a space of --search too."
         )
-    for name in ("trials", "metric"):
-        if (flags.FLAGS[name].value is not None) != searches:
-            raise UserError(
-                f"--search needs --trials and --metric, and they need --search: "
-                f"--{name} is {'missing' if searches else 'given without it'}."
-            )
-    if searches and _TRIALS.value < 1:
-        raise UserError(f"expected --trials >= 1, received {_TRIALS.value}.")
-    if _MAXIMIZE.value and not searches:
-        raise UserError("--maximize is of --metric, which --search goes by.")
-    if searches and _PRINT_COMMANDS.value:
-        raise UserError(
-            "--print_commands cannot tell the runs of a --search, which depend on "
-            "results: expected --grid."
-        )
-    if searches and _LAUNCHER.value == "slurm" and _JOBS.value is None:
-        raise UserError(
-            "expected --jobs with --search on slurm: how many trials are at work at a "
-            "time, since each learns from those that have ended."
-        )
+    _check_search_flags(searches)
     if _HALVING.value is not None and remote.is_remote(remote.named(_OUT.value)):
         raise UserError(
             "--halving reads what runs write as they train: expected an --out on a "
@@ -245,6 +226,32 @@ def _check_flags():
     if _PRINT_COMMANDS.value and flags.FLAGS["launcher"].present:
         raise UserError(
             "--print_commands carries nothing out: leave it or --launcher out."
+        )
+
+
+def _check_search_flags(searches):
+    """Refuses what --search lacks, or what goes without it."""
+    from tfp_priors.errors import UserError
+
+    for name in ("trials", "metric"):
+        if (flags.FLAGS[name].value is not None) != searches:
+            raise UserError(
+                f"--search needs --trials and --metric, and they need --search: "
+                f"--{name} is {'missing' if searches else 'given without it'}."
+            )
+    if searches and _TRIALS.value < 1:
+        raise UserError(f"expected --trials >= 1, received {_TRIALS.value}.")
+    if _MAXIMIZE.value and not searches:
+        raise UserError("--maximize is of --metric, which --search goes by.")
+    if searches and _PRINT_COMMANDS.value:
+        raise UserError(
+            "--print_commands cannot tell the runs of a --search, which depend on "
+            "results: expected --grid."
+        )
+    if searches and _LAUNCHER.value == "slurm" and _JOBS.value is None:
+        raise UserError(
+            "expected --jobs with --search on slurm: how many trials are at work at a "
+            "time, since each learns from those that have ended."
         )
 
 

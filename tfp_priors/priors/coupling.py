@@ -36,7 +36,7 @@ class _Coupling(tfb.RealNVP):
         super().__init__(
             num_masked=num_masked, bijector_fn=lambda kept, _: bijector_fn(kept)
         )
-        self._num_kept = num_masked
+        self._num_kept, self._moving_given = num_masked, bijector_fn
         # The last codes, from and to, with their moving parts.
         self._ends, self._kept, self._moving = [], None, None
 
@@ -70,7 +70,7 @@ class _Coupling(tfb.RealNVP):
         first, last = code[..., : self._num_kept], code[..., self._num_kept :]
         kept, part = (first, last) if self._num_kept > 0 else (last, first)
         self._ends, self._kept = [(code, part)], kept
-        self._moving = self._bijector_fn(kept, None)
+        self._moving = self._moving_given(kept)
         return part
 
 

@@ -48,11 +48,6 @@ class RationalQuadratic(tfb.Bijector):
         self._bound = bound
         self._last = None, None, None
 
-    @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
-        del dtype, num_classes
-        return {}
-
     def _forward(self, x):
         piece, share, is_inside = self._place(x, "left")
         y = piece.low + piece.height * piece.rise(share) / piece.denominator(share)
