@@ -39,16 +39,25 @@ def test_what_a_killed_process_left_goes_and_what_lives_stays(tmp_path):
     process = subprocess.Popen(["true"])
     process.wait()
     start = f".{path.name}.{platform.node()}"
-    (tmp_path / f"{start}.{process.pid}.tmp").mkdir()
+    (tmp_path / f"{start}.{process.pid}.0a1b2c3d.tmp").mkdir()
     others = {
-        f"{start}.{os.getppid()}.tmp",
-        f".{path.name}.elsewhere.{process.pid}.tmp",
-        f".b.txt.{platform.node()}.{process.pid}.tmp",
+        f"{start}.{os.getppid()}.0a1b2c3d.tmp",
+        f".{path.name}.elsewhere.{process.pid}.0a1b2c3d.tmp",
+        f".b.txt.{platform.node()}.{process.pid}.0a1b2c3d.tmp",
     }
     for name in others:
         (tmp_path / name).touch()
     write_text(path, "new")
     assert {p.name for p in tmp_path.iterdir()} == {path.name, *others}
+
+
+def test_two_threads_write_one_file_at_once(tmp_path):
+    path = tmp_path / "a.txt"
+    with written_atomically(path) as first, written_atomically(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_disk_full():

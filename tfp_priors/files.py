@@ -7,6 +7,7 @@ import glob
 import os
 import platform
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,10 +47,11 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     start = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
-        number = left.name.removeprefix(start).removesuffix(".tmp")
+        number = left.name.removeprefix(start).partition(".")[0]
         if number.isdecimal() and not is_running(int(number)):
             remove(left)
-    temporary = path.with_name(f"{start}{os.getpid()}.tmp")
+    # Threads share a process, and containers may share a host's name and a process id.
+    temporary = path.with_name(f"{start}{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with disk_errors_named(path, temporary):
             yield temporary
