@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+import sklearn.covariance
 import tensorflow as tf
 
 from tests.priors.test_expectation_maximization import draws
@@ -136,14 +137,26 @@ def test_far_draws_and_a_far_code_are_finite():
         assert np.isfinite(layer(codes)).all()
 
 
-def test_before_the_fit_and_with_few_codes_it_is_affine():
+def test_before_the_fit_and_with_hardly_any_codes_it_is_affine():
     layer = MixtureStandardization(8)
     layer.build((None, 3))
     z = draws(7)
     np.testing.assert_allclose(layer(z), z, atol=2e-5)
-    few = draws(10)
+    few = draws(6)
     layer.fit(few, seed=0)
     np.testing.assert_allclose(layer(few), (few - few.mean(0)) / few.std(0), atol=1e-4)
+
+
+@pytest.mark.parametrize("number", [7, 59])
+def test_of_few_codes_it_is_one_normal(number):
+    few, z = draws(number), draws(50, seed=1)
+    layer = layer_on(few, components=8)
+    scaled = sklearn.covariance.LedoitWolf().fit((few - few.mean(0)) / few.std(0))
+    normal = scipy.stats.multivariate_normal(np.zeros(3), scaled.covariance_)
+    expected = normal.logpdf((z - few.mean(0)) / few.std(0))
+    # The variances have a floor of 5e-6 more.
+    u = (z - layer.mean) * tf.math.rsqrt(layer.variance)
+    np.testing.assert_allclose(layer.log_prob(u), expected, atol=5e-3)
 
 
 def test_few_codes_have_few_components():

@@ -40,11 +40,24 @@ class TestRealNVPPrior(FlowContract):
         assert diagnostics["flow_log_scale_min"] >= -2.0
         assert np.isfinite(prior.log_prob(z)).all()
 
+    def test_what_lies_far_out_is_not_thrown_farther(self):
+        prior = RealNVPPrior(self.latent_size, couplings=1, hidden_sizes=(8,))
+        prior.build()
+        random = np.random.RandomState(0)
+        for variable in prior.trainable_variables:
+            variable.assign(random.randn(*variable.shape))
+        first = self.latent_size // 2
+        z = random.randn(3, self.latent_size).astype(np.float32)
+        z[:, :first] = [[20.0], [200.0], [2000.0]]
+        z[:, first:] = z[:1, first:]
+        moved = prior.to_base(z).numpy()[:, first:]
+        np.testing.assert_allclose(moved[1:], moved[:1].repeat(2, 0), rtol=1e-4)
+
     @pytest.mark.parametrize("latent_size", [2, 3, 8])
     def test_every_dimension_moves(self, latent_size):
         prior = RealNVPPrior(latent_size, couplings=2, hidden_sizes=(8,))
         prior.build()
-        for conditioner in prior._conditioners:
+        for conditioner in prior._networks:
             bias = conditioner.trainable_variables[-1]
             bias.assign(tf.ones_like(bias))
         moved = prior.from_base(tf.zeros([1, latent_size]))
@@ -62,7 +75,7 @@ class TestRealNVPPrior(FlowContract):
 def test_couplings_move_two_dimensions_in_turn():
     prior = RealNVPPrior(2, couplings=4, hidden_sizes=(3,))
     prior.build()
-    for i, conditioner in enumerate(prior._conditioners):
+    for i, conditioner in enumerate(prior._networks):
         # A shift alone, by a decimal of its own.
         conditioner.weights[-1].assign([10.0**i, 0.0])
     z = np.sort(np.array(prior.from_base([[0.0, 0.0]]))[0])

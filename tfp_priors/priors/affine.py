@@ -1,4 +1,4 @@
-"""Affine maps with a bounded log-scale, as couplings and autoregressive flows use."""
+"""Bounded numbers and affine maps, as couplings and autoregressive flows use."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -15,9 +15,9 @@ def check_log_scale_bound(bound: float, owner: str) -> float:
     return bound
 
 
-def bounded_log_scale(s, bound):
-    """c tanh(s / c): near s for small s, within +- c for all."""
-    return bound * tf.tanh(s / bound)
+def bounded(x, bound):
+    """c tanh(x / c): near x for small x, within +- c for all."""
+    return bound * tf.tanh(x / bound)
 
 
 def affine_bijector(shift, log_scale) -> tfb.Bijector:

@@ -9,7 +9,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
-from tfp_priors.priors.affine import bounded_log_scale
+from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.affine import check_log_scale_bound
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
@@ -84,6 +84,6 @@ class AutoregressivePrior(FlowPrior):
             shift, s = self._conditioners[index](
                 before, context, dropout=self._dropout(index)
             )
-            return affine_bijector(shift, bounded_log_scale(s, self.log_scale_bound))
+            return affine_bijector(shift, bounded(s, self.log_scale_bound))
 
         return bijector_fn

@@ -12,12 +12,17 @@ from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.networks.map_conditioner import MapConditioner
 from tfp_priors.networks.map_conditioner import stays_in
+from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
+
+# Conditioners are told of standard codes within this. Beyond it they would go on along
+# straight lines, and throw what lies far out farther, layer by layer.
+_TOLD = 3.0
 
 
 class _Coupling(tfb.RealNVP):
@@ -137,7 +142,7 @@ class CouplingPrior(FlowPrior):
         if self.map_shape is not None:
             self._stays = stays_in(self.map_shape, couplings, random)
             self._orders = [np.argsort(~s.ravel(), kind="stable") for s in self._stays]
-        self._conditioners = [self._conditioner(i) for i in range(couplings)]
+        self._networks = [self._conditioner(i) for i in range(couplings)]
 
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
@@ -170,7 +175,7 @@ class CouplingPrior(FlowPrior):
         return self.latent_size - abs(self._num_masked(index))
 
     def build(self, input_shape=None):
-        for i, conditioner in enumerate(self._conditioners):
+        for i, conditioner in enumerate(self._networks):
             conditioner.build((None, abs(self._num_masked(i)) + self.context_size))
         super().build(input_shape)
 
@@ -190,8 +195,8 @@ class CouplingPrior(FlowPrior):
 
     def _coupling(self, index, context):
         def bijector_fn(kept):
-            inputs = with_context(kept, context)
-            outputs = self._conditioners[index](inputs, dropout=self._dropout(index))
+            inputs = with_context(bounded(kept, _TOLD), context)
+            outputs = self._networks[index](inputs, dropout=self._dropout(index))
             return self._elementwise(outputs)
 
         return _Coupling(self._num_masked(index), bijector_fn)

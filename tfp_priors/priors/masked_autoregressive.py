@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_priors.priors.affine import bounded_log_scale
+from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.autoregressive import AutoregressivePrior
 
 
@@ -24,7 +24,7 @@ class MaskedAutoregressivePrior(AutoregressivePrior):
             if i:
                 z = tf.reverse(z, [-1])
             shift, s = conditioner(z, context, dropout=self._dropout(i))
-            log_scale = bounded_log_scale(s, self.log_scale_bound)
+            log_scale = bounded(s, self.log_scale_bound)
             z = (z - shift) * tf.exp(-log_scale)
             log_det -= tf.reduce_sum(log_scale, axis=-1)
         return self.base_distribution(context).log_prob(z) + log_det

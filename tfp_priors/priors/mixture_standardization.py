@@ -8,13 +8,14 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
 from tfp_priors.errors import UserError
+from tfp_priors.priors.expectation_maximization import Mixture
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.expectation_maximization import whitening
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
-# Codes per component and dimension, at least: with fewer the mixture overfits.
+# Codes per component and dimension, at least: with fewer a mixture overfits.
 _CODES_PER_DIMENSION = 20
 
 # Codes by which each covariance is drawn to the mean of all.
@@ -80,15 +81,19 @@ class MixtureStandardization(LatentStandardization):
     def fit(self, codes, seed):
         """Sets the moments, and fits the mixture.
 
-        It stays N(0, I) if there are too few codes for a single normal.
+        Of few codes it is one normal, whose covariance is the shrunk one of Ledoit &
+        Wolf (2004); with two for each dimension, or fewer, it stays N(0, I).
         """
         super().fit(codes, seed)
         most = len(codes) // (_CODES_PER_DIMENSION * self.latent_size)
         present = min(self.components, most)
-        if not present:
-            return
         codes = (codes - self.mean.numpy()) / self._scale().numpy()
-        mixture = fit_mixture(codes, present, _ITERATIONS, seed, _FLOOR, _SHRINKAGE)
+        if present:
+            mixture = fit_mixture(codes, present, _ITERATIONS, seed, _FLOOR, _SHRINKAGE)
+        elif len(codes) > 2 * self.latent_size:
+            mixture = _shrunk_normal(codes)
+        else:
+            return
         inverses, constants = whitening(mixture)
         shifts = np.einsum("kij,kj->ki", inverses, mixture.means)
         self._assign(constants, shifts, inverses)
@@ -186,6 +191,15 @@ class MixtureStandardization(LatentStandardization):
         shapes = (tf.TensorShape([]), z0.shape, tf.TensorShape([None, None]))
         _, u, _ = tf.while_loop(lambda i, *_: i < self.latent_size, body, start, shapes)
         return u
+
+
+def _shrunk_normal(codes):
+    """A normal of few codes, as a mixture of one."""
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(codes.astype(np.float64))
+    covariance += _FLOOR * np.eye(len(covariance))
+    return Mixture(np.ones(1), codes.mean(0)[None], covariance[None])
 
 
 class _Rosenblatt(tfb.Bijector):

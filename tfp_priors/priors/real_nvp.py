@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.priors.affine import affine_bijector
-from tfp_priors.priors.affine import bounded_log_scale
+from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.affine import check_log_scale_bound
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -65,7 +65,7 @@ class RealNVPPrior(CouplingPrior):
 
     def _elementwise(self, outputs):
         shift, s = tf.split(outputs, 2, axis=-1)
-        log_scale = bounded_log_scale(s, self.log_scale_bound)
+        log_scale = bounded(s, self.log_scale_bound)
         if self._log_scales is not None:
             self._log_scales.append(log_scale)
         return affine_bijector(shift, log_scale)
