@@ -24,6 +24,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
 from tfp_priors.runs.run_dir import environments
+from tfp_priors.runs.run_dir import unsaid_bindings
 
 # Whatever the user's keras.json says: the commands' networks are made for these.
 keras.config.set_image_data_format("channels_last")
@@ -83,8 +84,10 @@ def train(
     """
     parse(gin_files, gin_params)
     run_dir = Path(run_dir)
-    config = parse(gin_files, gin_params, strict=False)
     check_format(run_dir)
+    if (run_dir / _CONFIG_FILE).is_file():
+        gin_params = [*unsaid_bindings(run_dir), *gin_params]
+    config = parse(gin_files, gin_params, strict=False)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
     training.create_strategy(_Trainer().strategy)
@@ -264,7 +267,8 @@ def load_run(
         )
     check_format(run_dir)
     # They are in the checkpoint.
-    parse([str(path)], ["VGG19Features.weights = None"], strict=False)
+    given = [*unsaid_bindings(run_dir), "VGG19Features.weights = None"]
+    parse([str(path)], given, strict=False)
     joint, rest = training.checkpoints_of(run_dir)
     with configuration.refused_values():
         trained = _Trainer()
@@ -353,7 +357,8 @@ def _check_same_config(run_dir, config):
     path = run_dir / _CONFIG_FILE
     if not path.is_file():
         return
-    old, new = bindings(path.read_text(encoding="utf-8")), bindings(config)
+    texts = [*unsaid_bindings(run_dir), path.read_text(encoding="utf-8")]
+    old, new = bindings("\n".join(texts)), bindings(config)
     owners = configuration.used_owners()
     differing = [
         f"{name} ({old.get(name, 'unset')} there, {new.get(name, 'unset')} here)"

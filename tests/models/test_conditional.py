@@ -85,7 +85,7 @@ def test_the_pose_reaches_every_coupling_and_the_base():
     randomize(prior)
     z = tf.random.stateless_normal([N, *LATENT], [1, 2])
     rows = [prior._base_mean.kernel]
-    rows += [c._hidden[0].kernel for c in prior._networks]
+    rows += [c._hidden[0].kernel for c in prior._conditioners]
     values = [row.numpy() for row in rows]
     assert len(rows) == 3
     for kept in range(len(rows)):

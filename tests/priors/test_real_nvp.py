@@ -53,11 +53,17 @@ class TestRealNVPPrior(FlowContract):
         moved = prior.to_base(z).numpy()[:, first:]
         np.testing.assert_allclose(moved[1:], moved[:1].repeat(2, 0), rtol=1e-4)
 
+    def test_a_file_of_before_has_no_input_bound(self):
+        config = self.make(input_bound=2.0).get_config()
+        assert RealNVPPrior.from_config(config).input_bound == 2.0
+        del config["input_bound"]
+        assert RealNVPPrior.from_config(config).input_bound is None
+
     @pytest.mark.parametrize("latent_size", [2, 3, 8])
     def test_every_dimension_moves(self, latent_size):
         prior = RealNVPPrior(latent_size, couplings=2, hidden_sizes=(8,))
         prior.build()
-        for conditioner in prior._networks:
+        for conditioner in prior._conditioners:
             bias = conditioner.trainable_variables[-1]
             bias.assign(tf.ones_like(bias))
         moved = prior.from_base(tf.zeros([1, latent_size]))
@@ -65,7 +71,11 @@ class TestRealNVPPrior(FlowContract):
 
     @pytest.mark.parametrize(
         "kwargs",
-        [{"latent_size": 1}, {"latent_size": 4, "couplings": 0}],
+        [
+            {"latent_size": 1},
+            {"latent_size": 4, "couplings": 0},
+            {"latent_size": 4, "input_bound": 0.0},
+        ],
     )
     def test_bad_arguments(self, kwargs):
         with pytest.raises(UserError, match="RealNVPPrior expects"):
@@ -75,7 +85,7 @@ class TestRealNVPPrior(FlowContract):
 def test_couplings_move_two_dimensions_in_turn():
     prior = RealNVPPrior(2, couplings=4, hidden_sizes=(3,))
     prior.build()
-    for i, conditioner in enumerate(prior._networks):
+    for i, conditioner in enumerate(prior._conditioners):
         # A shift alone, by a decimal of its own.
         conditioner.weights[-1].assign([10.0**i, 0.0])
     z = np.sort(np.array(prior.from_base([[0.0, 0.0]]))[0])

@@ -54,7 +54,7 @@ class TestSplinePrior(FlowContract):
         np.testing.assert_allclose(prior.from_base(z0)[0, :3], z0[0, :3], atol=1e-5)
         assert prior.from_base(z0)[0, 3] < -1.0
         # Keras names the weights of what is in a list by its class.
-        assert type(prior._networks[0]) is MLP
+        assert type(prior._conditioners[0]) is MLP
 
     def test_a_bin_is_looked_for_once_in_each_coupling(self, monkeypatch):
         searched = []

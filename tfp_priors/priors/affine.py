@@ -8,10 +8,10 @@ from tfp_priors.errors import UserError
 tfb = tfp.bijectors
 
 
-def check_log_scale_bound(bound: float, owner: str) -> float:
+def check_bound(owner: str, name: str, bound: float) -> float:
     """Returns the bound if it is positive; raises UserError otherwise."""
     if not bound > 0:
-        raise UserError(f"{owner} expects log_scale_bound > 0, received {bound}.")
+        raise UserError(f"{owner} expects {name} > 0, received {bound}.")
     return bound
 
 

@@ -10,7 +10,7 @@ from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.affine import check_log_scale_bound
+from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -53,7 +53,7 @@ class AutoregressivePrior(FlowPrior):
         self.flows = flows
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)
-        self.log_scale_bound = check_log_scale_bound(log_scale_bound, name)
+        self.log_scale_bound = check_bound(name, "log_scale_bound", log_scale_bound)
         self._conditioners = [
             MADE(self.latent_size, 2, self.hidden_sizes, context_size)
             for _ in range(flows)

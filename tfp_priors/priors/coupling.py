@@ -13,16 +13,13 @@ from tfp_priors.networks import MLP
 from tfp_priors.networks.map_conditioner import MapConditioner
 from tfp_priors.networks.map_conditioner import stays_in
 from tfp_priors.priors.affine import bounded
+from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
-
-# Conditioners are told of standard codes within this. Beyond it they would go on along
-# straight lines, and throw what lies far out farther, layer by layer.
-_TOLD = 3.0
 
 
 class _Coupling(tfb.RealNVP):
@@ -101,6 +98,9 @@ class CouplingPrior(FlowPrior):
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
       dropout: share of the hidden units of each conditioner that a training step
         leaves out.
+      input_bound: c in c tanh(z / c), which conditioners see in place of z. Else they
+        go on along straight lines, and throw what lies far out farther and farther.
+        None: they see z, as those of runs of format 1 do.
     """
 
     takes_maps = True
@@ -116,6 +116,7 @@ class CouplingPrior(FlowPrior):
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         dropout: float = 0.0,
+        input_bound: float | None = 3.0,
         **kwargs,
     ):
         name = type(self).__name__
@@ -131,6 +132,9 @@ class CouplingPrior(FlowPrior):
         self.couplings = couplings
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)
+        if input_bound is not None:
+            check_bound(name, "input_bound", input_bound)
+        self.input_bound = input_bound
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)
         self._permutations = [
@@ -142,7 +146,12 @@ class CouplingPrior(FlowPrior):
         if self.map_shape is not None:
             self._stays = stays_in(self.map_shape, couplings, random)
             self._orders = [np.argsort(~s.ravel(), kind="stable") for s in self._stays]
-        self._networks = [self._conditioner(i) for i in range(couplings)]
+        self._conditioners = [self._conditioner(i) for i in range(couplings)]
+
+    @classmethod
+    def from_config(cls, config):
+        """A new one; where a file of before says no input bound there is none."""
+        return super().from_config({"input_bound": None} | config)
 
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
@@ -175,7 +184,7 @@ class CouplingPrior(FlowPrior):
         return self.latent_size - abs(self._num_masked(index))
 
     def build(self, input_shape=None):
-        for i, conditioner in enumerate(self._networks):
+        for i, conditioner in enumerate(self._conditioners):
             conditioner.build((None, abs(self._num_masked(i)) + self.context_size))
         super().build(input_shape)
 
@@ -195,8 +204,10 @@ class CouplingPrior(FlowPrior):
 
     def _coupling(self, index, context):
         def bijector_fn(kept):
-            inputs = with_context(bounded(kept, _TOLD), context)
-            outputs = self._networks[index](inputs, dropout=self._dropout(index))
+            if self.input_bound is not None:
+                kept = bounded(kept, self.input_bound)
+            inputs = with_context(kept, context)
+            outputs = self._conditioners[index](inputs, dropout=self._dropout(index))
             return self._elementwise(outputs)
 
         return _Coupling(self._num_masked(index), bijector_fn)

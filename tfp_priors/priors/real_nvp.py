@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.affine import check_log_scale_bound
+from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -27,6 +27,7 @@ class RealNVPPrior(CouplingPrior):
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
       dropout: see `CouplingPrior`.
+      input_bound: see `CouplingPrior`.
 
     >>> prior = RealNVPPrior(latent_size=8)
     >>> prior.build((None, 8))
@@ -45,6 +46,7 @@ class RealNVPPrior(CouplingPrior):
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         dropout: float = 0.0,
+        input_bound: float | None = 3.0,
         **kwargs,
     ):
         super().__init__(
@@ -55,9 +57,12 @@ class RealNVPPrior(CouplingPrior):
             standardize,
             context_size,
             dropout,
+            input_bound,
             **kwargs,
         )
-        self.log_scale_bound = check_log_scale_bound(log_scale_bound, "RealNVPPrior")
+        self.log_scale_bound = check_bound(
+            "RealNVPPrior", "log_scale_bound", log_scale_bound
+        )
         self._log_scales = None
 
     def _outputs_per_dimension(self):

@@ -32,6 +32,7 @@ class SplinePrior(CouplingPrior):
       standardize: see `Prior`.
       context_size: see `CouplingPrior`.
       dropout: see `CouplingPrior`.
+      input_bound: see `CouplingPrior`.
     """
 
     _has_kinds_in_turn = True
@@ -47,6 +48,7 @@ class SplinePrior(CouplingPrior):
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         dropout: float = 0.0,
+        input_bound: float | None = 3.0,
         **kwargs,
     ):
         if bins < 2 or not bound > 0:
@@ -64,6 +66,7 @@ class SplinePrior(CouplingPrior):
             standardize,
             context_size,
             dropout,
+            input_bound,
             **kwargs,
         )
 
