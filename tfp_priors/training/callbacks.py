@@ -1,5 +1,6 @@
 """Keras callbacks: guard, progress, TensorBoard, checkpoints."""
 
+import collections
 import contextlib
 import math
 import os
@@ -17,6 +18,9 @@ from tfp_priors.learning.callbacks import StepCallback
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.training.checkpoints import Checkpoints
 from tfp_priors.training.workers import Workers
+
+# Over which the rate of steps is taken.
+_RATE_SECONDS = 60.0
 
 
 class NonFiniteGuard(StepCallback):
@@ -48,7 +52,9 @@ class NonFiniteGuard(StepCallback):
 class Progress(StepCallback):
     """One line with step, terms, images per second and time left.
 
-    Rewrites the line on a terminal; elsewhere prints one every `print_every` steps.
+    Both are by the last minute, so that a machine that slept or was busy does not count
+    for long. Rewrites the line on a terminal; elsewhere prints one every `print_every`
+    steps.
     """
 
     def __init__(
@@ -65,15 +71,15 @@ class Progress(StepCallback):
         self._batch_size = batch_size
         self._print_every = print_every
         self._terminal = sys.stderr.isatty()
-        self._start = None
-        self._first_step = start_step
+        # Times and steps of the last minute, and of one line before.
+        self._marks = collections.deque()
         self._shown = 0.0
 
     def on_step(self, step, logs):
         now = time.monotonic()
-        if self._start is None:
+        if not self._marks:
             # The first step traces and compiles; it would distort the rate.
-            self._start, self._first_step = now, step
+            self._marks.append((now, step))
         last = step >= self._steps
         if self._terminal:
             due = now - self._shown > 0.25
@@ -95,10 +101,16 @@ class Progress(StepCallback):
 
     def _line(self, step, now, logs):
         parts = [f"step {step}/{self._steps}"]
-        if step > self._first_step:
-            rate = (step - self._first_step) / (now - self._start)
+        while len(self._marks) > 1 and self._marks[1][0] < now - _RATE_SECONDS:
+            self._marks.popleft()
+        before, first = self._marks[0]
+        self._marks.append((now, step))
+        if step > first:
+            rate = (step - first) / (now - before)
             left = int((self._steps - step) / rate)
-            parts.append(f"{rate * self._batch_size:.0f} {self._unit}/s")
+            images = rate * self._batch_size
+            digits = 0 if images >= 10 else 1
+            parts.append(f"{images:.{digits}f} {self._unit}/s")
             parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left")
         for name, value in logs.items():
             if not name.endswith(("gradient_norm", "clipped_share")):
