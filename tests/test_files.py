@@ -40,6 +40,8 @@ def test_what_a_killed_process_left_goes_and_what_lives_stays(tmp_path):
     process.wait()
     start = f".{path.name}.{platform.node()}"
     (tmp_path / f"{start}.{process.pid}.0a1b2c3d.tmp").mkdir()
+    # Of a process of before that had the number of this one.
+    (tmp_path / f"{start}.{os.getpid()}.0a1b2c3d.tmp").touch()
     others = {
         f"{start}.{os.getppid()}.0a1b2c3d.tmp",
         f".{path.name}.elsewhere.{process.pid}.0a1b2c3d.tmp",
@@ -51,7 +53,7 @@ def test_what_a_killed_process_left_goes_and_what_lives_stays(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {path.name, *others}
 
 
-def test_two_threads_write_one_file_at_once(tmp_path):
+def test_one_file_may_be_written_twice_at_once(tmp_path):
     path = tmp_path / "a.txt"
     with written_atomically(path) as first, written_atomically(path) as second:
         first.write_text("first")

@@ -20,11 +20,11 @@ from tfp_priors import networks
 from tfp_priors import remote
 from tfp_priors import training
 from tfp_priors.configuration import parse
+from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
 from tfp_priors.runs.run_dir import environments
-from tfp_priors.runs.run_dir import unsaid_bindings
 
 # Whatever the user's keras.json says: the commands' networks are made for these.
 keras.config.set_image_data_format("channels_last")
@@ -84,10 +84,8 @@ def train(
     """
     parse(gin_files, gin_params)
     run_dir = Path(run_dir)
-    check_format(run_dir)
-    if (run_dir / _CONFIG_FILE).is_file():
-        gin_params = [*unsaid_bindings(run_dir), *gin_params]
     config = parse(gin_files, gin_params, strict=False)
+    check_format(run_dir)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
     training.create_strategy(_Trainer().strategy)
@@ -144,6 +142,7 @@ def fit_prior(
     """
     dataset = data.load_codes(codes, context)
     shape = dataset.image_shape
+    warn_of_few(dataset.size, math.prod(shape))
     given = [
         f"load_dataset.codes = {str(codes)!r}",
         f"load_dataset.context = {str(context)!r}" if context else "",
@@ -267,8 +266,7 @@ def load_run(
         )
     check_format(run_dir)
     # They are in the checkpoint.
-    given = [*unsaid_bindings(run_dir), "VGG19Features.weights = None"]
-    parse([str(path)], given, strict=False)
+    parse([str(path)], ["VGG19Features.weights = None"], strict=False)
     joint, rest = training.checkpoints_of(run_dir)
     with configuration.refused_values():
         trained = _Trainer()
@@ -357,8 +355,7 @@ def _check_same_config(run_dir, config):
     path = run_dir / _CONFIG_FILE
     if not path.is_file():
         return
-    texts = [*unsaid_bindings(run_dir), path.read_text(encoding="utf-8")]
-    old, new = bindings("\n".join(texts)), bindings(config)
+    old, new = bindings(path.read_text(encoding="utf-8")), bindings(config)
     owners = configuration.used_owners()
     differing = [
         f"{name} ({old.get(name, 'unset')} there, {new.get(name, 'unset')} here)"

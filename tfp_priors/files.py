@@ -18,6 +18,9 @@ from tfp_priors.errors import UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+# The temporary files of this process.
+_WRITTEN: set[Path] = set()
+
 
 @contextlib.contextmanager
 def written_atomically(path: str | Path) -> Iterator[Path]:
@@ -48,15 +51,24 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
     start = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
         number = left.name.removeprefix(start).partition(".")[0]
-        if number.isdecimal() and not is_running(int(number)):
+        if number.isdecimal() and not _is_written(left, int(number)):
             remove(left)
-    # Threads share a process, and containers may share a host's name and a process id.
+    # Threads share a process.
     temporary = path.with_name(f"{start}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    _WRITTEN.add(temporary)
     try:
         with disk_errors_named(path, temporary):
             yield temporary
     finally:
         remove(temporary)
+        _WRITTEN.discard(temporary)
+
+
+def _is_written(temporary, process_id):
+    """Whether the process that began a temporary file is still at it."""
+    if process_id == os.getpid():
+        return temporary in _WRITTEN
+    return is_running(process_id)
 
 
 def is_running(process_id: int) -> bool:

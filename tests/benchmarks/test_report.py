@@ -45,11 +45,8 @@ def test_a_floor_is_products_and_updates_at_the_best_rates():
     # 2 ms of products, and 28 bytes for each parameter: 2.8 ms.
     assert step == ("train_step.a.float32  floor 4.8 ms, measured 8 ms: 60% reached")
     assert re.search(r"floor 1 ms, measured 2 ms: 50%", draws)
-    assert not report.roofline_lines({"train_step.a.float32": step_alone(cases)})
-
-
-def step_alone(cases):
-    return cases["train_step.a.float32"]
+    alone = "train_step.a.float32"
+    assert not report.roofline_lines({alone: cases[alone]})
 
 
 def test_a_line_has_times_failures_and_what_is_on_the_page():

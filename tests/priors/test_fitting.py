@@ -287,10 +287,18 @@ def test_mistakes_of_the_settings_change_nothing(of_maps, settings, message):
     np.testing.assert_array_equal(of_maps.sample(3, SEED), before)
 
 
+def test_codes_whose_squares_are_infinite_are_refused():
+    codes = CODES.copy()
+    codes[7, 1] = -2e18
+    with pytest.raises(UserError, match="below 1e.18 in size, .* -2e.18 in row 7: "):
+        flow().fit(codes)
+
+
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 def test_a_loss_that_is_not_finite_is_told():
     with pytest.raises(UserError, match="is not finite: scale the codes"):
-        flow().fit(CODES * 1e30, epochs=1)
+        optimizer = keras.optimizers.SGD(1e38)
+        flow().fit(CODES, epochs=2, patience=2, optimizer=optimizer)
 
 
 def test_draws_of_a_context():

@@ -1,3 +1,5 @@
+import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -5,7 +7,27 @@ import tensorflow_probability as tfp
 
 from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
+from tfp_priors.models import CodeModel
 from tfp_priors.priors import RealNVPPrior
+
+FAR = np.float32([[9.0, -5.0, 20.0, 0.1], [0.0, 7.0, 1.0, 3.0]])
+
+
+class Narrow(RealNVPPrior):
+    """A user's subclass, whose constructor has arguments of its own."""
+
+    def __init__(self, latent_size, narrow=3.0, **kwargs):
+        super().__init__(latent_size, 2, (8,), input_bound=narrow, **kwargs)
+        self.narrow = narrow
+
+
+def far_prior(prior):
+    """The prior, built, with weights of a flow that is none other."""
+    prior.build()
+    random = np.random.RandomState(0)
+    for variable in prior.trainable_variables:
+        variable.assign(0.3 * random.randn(*variable.shape))
+    return prior
 
 
 class TestRealNVPPrior(FlowContract):
@@ -53,11 +75,29 @@ class TestRealNVPPrior(FlowContract):
         moved = prior.to_base(z).numpy()[:, first:]
         np.testing.assert_allclose(moved[1:], moved[:1].repeat(2, 0), rtol=1e-4)
 
-    def test_a_file_of_before_has_no_input_bound(self):
-        config = self.make(input_bound=2.0).get_config()
-        assert RealNVPPrior.from_config(config).input_bound == 2.0
-        del config["input_bound"]
-        assert RealNVPPrior.from_config(config).input_bound is None
+    @pytest.mark.parametrize("bound", [3.0, 0.5, None])
+    def test_the_input_bound_is_kept_with_the_weights(self, bound, tmp_path):
+        model = CodeModel(far_prior(Narrow(4, bound)))
+        model.save_weights(tmp_path / "a.weights.h5")
+        other = Narrow(4)
+        other.build()
+        CodeModel(other).load_weights(tmp_path / "a.weights.h5")
+        assert other.input_bound == bound
+        model.prior.save(tmp_path / "a.keras")
+        for read in (other, keras.saving.load_model(tmp_path / "a.keras")):
+            expected = model.prior.log_prob(FAR)
+            np.testing.assert_array_equal(read.log_prob(FAR), expected)
+
+    def test_weights_of_before_are_read_without_a_bound(self, tmp_path):
+        model = CodeModel(far_prior(Narrow(4, None)))
+        model.save_weights(tmp_path / "a.weights.h5")
+        with h5py.File(tmp_path / "a.weights.h5", "a") as file:
+            del file["layers/narrow/vars/input_bound"]
+        other = Narrow(4)
+        other.build()
+        assert np.all(other.log_prob(FAR) != model.prior.log_prob(FAR))
+        CodeModel(other).load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_array_equal(other.log_prob(FAR), model.prior.log_prob(FAR))
 
     @pytest.mark.parametrize("latent_size", [2, 3, 8])
     def test_every_dimension_moves(self, latent_size):
@@ -74,7 +114,8 @@ class TestRealNVPPrior(FlowContract):
         [
             {"latent_size": 1},
             {"latent_size": 4, "couplings": 0},
-            {"latent_size": 4, "input_bound": 0.0},
+            *({"latent_size": 4, "input_bound": b} for b in (0.0, -1.0, "a", True)),
+            *({"latent_size": 4, "input_bound": b} for b in (np.inf, np.nan, [3.0])),
         ],
     )
     def test_bad_arguments(self, kwargs):

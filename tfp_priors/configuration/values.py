@@ -1,6 +1,7 @@
 """Whether every part has its values, of the right types."""
 
 import inspect
+import math
 import re
 import types
 import typing
@@ -50,6 +51,8 @@ def _missing_values(part: Part) -> Iterator[str]:
             raise UserError(f"{part.selector} has no parameter {name!r}.")
         annotation = parameters[name].annotation
         value = _with_ints(part.value(name), annotation)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"Expected a finite {part.selector}.{name}, got {value}.")
         if not _is_of_type(value, annotation):
             # Without the modules: collections.abc.Sequence[int].
             expected = inspect.formatannotation(annotation)

@@ -1,6 +1,7 @@
 """Rows of numbers, in memory or read as they are needed."""
 
 import math
+import warnings
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from tfp_priors.errors import UserError
 
 # Rows that are looked at at a time.
 _AT_ONCE = 100_000
+
+# Squares of what is farther out are infinite in float32, or nearly.
+_FARTHEST = 1e18
 
 
 class Rows:
@@ -67,13 +71,25 @@ def checked_rows(name: str, values):
     rows = Rows(values)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
-        bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
+        bad = np.argwhere(~(np.abs(part) < _FARTHEST))
         if len(bad):
+            row, column = bad[0]
+            value = float(values[start + row].ravel()[column])
             raise UserError(
-                f"Expected finite {name} within float32, received others in row "
-                f"{start + bad[0]}: leave such rows out."
+                f"Expected finite {name} below {_FARTHEST:g} in size, received "
+                f"{value:g} in row {start + row}: leave such rows out, or scale them."
             )
     return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
+
+
+def warn_of_few(rows: int, numbers: int, stacklevel: int = 2) -> None:
+    """Warns of codes that are fewer than the numbers of each."""
+    if rows < numbers:
+        warnings.warn(
+            f"{rows} codes of {numbers} dimensions tell a prior little of others: give "
+            "more codes, or fewer dimensions.",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def checked_context(context, size: int | None, rows: int):

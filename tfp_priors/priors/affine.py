@@ -1,5 +1,8 @@
 """Bounded numbers and affine maps, as couplings and autoregressive flows use."""
 
+import math
+
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -9,9 +12,12 @@ tfb = tfp.bijectors
 
 
 def check_bound(owner: str, name: str, bound: float) -> float:
-    """Returns the bound if it is positive; raises UserError otherwise."""
-    if not bound > 0:
-        raise UserError(f"{owner} expects {name} > 0, received {bound}.")
+    """Returns the bound if it is a finite number > 0; raises UserError otherwise."""
+    is_number = isinstance(bound, (int, float, np.number))
+    if not is_number or isinstance(bound, bool) or not 0 < bound < math.inf:
+        raise UserError(
+            f"{owner} expects a finite {name} > 0, received {bound!r}: choose another."
+        )
     return bound
 
 

@@ -21,6 +21,9 @@ from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
 
+# Of the input bound among the weights.
+_BOUND = "input_bound"
+
 
 class _Coupling(tfb.RealNVP):
     """RealNVP that looks at a code once for both ends of one map.
@@ -98,9 +101,10 @@ class CouplingPrior(FlowPrior):
       context_size: see `FlowPrior`; the context also is an input of each conditioner.
       dropout: share of the hidden units of each conditioner that a training step
         leaves out.
-      input_bound: c in c tanh(z / c), which conditioners see in place of z. Else they
-        go on along straight lines, and throw what lies far out farther and farther.
-        None: they see z, as those of runs of format 1 do.
+      input_bound: c > 0 in c tanh(z / c), which conditioners see in place of z,
+        standardised if `standardize` says so. Else they go on along straight lines, and
+        throw what lies far out farther and farther. None: they see z. It is kept with
+        the weights; those that were kept without have none.
     """
 
     takes_maps = True
@@ -148,10 +152,17 @@ class CouplingPrior(FlowPrior):
             self._orders = [np.argsort(~s.ravel(), kind="stable") for s in self._stays]
         self._conditioners = [self._conditioner(i) for i in range(couplings)]
 
-    @classmethod
-    def from_config(cls, config):
-        """A new one; where a file of before says no input bound there is none."""
-        return super().from_config({"input_bound": None} | config)
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store[_BOUND] = np.float32(self.input_bound or 0.0)
+
+    def load_own_variables(self, store):
+        # Keras' store is no mapping.
+        kept = {name: store[name] for name in list(store.keys())}
+        # Conditioners whose weights were kept without a bound have learned with none.
+        bound = float(np.asarray(kept.pop(_BOUND, 0.0)))
+        self.input_bound = bound or None
+        super().load_own_variables(kept)
 
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes

@@ -13,6 +13,7 @@ from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
+from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.learning.callbacks import BestOnHeldOut
@@ -183,12 +184,7 @@ def _positive(name, value):
 
 def _warn_of_codes(prior, codes):
     """Warns of codes that are few, or far from what a prior is when it is new."""
-    if len(codes) < prior.latent_size:
-        warnings.warn(
-            f"{len(codes)} codes of {prior.latent_size} dimensions tell a prior little "
-            "of others: give more codes, or fewer dimensions.",
-            stacklevel=4,
-        )
+    warn_of_few(len(codes), prior.latent_size, stacklevel=4)
     if prior.standardize or not prior.learns_by_steps:
         return
     some = codes[:_DRAWS]

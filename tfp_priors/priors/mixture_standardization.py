@@ -39,6 +39,7 @@ class MixtureStandardization(LatentStandardization):
     After zero mean and unit variance each dimension goes through its distribution
     function given those before it, and through the normal quantile (Rosenblatt 1952).
     The mixture is found by EM in `fit`; until then this is a `LatentStandardization`.
+    Of fewer than 20 codes for each dimension it is one normal.
     A prior on top of it begins at the likelihood of the mixture, and learns the rest.
 
     Args:
@@ -81,8 +82,8 @@ class MixtureStandardization(LatentStandardization):
     def fit(self, codes, seed):
         """Sets the moments, and fits the mixture.
 
-        Of few codes it is one normal, whose covariance is the shrunk one of Ledoit &
-        Wolf (2004); with two for each dimension, or fewer, it stays N(0, I).
+        With fewer than 20 codes for each dimension it is one normal, whose covariance
+        is the shrunk one of Ledoit & Wolf (2004); with 2 or fewer it stays N(0, I).
         """
         super().fit(codes, seed)
         most = len(codes) // (_CODES_PER_DIMENSION * self.latent_size)

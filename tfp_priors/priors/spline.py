@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
+from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.rational_quadratic import RationalQuadratic
 from tfp_priors.priors.standardization import LatentStandardization
@@ -51,13 +52,10 @@ class SplinePrior(CouplingPrior):
         input_bound: float | None = 3.0,
         **kwargs,
     ):
-        if bins < 2 or not bound > 0:
-            raise UserError(
-                "SplinePrior expects bins >= 2 and bound > 0, received "
-                f"{bins} and {bound}."
-            )
+        if bins < 2:
+            raise UserError(f"SplinePrior expects bins >= 2, received {bins}.")
         self.bins = bins
-        self.bound = bound
+        self.bound = check_bound("SplinePrior", "bound", bound)
         super().__init__(
             latent_size,
             couplings,

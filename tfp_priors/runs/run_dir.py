@@ -31,10 +31,7 @@ _PACKAGES = (
 
 #: What a run's files are called and hold; 1 if a run does not say. A checkpoint has a
 #: format of its own.
-FORMAT = 2
-
-# What runs of earlier formats have without saying so.
-_UNSAID = {1: ("RealNVPPrior.input_bound = None", "SplinePrior.input_bound = None")}
+FORMAT = 1
 
 #: Folders of a run that hold none of its records.
 LARGE = ("checkpoints", "evaluation", "samples", "tensorboard")
@@ -152,12 +149,6 @@ def check_format(run_dir: str | Path) -> None:
                 f"{record['tfp_priors']}, in format {record['format']}; {__version__} "
                 f"reads formats up to {FORMAT}: update it."
             )
-
-
-def unsaid_bindings(run_dir: str | Path) -> list[str]:
-    """Bindings that a run was begun with before anyone could set them."""
-    begun = min((r.get("format", 1) for r in environments(run_dir)), default=1)
-    return [b for number, those in _UNSAID.items() if begun <= number for b in those]
 
 
 def set_finished(

@@ -42,8 +42,8 @@ class NonFiniteGuard(StepCallback):
         terms = ", ".join([name for name in bad if name != "loss"] or bad)
         raise NonFiniteError(
             f"{terms} is not finite at step {step}; "
-            f"{self.model.diagnosis(self._batch)}. The last checkpoint is still good: "
-            f"try {', or '.join(self.model.remedies)}.",
+            f"{self.model.diagnosis(self._batch)}. The last checkpoint, if "
+            f"any, is still good: try {', or '.join(self.model.remedies)}.",
             terms,
             step,
         )
@@ -52,9 +52,8 @@ class NonFiniteGuard(StepCallback):
 class Progress(StepCallback):
     """One line with step, terms, images per second and time left.
 
-    Both are by the last minute, so that a machine that slept or was busy does not count
-    for long. Rewrites the line on a terminal; elsewhere prints one every `print_every`
-    steps.
+    Rate and time left are by the last minute, so that a pause does not count for long.
+    Rewrites the line on a terminal; elsewhere prints one every `print_every` steps.
     """
 
     def __init__(
@@ -288,7 +287,7 @@ class CheckpointWriter(StepCallback):
             if not tf.reduce_all(tf.math.is_finite(tf.cast(weight, tf.float32))):
                 raise NonFiniteError(
                     f"{weight.path} is not finite after step {step}, which is not "
-                    "saved. The last checkpoint is still good: try "
+                    "saved. The last checkpoint, if any, is still good: try "
                     f"{', or '.join(self.model.remedies)}.",
                     weight.path,
                     step,
