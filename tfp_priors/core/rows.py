@@ -74,7 +74,8 @@ def checked_rows(name: str, values):
         bad = np.argwhere(~(np.abs(part) < _FARTHEST))
         if len(bad):
             row, column = bad[0]
-            value = float(values[start + row].ravel()[column])
+            of_row = values[start + row : start + row + 1]
+            value = float(np.ravel(of_row)[column])
             raise UserError(
                 f"Expected finite {name} below {_FARTHEST:g} in size, received "
                 f"{value:g} in row {start + row}: leave such rows out, or scale them."
