@@ -154,7 +154,7 @@ class CouplingPrior(FlowPrior):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store[_BOUND] = np.float32(self.input_bound or 0.0)
+        store[_BOUND] = np.float64(self.input_bound or 0.0)
 
     def load_own_variables(self, store):
         # Keras' store is no mapping.
