@@ -1,11 +1,14 @@
 """Rows that are read when they are asked for."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from tfp_priors.core.rows import Rows
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
+from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
 
 WHOLE = np.arange(24.0).reshape(6, 2, 2)
@@ -28,5 +31,18 @@ def test_the_row_that_is_not_finite_is_named(monkeypatch):
     monkeypatch.setattr("tfp_priors.core.rows._AT_ONCE", 2)
     values = WHOLE.copy()
     values[4, 1, 0] = np.inf
-    with pytest.raises(UserError, match="in row 4"):
+    with pytest.raises(UserError, match="received inf in row 4"):
         checked_rows("codes", values)
+    values[4, 1, 0] = -1e300  # Infinite in float32, which `Rows` have.
+    with pytest.raises(UserError, match="received -1e.300 in row 4"):
+        checked_rows("codes", values)
+    values[4, 1, 0] = 9e17
+    assert checked_rows("codes", values)[1] == (2, 2)
+
+
+def test_fewer_codes_than_numbers_are_told():
+    with pytest.warns(UserWarning, match="5 codes of 6 dimensions tell"):
+        warn_of_few(5, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_few(6, 6)
