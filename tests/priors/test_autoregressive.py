@@ -35,7 +35,7 @@ class TestMaskedAutoregressivePrior(FlowContract):
     def test_bad_arguments(self):
         with pytest.raises(UserError, match="expects flows >= 1"):
             self.kind(4, flows=0)
-        with pytest.raises(UserError, match="expects log_scale_bound > 0"):
+        with pytest.raises(UserError, match="expects a finite log_scale_bound > 0"):
             self.kind(4, log_scale_bound=0.0)
 
 
