@@ -52,7 +52,7 @@ def test_unknown_names_name_the_nearest(params, message):
             ["train.clip_norm = 'a'"],
             "train.clip_norm = 'a': expected float . dict.str, float. . None",
         ),
-        (["train.clip_norm = 1e999"], "a finite train.clip_norm, got inf"),
+        (["train.clip_norm = 1e999"], "a finite train.clip_norm, received inf: choose"),
         (["train.optimizers = {'a': 1}"], "expected dict.str, Callable.*Optimizer"),
         (["LatentVariableModel.prior = @KLDivergence()"], ": expected Prior"),
         (["LatentVariableModel.prior = @RealNVPPrior"], ": expected Prior"),

@@ -52,7 +52,10 @@ def _missing_values(part: Part) -> Iterator[str]:
         annotation = parameters[name].annotation
         value = _with_ints(part.value(name), annotation)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"Expected a finite {part.selector}.{name}, got {value}.")
+            raise UserError(
+                f"Expected a finite {part.selector}.{name}, received {value}: choose "
+                "another."
+            )
         if not _is_of_type(value, annotation):
             # Without the modules: collections.abc.Sequence[int].
             expected = inspect.formatannotation(annotation)
