@@ -15,6 +15,11 @@ from sphinx.util.inventory import InventoryFile
 import tfp_priors
 from tests.commands import ENVIRONMENT
 from tests.commands import ROOT
+from tfp_priors import experiments
+from tfp_priors.evaluation import metrics
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "docs" / "results").rglob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +82,26 @@ def test_docstrings_are_read_as_they_are_meant(site):
     # The class that another one's docstring sends to.
     coupling = "tfp_priors.priors.coupling.CouplingPrior"
     assert f'href="../../priors.html#{coupling}"' in pages["SplinePrior"]
+
+
+def commands_on(page):
+    """The commands of a page, each in one line."""
+    text = re.sub(r"\\\n\s*", "", page.read_text())
+    return re.findall(r"^ {4,}(?:\.\.\. )?(bin/\w+ .*|--.*)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_on_the_pages_name_what_is_there(page):
+    for command in commands_on(page):
+        for names in re.findall(r"--metrics=([\w,.]+)", command):
+            for name in filter(None, names.split(",")):
+                metrics.find(name)
+        for path in re.findall(r"--gin_file=\"?(gin/[\w/]+\.gin)", command):
+            if path == path.lower():  # Else a part is the reader's.
+                assert experiments.gin_files(path)[0].is_file(), path
+
+
+def test_pages_have_commands():
+    found = [command for page in PAGES for command in commands_on(page)]
+    assert sum("--metrics=" in command for command in found) > 20
+    assert sum("--gin_file=" in command for command in found) > 50

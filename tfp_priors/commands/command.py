@@ -77,7 +77,7 @@ def _parse(argv, module):
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        _fail(f"{str(error).strip()} See --help.")
+        _fail(f"{str(error).strip().rstrip('.')}. See --help.")
     for flag in flags.FLAGS.flag_values_dict():
         _expand_home(flags.FLAGS[flag])
     if len(rest) > 1:

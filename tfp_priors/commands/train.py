@@ -40,7 +40,7 @@ _PERCEPTUAL_CLASSIFIER = flags.DEFINE_string(
     None,
     "Folder of a classifier's run, for perceptual losses in its activations.",
 )
-_STEPS = flags.DEFINE_integer("steps", None, "Total training steps.")
+_STEPS = flags.DEFINE_integer("steps", None, "Total training steps.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and noise [0].")
 _ON_NONFINITE = flags.DEFINE_enum(
     "on_nonfinite",

@@ -23,7 +23,7 @@ for _module in pkgutil.iter_modules(__path__):
 _PLACEHOLDERS = {
     "n": r"\d+k?",
     "m": r"\d+k?",
-    "k": r"\d+",
+    "k": r"\d+k?",
     "split": r"train|test|validation|held_out",
     "space": r"z0|z",
     "classifier": r"quadratic|mlp",
