@@ -398,7 +398,7 @@ def test_adam_is_kerass():
             "needs log p.z., wh",
         ),
         ("beta0", "LatentVariableModel.beta = 0.5", "needs log q.z.x., which a Determ"),
-        ("vamp_beta1", "VampPrior.pseudo_inputs = 0", "at least 1 pseudo-input, rec"),
+        ("vamp_beta1", "VampPrior.pseudo_inputs = 0", "pseudo_inputs must be at l"),
         (
             "beta0",
             "LATENT_SIZE = 1",

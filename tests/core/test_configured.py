@@ -153,6 +153,28 @@ def test_other_parts_come_back(tmp_path):
     assert type(mmd).from_config(mmd.get_config()).kernel.scales == (0.5, 3.0)
 
 
+def test_a_perceptual_likelihood_comes_back(tmp_path):
+    """Its weights are numbers, though Keras calls the variables of a layer so too."""
+    body = networks.ConvFeatures(SHAPE, widths=(4,), size=8)
+    for features, weights in (
+        (networks.ConvActivations(body), (0.5, 2.0)),
+        (networks.VGG19Features(("relu1_1",), weights=None), None),
+    ):
+        likelihood = likelihoods.PerceptualLikelihood(features, weights)
+        first = model(PRIORS["normal"](), likelihood=likelihood)
+        first.save(tmp_path / "a.keras")
+        second = keras.saving.load_model(tmp_path / "a.keras")
+        assert second.likelihood.layer_weights == weights
+        logits = 8 * images() - 4
+        expected, received = (
+            one.likelihood.log_prob(images(), logits) for one in (first, second)
+        )
+        np.testing.assert_array_equal(received, expected)
+        clone = keras.models.clone_model(first)
+        assert clone.likelihood.layer_weights == weights
+    assert repr(features) == "VGG19Features(layers=('relu1_1',), weights=None)"
+
+
 def test_frozen_parts_stay_frozen(tmp_path):
     first = model(PRIORS["normal"]())
     second = first.at_rest(PRIORS["real_nvp"](), divergences.KLDivergence())

@@ -72,7 +72,7 @@ def test_accumulated_parts_equal_the_whole_batch(parts, clip_norm):
 def test_parts_that_do_not_divide():
     with pytest.raises(UserError, match="12 per replica .* train.accumulation = 5"):
         classifier(accumulation=5).train_step(BATCH)
-    with pytest.raises(UserError, match="accumulation >= 1, received 0"):
+    with pytest.raises(UserError, match="accumulation must be at least 1"):
         classifier(accumulation=0)
 
 

@@ -134,7 +134,8 @@ def test_summary_and_diagnosis():
     ("kwargs", "features", "message"),
     [
         ({}, {}, "no feature 'label'"),
-        ({}, {"label": np.arange(9)}, "set Classifier.classes = 9"),
+        ({}, {"label": np.arange(9)}, "received 0 to 8: set Classifier.classes = 9"),
+        ({}, {"label": np.arange(-1, 3)}, "from 0 to 2, received -1 to 2: number them"),
         ({"attributes": 2}, {"attributes": np.zeros((4, 5))}, "has 5 attributes"),
     ],
 )

@@ -65,5 +65,5 @@ def test_unseen_joints_do_not_count():
 
 
 def test_data_without_keypoints():
-    with pytest.raises(UserError, match="no keypoints to learn; it has label"):
+    with pytest.raises(UserError, match="no feature 'keypoints' .* it has label:"):
         make().check_data(SHAPE, {"label": np.zeros(3)})

@@ -80,6 +80,21 @@ def test_it_learns_along_with_the_autoencoder(model):
     assert np.isfinite(summary.scalars["held_out/prior_nll"])
 
 
+def test_a_label_that_is_not_there_is_told_in_one_line(model):
+    """It is found in the graph, whichever of Keras' ways leads there."""
+    model.compile("adam")
+    data = batch(12) | {"label": np.full(12, CLASSES)}
+    dataset = tf.data.Dataset.from_tensors(data)
+    for use in (
+        lambda: model.fit(dataset, shuffle=False, verbose=0),
+        lambda: model.evaluate(dataset, verbose=0),
+        lambda: model.train_on_batch(data),
+        lambda: model.test_on_batch(data),
+    ):
+        with pytest.raises(UserError, match="^Expected a label from 0 to 2.$"):
+            use()
+
+
 def test_a_prior_at_rest_draws_codes_of_the_label(model):
     """Codes of a label lie together; draws are nearest to those of their own."""
     data, dataset = batch(300), grey(300)

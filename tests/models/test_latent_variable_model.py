@@ -7,6 +7,7 @@ from tests.conftest import randomize
 from tfp_priors.divergences import AdversarialDivergence
 from tfp_priors.divergences import KLDivergence
 from tfp_priors.errors import UserError
+from tfp_priors.learning.code_model import CodeModel
 from tfp_priors.models import POSTERIOR
 from tfp_priors.networks import MLP
 from tfp_priors.posteriors import FixedScaleNormalPosterior
@@ -266,6 +267,26 @@ def test_inference(make_model):
     np.testing.assert_array_equal(samples, model.sample(5, seed=3))
     np.testing.assert_allclose(model.from_base(model.to_base(z)), z, atol=1e-4)
     np.testing.assert_array_equal(model.log_prob(z), model.prior.log_prob(z))
+
+
+def test_a_condition_of_a_model_without_is_refused(make_model):
+    model, pictures, z = make_model(), images(), tf.zeros([8, 4])
+    labels = np.arange(8)
+    for use in (
+        lambda: model.sample(8, condition=labels),
+        lambda: model.sample_of_condition(1, 8),
+        lambda: model.sample_prior(8, condition=labels),
+        lambda: model.log_prob(z, labels),
+        lambda: model.to_base(z, labels),
+        lambda: model.from_base(z, labels),
+        lambda: model.encode(pictures, labels),
+        lambda: model.decode(z, condition=labels),
+        lambda: model.reconstruct(pictures, labels),
+        lambda: model.transfer(pictures, labels, labels),
+        lambda: CodeModel(model.prior).sample(8, condition=labels),
+    ):
+        with pytest.raises(UserError, match="on nothing, received a condition: leave"):
+            use()
 
 
 def test_bad_parts(make_model):

@@ -529,6 +529,13 @@ def test_decode_is_the_average_at_the_present_level():
     np.testing.assert_allclose(model.log_prob(codes), expected, rtol=1e-5)
 
 
+def test_keras_ways_to_predict_take_codes():
+    model = make()
+    z = np.random.RandomState(0).randn(3, LATENT_SIZE).astype(np.float32)
+    for received in (model.predict(z, verbose=0), model.predict_on_batch(z)):
+        np.testing.assert_allclose(received, model.decode(z), atol=1e-5)
+
+
 def test_export_and_sample(tmp_path):
     model = make()
     model.steps_done.assign(3)

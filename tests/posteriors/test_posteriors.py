@@ -70,10 +70,12 @@ def test_deterministic_sample_is_the_head():
         lambda: NormalPosterior(2, scale_floor=0.0),
         lambda: FixedScaleNormalPosterior(2, scale=-1.0),
         lambda: InverseAutoregressivePosterior(2, flows=0),
+        lambda: InverseAutoregressivePosterior(2, flows=2.5),
+        lambda: InverseAutoregressivePosterior(2, context_size=0),
     ],
 )
 def test_bad_arguments(make):
-    with pytest.raises(UserError, match="expects"):
+    with pytest.raises(UserError, match="expects|must be"):
         make()
 
 

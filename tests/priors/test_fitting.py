@@ -222,8 +222,8 @@ WITH_NAN = np.where(np.arange(40)[:, None] == 3, np.nan, CODES)
         (CODES[:, 0], {}, r"\[n, 2\]"),
         (CODES, {"context": np.arange(40)}, "context of width 0"),
         (CODES, {"validation_split": 1.0}, "validation_split in"),
-        (CODES, {"epochs": 0}, "whole epochs >= 1"),
-        (CODES, {"batch_size": 0}, "whole batch_size >= 1"),
+        (CODES, {"epochs": 0}, "fit.epochs must be at least 1"),
+        (CODES, {"batch_size": 0}, "fit.batch_size must be at least 1"),
         (CODES, {"validation_data": CODES[:, :1]}, "latent_size"),
         (
             tf.data.Dataset.from_tensor_slices(CODES).batch(9).repeat(),
@@ -277,7 +277,7 @@ def of_maps():
         ({"seed": -1}, "seed in"),
         ({"validation_split": "a"}, "validation_split in"),
         ({"validation_data": (CODES, CODES, CODES)}, "received 3 arrays"),
-        ({"patience": 0}, "whole patience >= 1"),
+        ({"patience": 0}, "fit.patience must be at least 1"),
     ],
 )
 def test_mistakes_of_the_settings_change_nothing(of_maps, settings, message):

@@ -76,7 +76,7 @@ class TestGaussianMixturePrior(DensityContract):
         np.testing.assert_allclose(np.diag(scale), 0.5, rtol=1e-5)
 
     def test_bad_arguments(self):
-        for kwargs in ({"components": 0}, {"covariance": "none"}, {"scale_floor": 0}):
+        for kwargs in ({"covariance": "none"}, {"scale_floor": 0}):
             with pytest.raises(UserError, match="GaussianMixturePrior expects"):
                 GaussianMixturePrior(4, **kwargs)
 

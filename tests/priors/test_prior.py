@@ -13,6 +13,7 @@ from tfp_priors.priors import MaskedAutoregressivePrior
 from tfp_priors.priors import MixtureStandardization
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
+from tfp_priors.priors import VampPrior
 
 CODES = np.random.RandomState(0).randn(40, 4).astype(np.float32)
 LABELS = np.arange(40) % 3
@@ -142,8 +143,24 @@ def test_settings_that_are_none(settings, message):
     for kind in (RealNVPPrior, GeneratorPrior):
         with pytest.raises(UserError, match=message):
             kind(4, **settings)
-    with pytest.raises(UserError, match="whole number of components, received 2.5"):
-        GaussianMixturePrior(4, components=2.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda n: RealNVPPrior(4, couplings=n), "RealNVPPrior.couplings"),
+        (lambda n: GeneratorPrior(4, base_size=n), "GeneratorPrior.base_size"),
+        (lambda n: GaussianMixturePrior(4, n), "GaussianMixturePrior.components"),
+        (MixtureStandardization, "MixtureStandardization.components"),
+        (lambda n: VampPrior(4, (8, 8, 1), n), "VampPrior.pseudo_inputs"),
+        (lambda n: MaskedAutoregressivePrior(4, n), "MaskedAutoregressivePrior.flows"),
+    ],
+)
+def test_counts_that_are_none(make, name):
+    with pytest.raises(UserError, match=f"{name} must be at least 1, received 0"):
+        make(0)
+    with pytest.raises(UserError, match=f"{name} must be a whole number, rec.* 2.5"):
+        make(2.5)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "a", None, 2**40])

@@ -113,7 +113,6 @@ class TestRealNVPPrior(FlowContract):
         "kwargs",
         [
             {"latent_size": 1},
-            {"latent_size": 4, "couplings": 0},
             *({"latent_size": 4, "input_bound": b} for b in (0.0, -1.0, "a", True)),
             *({"latent_size": 4, "input_bound": b} for b in (np.inf, np.nan, [3.0])),
         ],

@@ -87,7 +87,7 @@ class TestVampPrior(DensityContract):
         assert len(paths) == len(set(paths))
 
     def test_bad_arguments(self, make_model):
-        with pytest.raises(UserError, match="at least 1 pseudo-input, received 0"):
+        with pytest.raises(UserError, match="pseudo_inputs must be at least 1, rec"):
             VampPrior(4, SHAPE, pseudo_inputs=0)
         with pytest.raises(UserError, match="call connect"):
             VampPrior(4, SHAPE).build()

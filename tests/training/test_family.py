@@ -15,9 +15,8 @@ from tfp_priors.training import Checkpoints
 MODELS = sorted(
     path.stem
     for path in (ROOT / "gin" / "models").glob("*.gin")
-    # The first three are no autoencoders, the last two parts of others.
-    if path.stem
-    not in ("classifier", "keypoints", "pggan", "post_hoc", "post_hoc_gmm", "vunet")
+    # These are no autoencoders.
+    if path.stem not in ("classifier", "keypoints", "pggan")
 )
 KEYPOINTS = standing()[[0, 1, 2, 0]]
 

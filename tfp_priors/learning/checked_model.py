@@ -43,29 +43,34 @@ class CheckedModel(Configured, keras.Model):
         """Replicas that share each batch."""
         return self.distribute_strategy.num_replicas_in_sync
 
+    @raised_in_graph()
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         _refuse_weights(kwargs)
         x = self._looked_at(x, y)
         if self.replicas > 1:
             x = evenly_shared(x, self.replicas, batch_size)
-        with raised_in_graph():
-            return super().fit(x, y, batch_size, *args, **kwargs)
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
+    @raised_in_graph()
     def evaluate(self, x=None, y=None, *args, **kwargs):
         _refuse_weights(kwargs)
         return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
 
+    @raised_in_graph()
     def predict(self, x, *args, **kwargs):
         return super().predict(self._looked_at(x), *args, **kwargs)
 
+    @raised_in_graph()
     def train_on_batch(self, x, y=None, *args, **kwargs):
         _refuse_weights(kwargs)
         return super().train_on_batch(self._looked_at(x, y), y, *args, **kwargs)
 
+    @raised_in_graph()
     def test_on_batch(self, x, y=None, *args, **kwargs):
         _refuse_weights(kwargs)
         return super().test_on_batch(self._looked_at(x, y), y, *args, **kwargs)
 
+    @raised_in_graph()
     def predict_on_batch(self, x):
         return super().predict_on_batch(self._looked_at(x))
 

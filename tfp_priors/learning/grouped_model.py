@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.learning.checked_model import CheckedModel
 from tfp_priors.learning.checked_model import rows_of
 from tfp_priors.learning.running_means import RunningMeans
@@ -164,10 +165,7 @@ class GroupedModel(CheckedModel):
                 f"Expected a precision of {', '.join(PRECISIONS)}, received "
                 f"{precision!r}."
             )
-        if not (isinstance(accumulation, int) and accumulation >= 1):
-            raise UserError(
-                f"Expected a whole accumulation >= 1, received {accumulation!r}."
-            )
+        check_counts("compile", accumulation=accumulation)
         _check_clip_norm(clip_norm, self.variable_groups())
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")

@@ -59,8 +59,21 @@ class PriorModel(GroupedModel):
             )
         self.conditioner.check(features[name])
 
+    def check_condition(self, condition) -> None:
+        """Raises: UserError: if there is a condition, and the model takes none."""
+        if condition is not None and self.conditioner is None:
+            raise UserError(
+                "The model is conditional on nothing, received a condition: leave it "
+                "out."
+            )
+
     def context(self, condition):
-        """The prior's context, `[batch, context_size]`; None without a condition."""
+        """The prior's context, `[batch, context_size]`; None without a condition.
+
+        Raises:
+          UserError: if the model takes no condition, or others than this one.
+        """
+        self.check_condition(condition)
         if condition is None:
             return None
         with raised_in_graph():

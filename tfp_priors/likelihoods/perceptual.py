@@ -53,6 +53,10 @@ class PerceptualLikelihood(Likelihood):
         self.layer_weights = None if weights is None else tuple(weights)
         self.scale = scale
 
+    def _argument(self, name):
+        # Keras' own `weights` are the variables of a layer.
+        return self.layer_weights if name == "weights" else super()._argument(name)
+
     def build(self, input_shape):
         self.features.build(input_shape)
         self.built = True

@@ -16,6 +16,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.likelihoods import NormalLikelihood
 from tfp_priors.models.latent_variable_model import LatentVariableModel
+from tfp_priors.models.latent_variable_model import image_shape_of
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.priors import Prior
 
@@ -44,7 +45,8 @@ def attach(
         `[batch, height, width, channels]` in `value_range` to codes `[batch, ...]`.
       decoder: likewise from codes to images.
       prior: p(z), of as many dimensions as a code has numbers.
-      image_shape: `(height, width, channels)`; None: of the encoder's own input.
+      image_shape: `(height, width, channels)`; None: the encoder's own `image_shape`,
+        or the shape of its input.
       value_range: the lowest and the highest value of the images of both. Outputs
         beyond it are clipped.
       seed: of all noise.
@@ -77,7 +79,7 @@ def attach(
     _check_parts(encoder, decoder, prior)
     low, high = value_range = _checked_range(value_range)
     if image_shape is None:
-        shape = _input_shape(encoder)
+        shape = image_shape_of(encoder)
     else:
         shape = _checked_shape(image_shape)
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
@@ -227,17 +229,6 @@ def _check_images(images, probe, value_range):
             f"Expected a decoder of images in {value_range}, received values from "
             f"{least:.3g} to {most:.3g}: say in value_range what it makes."
         )
-
-
-def _input_shape(encoder):
-    inputs = getattr(encoder, "inputs", None)
-    shape = tuple(inputs[0].shape[1:]) if inputs else ()
-    if len(shape) != 3 or None in shape:
-        raise UserError(
-            "Expected an image_shape (height, width, channels): the encoder has no "
-            "input of such a shape of its own."
-        )
-    return shape
 
 
 def _called(name, network, inputs):

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.learning.grouped_model import Objective
-from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
 
@@ -63,17 +62,13 @@ class Classifier(Predictor):
 
     def check_data(self, image_shape, features):
         super().check_data(image_shape, features)
-        if self.target not in features:
-            raise UserError(
-                f"The data has no feature {self.target!r} for the classifier to "
-                f"learn; it has {', '.join(features) or 'none'}. Choose a data set "
-                "with labels."
-            )
         values = np.asarray(features[self.target])
-        if self.classes and values.max() >= self.classes:
+        low, high = values.min(), values.max()
+        if self.classes and not 0 <= low <= high < self.classes:
+            advice = f"set Classifier.classes = {high + 1}"
             raise UserError(
-                f"The data has labels up to {values.max()}, the classifier "
-                f"{self.classes} classes: set Classifier.classes = {values.max() + 1}."
+                f"Expected labels from 0 to {self.classes - 1}, received {low} to "
+                f"{high}: {advice if low >= 0 else 'number them from 0'}."
             )
         if self.attributes and values.shape[1:] != (self.attributes,):
             raise UserError(
@@ -143,28 +138,12 @@ class Classifier(Predictor):
                 ),
                 replicas.size(features),
             )
-        logits = self._head(features)
-        loss = tf.reduce_mean(self._cross_entropy(logits, targets))
-        return Objective(loss, {"accuracy": self._accuracy(logits, targets)})
+        scalars = self._scalars(self._head(features), targets)
+        return Objective(scalars.pop("loss"), scalars)
 
-    def test_step(self, data):
-        batch, rows = self.held_out(data)
-        logits, targets = self(batch["image"]), self.feature(batch, self.target)
-        scalars = {
-            "loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
-            "accuracy": self._accuracy(logits, targets),
+    def _scalars(self, outputs, targets):
+        right = tf.cast(self.correct(outputs, targets), tf.float32)
+        return {
+            "loss": tf.reduce_mean(self._cross_entropy(outputs, targets)),
+            self.quality: tf.reduce_mean(right),
         }
-        return self.report(scalars, rows)
-
-    def _accuracy(self, logits, targets):
-        return tf.reduce_mean(tf.cast(self.correct(logits, targets), tf.float32))
-
-    # What training shows -------------------------------------------------------
-
-    def summary_of(self, batch):
-        logits, targets = self(batch["image"]), batch[self.target]
-        scalars = {
-            "held_out/loss": tf.reduce_mean(self._cross_entropy(logits, targets)),
-            "held_out/accuracy": self._accuracy(logits, targets),
-        }
-        return Summary(scalars, {})

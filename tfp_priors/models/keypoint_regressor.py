@@ -4,9 +4,8 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.core import joints
-from tfp_priors.errors import UserError
+from tfp_priors.core import replicas
 from tfp_priors.learning.grouped_model import Objective
-from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.models.predictor import Predictor
 
 
@@ -26,38 +25,29 @@ class KeypointRegressor(Predictor):
     def __init__(self, network: keras.layers.Layer, seed: int = 0, **kwargs):
         super().__init__(network, 2 * len(joints.JOINTS), seed, **kwargs)
 
-    def check_data(self, image_shape, features):
-        super().check_data(image_shape, features)
-        if self.target not in features:
-            raise UserError(
-                f"The data has no keypoints to learn; it has "
-                f"{', '.join(features) or 'none'}. Choose a data set with poses."
-            )
-
     def objective_on(self, batch, step, seed):
         del step, seed
+        keypoints = self.feature(batch, self.target)
         outputs = self(batch["image"], training=True)
-        scalars = self._scalars(outputs, self.feature(batch, self.target))
-        return Objective(scalars["loss"], {self.quality: scalars[self.quality]})
+        # A mean over the joints of all replicas, of which some can see more.
+        total = replicas.mean(self._count(keypoints))
+        scalars = self._scalars(outputs, keypoints, total)
+        return Objective(scalars.pop("loss"), scalars)
 
-    def _scalars(self, outputs, keypoints):
-        distances, seen = _distances(outputs, keypoints)
-        total = tf.maximum(tf.reduce_sum(seen), 1.0)
+    def _scalars(self, outputs, targets, total=None):
+        distances, seen = _distances(outputs, targets)
+        total = tf.reduce_sum(seen) if total is None else total
         return {
-            "loss": tf.reduce_sum(seen * tf.square(distances)) / total,
-            self.quality: tf.reduce_sum(seen * distances) / total,
+            name: tf.math.divide_no_nan(tf.reduce_sum(seen * values), total)
+            for name, values in (
+                ("loss", tf.square(distances)),
+                (self.quality, distances),
+            )
         }
 
-    def test_step(self, data):
-        batch, rows = self.held_out(data)
-        keypoints = self.feature(batch, self.target)
-        scalars = self._scalars(self(batch["image"]), keypoints)
-        # They are means over the joints that can be seen.
-        return self.report(scalars, tf.reduce_sum(_seen(keypoints[:rows])))
-
-    def summary_of(self, batch):
-        scalars = self._scalars(self(batch["image"]), batch[self.target])
-        return Summary({f"held_out/{name}": v for name, v in scalars.items()}, {})
+    def _count(self, targets):
+        """The joints that can be seen."""
+        return tf.reduce_sum(_seen(targets))
 
 
 def _distances(outputs, keypoints):

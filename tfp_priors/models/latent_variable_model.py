@@ -157,7 +157,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.seed = seed
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
-        self._image_shape = _image_shape_of(encoder)
+        self._image_shape = image_shape_of(encoder)
         prior.connect(encoder, posterior)
         self.build((None, *self.image_shape))
 
@@ -270,6 +270,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def _with(self, x, condition):
         """What a network takes: x, and the condition if there is one."""
+        self.check_condition(condition)
         if not self._conditions_networks:
             return x
         if condition is None:
@@ -525,8 +526,12 @@ def _means(metrics):
     return {name: tf.reduce_mean(value) for name, value in metrics.items()}
 
 
-def _image_shape_of(encoder):
-    """The shape of an encoder's images: its `image_shape`, or a Keras model's input."""
+def image_shape_of(encoder: Callable) -> tuple[int, int, int]:
+    """The shape of an encoder's images: its `image_shape`, or a Keras model's input.
+
+    Raises:
+      UserError: if it has neither, or none of images of a known size.
+    """
     shape = getattr(encoder, "image_shape", None)
     if shape is None:
         inputs = getattr(encoder, "inputs", None)
@@ -535,7 +540,7 @@ def _image_shape_of(encoder):
         raise UserError(
             "Expected an encoder of images (height, width, channels) of known size, "
             f"received a {type(encoder).__name__} of {tuple(shape) or 'no shape'}: "
-            "give it an Input of that shape, or an attribute image_shape."
+            "give it an Input of that shape, or an image_shape."
         )
     return tuple(int(n) for n in shape)
 

@@ -5,16 +5,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_priors.core import replicas
+from tfp_priors.errors import UserError
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.grouped_model import GroupedModel
+from tfp_priors.learning.grouped_model import Summary
 
 
 class Predictor(GroupedModel):
     """Images to features and, by one dense layer, to outputs.
 
     Its one group of variables is "classifier". A subclass says with `target` which
-    feature of the data it learns, and names its metrics "loss" and `quality`.
+    feature of the data it learns, and defines `objective_on` and `_scalars`.
 
     Args:
       network: layer, images to features `[batch, size]`; has an `image_shape`.
@@ -42,6 +45,15 @@ class Predictor(GroupedModel):
     def target(self) -> str:
         """The feature of the data that it learns."""
         raise NotImplementedError
+
+    def check_data(self, image_shape, features):
+        super().check_data(image_shape, features)
+        if self.target not in features:
+            raise UserError(
+                f"The data has no feature {self.target!r} for the "
+                f"{type(self).__name__} to learn; it has "
+                f"{', '.join(features) or 'none'}: choose a data set that has it."
+            )
 
     def build(self, input_shape):
         if not self.network.built:
@@ -74,3 +86,24 @@ class Predictor(GroupedModel):
         """Images to features `[batch, size]` and outputs."""
         features = self._features(images)
         return features, self._head(features)
+
+    # On held-out data ----------------------------------------------------------
+
+    def _scalars(self, outputs, targets) -> dict[str, Any]:
+        """The means of its metrics over a batch: "loss" and `quality`."""
+        raise NotImplementedError
+
+    def _count(self, targets):
+        """How many values `_scalars` are means of: one for each row."""
+        return replicas.size(targets)
+
+    def test_step(self, data):
+        batch, rows = self.held_out(data)
+        targets = self.feature(batch, self.target)
+        scalars = self._scalars(self(batch["image"]), targets)
+        return self.report(scalars, self._count(targets[:rows]))
+
+    def summary_of(self, batch):
+        scalars = self._scalars(self(batch["image"]), batch[self.target])
+        named = {f"held_out/{name}": value for name, value in scalars.items()}
+        return Summary(named, {})

@@ -205,12 +205,17 @@ class ProgressiveGAN(GenerativeModel):
 
     # Training ------------------------------------------------------------------
 
+    # The data of the next two are codes.
+
     def predict(self, x, *args, **kwargs):
-        # Of codes.
         return keras.Model.predict(self, x, *args, **kwargs)
 
+    def predict_on_batch(self, x):
+        return keras.Model.predict_on_batch(self, x)
+
     def predict_step(self, data):
-        return self(data)
+        z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(z)
 
     def train_step(self, data):
         batch = self.batch_of(data)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.body import BodyEncoder
+from tfp_priors.networks.convolution import convolution
 
 
-class ConvFeatures(Configured, keras.layers.Layer):
+class ConvFeatures(BodyEncoder):
     """A convolutional network whose last hidden layer is a small feature vector.
 
     For each width: conv 3x3, batch norm, ReLU; conv 3x3/2, batch norm, ReLU. Then
@@ -49,14 +50,7 @@ class ConvFeatures(Configured, keras.layers.Layer):
         for width in self.widths:
             for strides in (1, 2):
                 body += [
-                    keras.layers.Conv2D(
-                        width,
-                        3,
-                        strides=strides,
-                        padding="same",
-                        use_bias=False,
-                        kernel_initializer="he_normal",
-                    ),
+                    convolution(width, strides=strides, use_bias=False),
                     BatchNorm(),
                     keras.layers.ReLU(),
                 ]
@@ -67,13 +61,6 @@ class ConvFeatures(Configured, keras.layers.Layer):
             keras.layers.ReLU(),
         ]
         self._body = keras.Sequential(body, name="body")
-
-    def build(self, input_shape=None):
-        self._body.build((None, *self.image_shape))
-        self.built = True
-
-    def call(self, images, training=False):
-        return self._body(images, training=training)
 
     def activations(self, images):
         """The outputs of the convolutions after batch norm and ReLU, in order."""

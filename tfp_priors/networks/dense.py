@@ -14,13 +14,13 @@ class Dense(keras.layers.Dense):
 
     def call(self, inputs, training=None):
         del training
-        outputs = _product(inputs, _tensor(self.kernel))
+        outputs = _product(inputs, tensor_of(self.kernel))
         if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, _tensor(self.bias))
+            outputs = tf.nn.bias_add(outputs, tensor_of(self.bias))
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _tensor(variable):
+def tensor_of(variable):
     """A variable's value in the dtype of the layer that is being called."""
     return tf.convert_to_tensor(keras.ops.convert_to_tensor(variable))
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_priors.core.code_shape import check_vectors
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import check_widths
+from tfp_priors.networks.body import BodyDecoder
+from tfp_priors.networks.body import BodyEncoder
 from tfp_priors.networks.dense import Dense
 
 
@@ -42,7 +43,7 @@ class GatedDense(Configured, keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
 
-class GatedEncoder(Configured, keras.layers.Layer):
+class GatedEncoder(BodyEncoder):
     """Images to features: layers of gated units on all pixels.
 
     Args:
@@ -68,18 +69,11 @@ class GatedEncoder(Configured, keras.layers.Layer):
         layers = [GatedDense(units) for units in self.hidden_sizes]
         self._body = keras.Sequential([keras.layers.Flatten(), *layers], name="body")
 
-    def build(self, input_shape=None):
-        self._body.build((None, *self.image_shape))
-        self.built = True
-
-    def call(self, images, training=False):
-        return self._body(images, training=training)
-
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.hidden_sizes[-1])
 
 
-class GatedDecoder(Configured, keras.layers.Layer):
+class GatedDecoder(BodyDecoder):
     """Codes to likelihood parameters: layers of gated units and a linear one.
 
     Args:
@@ -106,14 +100,3 @@ class GatedDecoder(Configured, keras.layers.Layer):
         layers.append(Dense(math.prod(self.image_shape)))
         layers.append(keras.layers.Reshape(self.image_shape))
         self._body = keras.Sequential(layers, name="body")
-
-    def build(self, input_shape):
-        check_vectors(type(self).__name__, input_shape)
-        self._body.build((None, *input_shape[1:]))
-        self.built = True
-
-    def call(self, z, training=False):
-        return self._body(z, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], *self.image_shape)

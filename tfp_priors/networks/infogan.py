@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_priors.core.code_shape import check_vectors
-from tfp_priors.core.configured import Configured
-from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.body import BodyDecoder
+from tfp_priors.networks.body import BodyEncoder
+from tfp_priors.networks.convolution import convolution
 from tfp_priors.networks.dense import Dense
+from tfp_priors.networks.residual import halved_shape
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
 _LEAK = 0.2
@@ -22,18 +23,7 @@ def _initializer():
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def _check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    shape = tuple(int(n) for n in image_shape)
-    if len(shape) != 3 or min(shape) < 1 or shape[0] % 4 or shape[1] % 4:
-        raise UserError(
-            "InfoGAN networks expect image_shape (height, width, channels) with "
-            f"height and width multiples of 4, received {tuple(image_shape)}. "
-            "Set IMAGE_SHAPE, or prepare the images at another size."
-        )
-    return shape
-
-
-class InfoGANEncoder(Configured, keras.layers.Layer):
+class InfoGANEncoder(BodyEncoder):
     """Images to features: two strided convolutions and a dense layer.
 
     conv 4x4/2 64, leaky ReLU; conv 4x4/2 128, batch norm, leaky ReLU;
@@ -53,23 +43,16 @@ class InfoGANEncoder(Configured, keras.layers.Layer):
 
     def __init__(self, image_shape: Sequence[int], width: int = 64, **kwargs):
         super().__init__(**kwargs)
-        self.image_shape = _check_image_shape(image_shape)
+        self.image_shape = halved_shape(image_shape, 2, type(self).__name__)
         self.width = width
         self._body = keras.Sequential(
             [
-                keras.layers.Conv2D(
-                    width,
-                    4,
-                    strides=2,
-                    padding="same",
-                    kernel_initializer=_initializer(),
-                ),
+                convolution(width, 4, strides=2, kernel_initializer=_initializer()),
                 keras.layers.LeakyReLU(_LEAK),
-                keras.layers.Conv2D(
+                convolution(
                     2 * width,
                     4,
                     strides=2,
-                    padding="same",
                     use_bias=False,
                     kernel_initializer=_initializer(),
                 ),
@@ -83,18 +66,11 @@ class InfoGANEncoder(Configured, keras.layers.Layer):
             name="body",
         )
 
-    def build(self, input_shape=None):
-        self._body.build((None, *self.image_shape))
-        self.built = True
-
-    def call(self, images, training=False):
-        return self._body(images, training=training)
-
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 16 * self.width)
 
 
-class InfoGANDecoder(Configured, keras.layers.Layer):
+class InfoGANDecoder(BodyDecoder):
     """Codes to likelihood parameters: the encoder's mirror image.
 
     dense 1024, batch norm, ReLU; dense 128 (h/4) (w/4), batch norm, ReLU;
@@ -123,7 +99,7 @@ class InfoGANDecoder(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.image_shape = _check_image_shape(image_shape)
+        self.image_shape = halved_shape(image_shape, 2, type(self).__name__)
         self.width = width
         self.spectral_normalization = spectral_normalization
 
@@ -173,14 +149,3 @@ class InfoGANDecoder(Configured, keras.layers.Layer):
             ],
             name="body",
         )
-
-    def build(self, input_shape):
-        check_vectors(type(self).__name__, input_shape)
-        self._body.build((None, input_shape[-1]))
-        self.built = True
-
-    def call(self, z, training=False):
-        return self._body(z, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], *self.image_shape)

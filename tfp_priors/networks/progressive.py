@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.networks.dense import tensor_of
 
 _LEAK = 0.2
 _EPSILON = 1e-8
@@ -47,10 +48,7 @@ class _Equalized(keras.layers.Layer):
         self.built = True
 
     def _scaled_kernel(self):
-        return self.scale * _tensor(self.kernel)
-
-    def get_config(self):
-        return super().get_config() | {"units": self.units, "gain": self.gain}
+        return self.scale * tensor_of(self.kernel)
 
 
 class EqualizedDense(_Equalized):
@@ -63,7 +61,7 @@ class EqualizedDense(_Equalized):
         self._add_weights((input_shape[-1], self.units))
 
     def call(self, x):
-        return tf.matmul(x, self._scaled_kernel()) + _tensor(self.bias)
+        return tf.matmul(x, self._scaled_kernel()) + tensor_of(self.bias)
 
 
 class EqualizedConv2D(_Equalized):
@@ -115,13 +113,7 @@ class EqualizedConv2D(_Equalized):
             outputs = tf.nn.conv2d(x, 0.25 * _widened(kernel), 2, "SAME")
         else:
             outputs = tf.nn.conv2d(x, kernel, 1, "SAME")
-        return tf.nn.bias_add(outputs, _tensor(self.bias))
-
-    def get_config(self):
-        return super().get_config() | {
-            "kernel_size": self.kernel_size,
-            "resize": self.resize,
-        }
+        return tf.nn.bias_add(outputs, tensor_of(self.bias))
 
 
 class _GeneratorBlock(keras.layers.Layer):
@@ -439,11 +431,6 @@ def _activated(x):
 
 def _float(x):
     return tf.cast(x, tf.float32)
-
-
-def _tensor(variable):
-    """A variable's value in the dtype of the layer that is being called."""
-    return tf.convert_to_tensor(keras.ops.convert_to_tensor(variable))
 
 
 def _widened(kernel):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_priors.core.code_shape import check_vectors
-from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 from tfp_priors.networks.batch_norm import BatchNorm
+from tfp_priors.networks.body import BodyDecoder
+from tfp_priors.networks.body import BodyEncoder
 from tfp_priors.networks.convolution import convolution
 from tfp_priors.networks.dense import Dense
 
@@ -69,12 +69,13 @@ def halved_shape(image_shape: Sequence[int], halvings: int, owner: str):
         raise UserError(
             f"{owner}, which halves the sides {halvings} times, expects image_shape "
             f"(height, width, channels) with height and width multiples of {factor}, "
-            f"received {tuple(image_shape)}: set IMAGE_SHAPE, or fewer of them."
+            f"received {tuple(image_shape)}: set IMAGE_SHAPE, prepare the images at "
+            "another size, or choose networks that halve them less often."
         )
     return shape
 
 
-class ResidualEncoder(Configured, keras.layers.Layer):
+class ResidualEncoder(BodyEncoder):
     """Images to features: a residual block and a halving for each width.
 
     Args:
@@ -103,20 +104,13 @@ class ResidualEncoder(Configured, keras.layers.Layer):
         layers += [BatchNorm(), keras.layers.ReLU(), keras.layers.Flatten()]
         self._body = keras.Sequential(layers, name="body")
 
-    def build(self, input_shape=None):
-        self._body.build((None, *self.image_shape))
-        self.built = True
-
-    def call(self, images, training=False):
-        return self._body(images, training=training)
-
     def compute_output_shape(self, input_shape):
         factor = 2 ** len(self.widths)
         height, width, _ = self.image_shape
         return (input_shape[0], height // factor * (width // factor) * self.widths[-1])
 
 
-class ResidualDecoder(Configured, keras.layers.Layer):
+class ResidualDecoder(BodyDecoder):
     """Codes to likelihood parameters: the encoder's mirror image.
 
     A dense layer makes the smallest pixels; for each width, from the last to the first,
@@ -150,14 +144,3 @@ class ResidualDecoder(Configured, keras.layers.Layer):
             layers += [keras.layers.UpSampling2D(2), _Block(block_width)]
         layers += [BatchNorm(), keras.layers.ReLU(), convolution(channels)]
         self._body = keras.Sequential(layers, name="body")
-
-    def build(self, input_shape):
-        check_vectors(type(self).__name__, input_shape)
-        self._body.build((None, input_shape[-1]))
-        self.built = True
-
-    def call(self, z, training=False):
-        return self._body(z, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], *self.image_shape)

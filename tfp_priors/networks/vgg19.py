@@ -80,6 +80,10 @@ class VGG19Features(Configured, keras.layers.Layer):
             for name, width in zip(self._names, widths, strict=True)
         ]
 
+    def _argument(self, name):
+        # Not the weights' source: what is saved has them.
+        return None if name == "weights" else super()._argument(name)
+
     def build(self, input_shape=None):
         channels = 3
         for convolution in self._convolutions:
@@ -119,8 +123,3 @@ class VGG19Features(Configured, keras.layers.Layer):
             x = convolution(x)
             found[name] = x
         return [tf.cast(found[name], tf.float32) for name in self.layers]
-
-    def get_config(self):
-        # Not the weights' source: what is saved has them.
-        own = {"layers": self.layers, "weights": None}
-        return keras.layers.Layer.get_config(self) | own

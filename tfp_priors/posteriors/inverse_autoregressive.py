@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.networks import MADE
 from tfp_priors.posteriors.normal import NormalPosterior
 
@@ -44,11 +44,7 @@ class InverseAutoregressivePosterior(NormalPosterior):
         scale_floor: float = 1e-3,
         **kwargs,
     ):
-        if flows < 1 or context_size < 1:
-            raise UserError(
-                "InverseAutoregressivePosterior expects flows >= 1 and context_size "
-                f">= 1, received {flows} and {context_size}."
-            )
+        check_counts(type(self).__name__, flows=flows, context_size=context_size)
         self.flows = flows
         self.hidden_sizes = tuple(hidden_sizes)
         self.context_size = context_size

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
@@ -48,8 +48,7 @@ class AutoregressivePrior(FlowPrior):
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         name = type(self).__name__
-        if flows < 1:
-            raise UserError(f"{name} expects flows >= 1, received {flows}.")
+        check_counts(name, flows=flows)
         self.flows = flows
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)

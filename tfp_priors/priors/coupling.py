@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.networks.map_conditioner import MapConditioner
@@ -131,8 +132,7 @@ class CouplingPrior(FlowPrior):
                 f"{latent_size!r}: take a GaussianMixturePrior, as "
                 "gin/priors/mixture.gin, or set LATENT_SIZE."
             )
-        if couplings < 1:
-            raise UserError(f"{name} expects couplings >= 1, received {couplings}.")
+        check_counts(name, couplings=couplings)
         self.couplings = couplings
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)

@@ -15,6 +15,7 @@ from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
 from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_seed
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
@@ -144,10 +145,9 @@ def _checked_settings(settings, data):
         raise UserError(
             f"Expected a divergence of tfp_priors.divergences, received {divergence!r}."
         )
-    _positive("batch_size", settings.batch_size)
-    for name in ("epochs", "patience"):
-        if getattr(settings, name) is not None:
-            _positive(name, getattr(settings, name))
+    optional = {"epochs": settings.epochs, "patience": settings.patience}
+    given = {name: value for name, value in optional.items() if value is not None}
+    check_counts("Prior.fit", batch_size=settings.batch_size, **given)
     callbacks = settings.callbacks or ()
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = (callbacks,)
@@ -174,12 +174,6 @@ def _finite(prior, history):
             "about unit variance, or give it standardize=True, or a lower rate."
         )
     return history
-
-
-def _positive(name, value):
-    if not (isinstance(value, (int, np.integer)) and value >= 1):
-        raise UserError(f"Expected a whole {name} >= 1, received {value!r}.")
-    return int(value)
 
 
 def _warn_of_codes(prior, codes):

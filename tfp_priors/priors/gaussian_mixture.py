@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -52,16 +53,11 @@ class GaussianMixturePrior(Prior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        if not isinstance(components, (int, np.integer)):
+        check_counts(type(self).__name__, components=components)
+        if covariance not in _COVARIANCES or not scale_floor > 0:
             raise UserError(
-                "GaussianMixturePrior expects a whole number of components, received "
-                f"{components!r}."
-            )
-        if components < 1 or covariance not in _COVARIANCES or not scale_floor > 0:
-            raise UserError(
-                "GaussianMixturePrior expects components >= 1, a covariance of "
-                f"{_COVARIANCES} and scale_floor > 0, received {components}, "
-                f"{covariance!r} and {scale_floor}."
+                f"GaussianMixturePrior expects a covariance of {_COVARIANCES} and "
+                f"scale_floor > 0, received {covariance!r} and {scale_floor}."
             )
         self.components = components
         self.covariance = covariance

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
@@ -51,6 +52,7 @@ class GeneratorPrior(Prior):
                 f"GeneratorPrior expects a noise of {_NOISES}, received {noise!r}."
             )
         self._base_size = self.latent_size if base_size is None else base_size
+        check_counts(type(self).__name__, base_size=self._base_size)
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.noise = noise
         self._generator = MLP(self.hidden_sizes, self.latent_size)

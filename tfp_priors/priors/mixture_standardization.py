@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.priors.expectation_maximization import Mixture
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.expectation_maximization import whitening
@@ -56,11 +57,7 @@ class MixtureStandardization(LatentStandardization):
 
     def __init__(self, components: int = 256, decay: float = 0.99, **kwargs):
         super().__init__(decay, **kwargs)
-        if not (isinstance(components, int) and components >= 1):
-            raise UserError(
-                "MixtureStandardization expects a whole number of components >= 1, "
-                f"received {components!r}."
-            )
+        check_counts(type(self).__name__, components=components)
         self.components = components
 
     def build(self, input_shape):

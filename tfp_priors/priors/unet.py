@@ -9,6 +9,7 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.networks import unet
+from tfp_priors.networks.convolution import convolution
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -91,17 +92,10 @@ class UNetPrior(FlowPrior):
         self._contexts = [
             keras.layers.Dense((side // 2) ** 2 * width) for side in self._sides
         ]
-        settings = {"kernel_size": 3, "padding": "same"}
         networks = range(_GROUPS * pictures)
-        self._hidden = [
-            keras.layers.Conv2D(
-                width, activation="elu", kernel_initializer="he_normal", **settings
-            )
-            for _ in networks
-        ]
+        self._hidden = [convolution(width, activation="elu") for _ in networks]
         self._outputs = [
-            keras.layers.Conv2D(self._channels, kernel_initializer="zeros", **settings)
-            for _ in networks
+            convolution(self._channels, kernel_initializer="zeros") for _ in networks
         ]
 
     def build(self, input_shape=None):

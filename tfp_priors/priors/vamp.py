@@ -11,6 +11,7 @@ from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.gradients import scaled_weights
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -50,11 +51,7 @@ class VampPrior(Prior):
         **kwargs,
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        if pseudo_inputs < 1:
-            raise UserError(
-                f"VampPrior expects at least 1 pseudo-input, received {pseudo_inputs}: "
-                "set VampPrior.pseudo_inputs."
-            )
+        check_counts(type(self).__name__, pseudo_inputs=pseudo_inputs)
         self.image_shape = tuple(image_shape)
         self.pseudo_inputs = pseudo_inputs
         self._logits = keras.layers.Dense(pseudo_inputs) if context_size else None
