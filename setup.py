@@ -42,6 +42,7 @@ setup(
         "numpy",
         "pillow",
         "scikit-learn",
+        "scipy>=1.10",
         "tensorboard",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",

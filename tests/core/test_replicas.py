@@ -1,5 +1,6 @@
 """N replicas draw what one would, and sum up to what one has."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +52,25 @@ def test_gathered_rows_have_the_gradient_of_one_device():
         return tape.gradient(share, own)
 
     np.testing.assert_allclose(on_two_replicas(gradient, 4), gradient(8), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 7, 8])
+def test_spread_is_the_function_itself(size):
+    strategy = create_strategy("mirrored")
+    with strategy.scope():
+        layer = keras.layers.Dense(3)
+        layer.build((None, 5))
+
+    def function(x):
+        return {"out": layer(x), "in": x}
+
+    x = tf.random.stateless_normal([size, 5], [1, 2])
+    received = tf.function(replicas.spread(function, strategy))(x)
+    # A matrix product of other shape may add in another order.
+    np.testing.assert_allclose(received["out"], layer(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(received["in"], x)
+    for one in (create_strategy("one_device"), None):
+        assert replicas.spread(function, one) is function
 
 
 @pytest.mark.parametrize(

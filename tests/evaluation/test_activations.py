@@ -136,7 +136,8 @@ def test_two_devices_equal_one(n):
         weights = tf.Variable(tf.random.stateless_normal([4, 2], [1, 2]))
 
     def apply(images):
-        return tf.cast(tf.reshape(images, [-1, 4]), tf.float32) @ weights, images
+        pixels = tf.cast(images, tf.float32)
+        return tf.reshape(pixels, [-1, 4]) @ weights, pixels
 
     one, two = mirrored(apply)(ARRAY[:n]), mirrored(apply, strategy)(ARRAY[:n])
     np.testing.assert_allclose(two[0], one[0], rtol=1e-5)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 
 from tfp_priors.evaluation import diversity
 
@@ -38,7 +39,11 @@ def test_covered_entropy():
     assert share.value == pytest.approx(np.log(4) / np.log(8), abs=0.01)
     # One sample for each condition, however the conditions differ.
     share, _ = diversity.covered_entropy(one_hot(a[:, :1] + 0 * a, 0 * b), FACTORS)
-    assert share.value == 0.0 and share.standard_error == 0.0
+    assert share == (0.0, 0.0)
+    # Of one condition nothing is known of others.
+    share, _ = diversity.covered_entropy(one_hot(a, b)[:1], FACTORS)
+    assert share.value == pytest.approx(1.0, abs=0.01)
+    assert np.isnan(share.standard_error)
 
 
 def test_factor_scores():
@@ -61,6 +66,36 @@ def test_pair_distances():
     features[1, 1] = features[1, 3] = (7, 7, 7)  # A pair of equal ones.
     expected = [[5.0, 0.0], [0.0, 0.0]]
     np.testing.assert_allclose(diversity.pair_distances(features), expected)
+
+
+def test_pair_distances_of_images_by_another_distance():
+    images = np.zeros((2, 4, 2, 2, 1), np.uint8)
+    images[1, :2] = 255
+
+    def distance(first, second):
+        return np.abs(first - second.astype(float)).mean(axis=(1, 2, 3))
+
+    received = diversity.pair_distances(images, distance, batch_size=3)
+    np.testing.assert_array_equal(received, [[0.0, 0.0], [255.0, 255.0]])
+
+
+def test_the_mean_of_several_conditions_is_as_sure_as_their_means():
+    # Within each condition nothing varies.
+    values = np.repeat([[0.0], [0.3], [0.6], [0.1]], 3, axis=1)
+    estimate = diversity.mean_over_conditions(values)
+    assert estimate.value == pytest.approx(0.25)
+    error = scipy.stats.sem([0.0, 0.3, 0.6, 0.1])
+    assert estimate.standard_error == pytest.approx(error)
+
+
+def test_the_mean_of_one_condition_is_as_sure_as_its_values():
+    values = np.random.RandomState(0).uniform(size=(1, 500))
+    estimate = diversity.mean_over_conditions(values)
+    assert abs(estimate.value - 0.5) < 4 * estimate.standard_error
+    # A uniform variable has the variance 1 / 12.
+    assert estimate.standard_error == pytest.approx((12 * 500) ** -0.5, rel=0.1)
+    alone = diversity.mean_over_conditions(values[:, :1])
+    assert alone.value == values[0, 0] and np.isnan(alone.standard_error)
 
 
 def test_joint_distances_leave_unseen_ones_out():

@@ -13,7 +13,9 @@ from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.feature_metrics import classifier_score
 from tfp_priors.evaluation.images import from_sampler
 from tfp_priors.evaluation.precision_recall import precision_recall
+from tfp_priors.evaluation.records import Recorder
 from tfp_priors.evaluation.subject import Subject
+from tfp_priors.runs import run_dir
 
 SHAPE = (2, 2, 1)
 
@@ -294,14 +296,16 @@ def test_accuracy_of_a_classifier():
         features, logits = extract(tf.cast(images * 255.0, tf.uint8))
         return features, -logits
 
-    judge = subject(
-        activations=activations,
-        correct=lambda logits, targets: tf.argmax(logits, 1) == targets,
-        target="label",
-    )
-    (result,) = Evaluator(judge, load_dataset).evaluate("accuracy_test")
+    parts = {
+        "activations": activations,
+        "correct": lambda logits, targets: tf.argmax(logits, 1) == targets,
+        "target": "label",
+    }
+    (result,) = Evaluator(subject(**parts), load_dataset).evaluate("accuracy_test")
     # It says the contrary of the truth.
     assert result["value"] < 0.02 and result["images"] == 400
+    (alone,) = few(1, **parts).evaluate("accuracy_test")
+    assert alone["images"] == 1 and "standard_error" not in alone
 
 
 def test_activations_of_real_images_and_samples_are_kept_apart(evaluator, tmp_path):
@@ -392,12 +396,32 @@ def test_too_few_images_are_refused_with_the_number(n, name, message):
         few(n).evaluate(name)
 
 
+def test_a_value_that_is_no_number_is_recorded(tmp_path):
+    def log_prob(z):
+        return np.where(np.arange(len(z)) == 5, np.nan, -1.0)
+
+    evaluator = Evaluator(subject(log_prob=log_prob), load_dataset)
+    results = evaluator.evaluate("prior_nll_test")
+    (record,) = Recorder(tmp_path, 7).add(results)
+    assert np.isnan(record["value"]) and "standard_error" not in record
+    # JSON has no NaN.
+    (known,) = run_dir.metrics(tmp_path)
+    assert known["value"] is None and known["images"] == 400
+
+
 def test_a_single_image_has_a_mean_and_no_spread():
     (result,) = few(1).evaluate("reconstruction_error10_test")
     (image,) = SPLITS["test"][:1].astype(float)
     square = np.square(image - np.rint(image * 0.9)).mean() / 255**2
     np.testing.assert_allclose(result["value"], square, rtol=1e-5)
     assert result["images"] == 1 and "standard_error" not in result
+
+
+def test_a_single_pair_has_a_distance_and_no_spread():
+    (result,) = few(12).evaluate("feature_diversity_classifier_1c1p")
+    first, second = flat(drawn(few(12), 2))
+    np.testing.assert_allclose(result["value"], np.linalg.norm(first - second))
+    assert "standard_error" not in result
 
 
 def test_blocks_of_a_kernel_distance_have_two_of_each_kind():

@@ -10,13 +10,16 @@ import tensorflow as tf
 from tests import commands
 from tests.evaluation import lpips_reference as reference
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.diversity import pair_distances
+from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.images import from_sampler
 from tfp_priors.evaluation.lpips import LPIPS
-from tfp_priors.evaluation.lpips import lpips_diversity
 from tfp_priors.evaluation.lpips_weights import SMALLEST_SIDE
 from tfp_priors.evaluation.lpips_weights import convert
 from tfp_priors.evaluation.lpips_weights import load_weights
 from tfp_priors.evaluation.lpips_weights import save_weights
 from tfp_priors.evaluation.lpips_weights import weight_shapes
+from tfp_priors.evaluation.subject import Subject
 from tfp_priors.training import create_strategy
 
 _EXPECTED = json.loads(reference.PATH.read_text())
@@ -381,38 +384,7 @@ def test_command_without_pytorch(torch_files, tmp_path):
     assert "expected PyTorch" in line and "pip install torch" in line
 
 
-def absolute(first, second):
-    return np.mean(np.abs(first - second), axis=(1, 2, 3))
-
-
-def test_diversity_of_constants():
-    # Under condition c the first of a pair is 0, the second c / 10.
-    def samples(condition):
-        return np.repeat([0.0, condition / 10], 4)[:, None, None, None]
-
-    estimate = lpips_diversity(absolute, samples, conditions=5, pairs=4)
-    means = np.arange(5) / 10
-    np.testing.assert_allclose(estimate.value, 0.2)
-    np.testing.assert_allclose(
-        estimate.standard_error, means.std(ddof=1) / np.sqrt(5), rtol=1e-12
-    )
-    # Without diversity there is none, however far the conditions are apart.
-    alike = lpips_diversity(absolute, lambda c: np.full((2, 4, 4, 1), c / 9), 9, 1)
-    assert alike == (0.0, 0.0)
-
-
-def test_diversity_of_noise_against_numpy():
-    images = np.random.RandomState(0).uniform(size=(1000, 1, 1, 1))
-    estimate = lpips_diversity(absolute, lambda _: images, conditions=1, pairs=500)
-    distances = np.abs(images[:500] - images[500:])
-    np.testing.assert_allclose(estimate.value, distances.mean(), rtol=1e-12)
-    error = distances.std(ddof=1) / np.sqrt(500)
-    np.testing.assert_allclose(estimate.standard_error, error, rtol=1e-12)
-    # Two uniform draws are 1 / 3 apart on average.
-    assert abs(estimate.value - 1 / 3) < 4 * estimate.standard_error
-
-
-def test_diversity_by_lpips_asks_in_batches(squeeze):
+def test_diversity_asks_in_batches(squeeze):
     received = []
 
     def distance(first, second):
@@ -420,30 +392,25 @@ def test_diversity_by_lpips_asks_in_batches(squeeze):
         return squeeze(first, second)
 
     first, second = reference.image_pairs(32, 32)
-    images = np.concatenate([first, second])
-    estimate = lpips_diversity(distance, lambda _: images, 2, 3, batch_size=2)
-    assert received == [2, 1, 2, 1]
-    expected = np.mean(squeeze(first, second))
-    np.testing.assert_allclose(estimate.value, expected, rtol=1e-5)
-    np.testing.assert_allclose(estimate.standard_error, 0.0, atol=1e-12)
+    images = np.stack([np.concatenate([first, second])] * 2)
+    distances = pair_distances(images, distance, batch_size=4)
+    assert received == [4, 2]
+    np.testing.assert_allclose(distances, [squeeze(first, second)] * 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"conditions": 0}, "conditions = 0"),
-        ({"pairs": 0}, "pairs = 0"),
-        ({"conditions": 1, "pairs": 1}, "two pairs in all"),
-        ({"pairs": 4}, "expects 8 samples per condition, two per pair, received 6"),
-        ({"distance": lambda a, b: 0.0}, "received the shapes [()]"),
-    ],
-)
-def test_diversity_of_too_few(changes, message):
-    arguments = {
-        "distance": absolute,
-        "samples": lambda _: np.zeros((6, 2, 2, 1)),
-        "conditions": 2,
-        "pairs": 3,
-    }
-    with pytest.raises(UserError, match=re.escape(message)):
-        lpips_diversity(**arguments | changes)
+def test_diversity_of_a_subject(weights_file, squeeze):
+    images = np.random.RandomState(0).randint(256, size=(6, 32, 32, 3)).astype(np.uint8)
+    subject = Subject(
+        "world",
+        "weights",
+        (32, 32, 3),
+        samples=lambda n, seed: from_sampler(
+            lambda n, _: images[:n], n, seed, "weights"
+        ),
+    )
+    evaluator = Evaluator(subject, lpips_weights=weights_file())
+    (result,) = evaluator.evaluate("lpips_diversity_squeeze_v0.1_1c3p")
+    expected = squeeze(*np.split(np.float32(images) / 255, 2)).numpy()
+    np.testing.assert_allclose(result["value"], expected.mean(), rtol=1e-5)
+    error = expected.std(ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(result["standard_error"], error, rtol=1e-4)

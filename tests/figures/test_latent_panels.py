@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 
 from tests.figures.files import numbers
 from tests.figures.files import saved
-from tfp_priors.errors import UserError
 from tfp_priors.figures.latent_panels import save_latent_panels
 
 
@@ -47,17 +45,3 @@ def test_files_of_a_whole_test_set_are_small(tmp_path):
     assert sizes[".svg"] < 2e6
     assert sizes[".png"] < 1e6
     assert sizes[".csv"] < 1.2e6
-
-
-def test_bad_input(tmp_path):
-    codes = np.zeros([5, 2])
-    labels = np.zeros(5)
-    for base, z, draws, label in (
-        (codes[:, :1], codes, codes, labels),
-        (None, np.zeros([5, 8]), codes, labels),
-        (None, codes, np.zeros([5, 8]), labels),
-        (None, codes, codes, labels[:3]),
-    ):
-        with pytest.raises(UserError, match="received shapes .* LATENT_SIZE = 2"):
-            save_latent_panels(base, z, draws, label, tmp_path / "a")
-    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@ import pytest
 
 from tfp_priors.errors import UserError
 from tfp_priors.latent_space import attribute_vector
+from tfp_priors.latent_space import median_unevenness
 from tfp_priors.latent_space import rate_of_change
 from tfp_priors.latent_space import unevenness
 
@@ -74,6 +75,14 @@ def test_no_change_has_no_unevenness():
     assert np.isnan(values[0]) and values[1] == pytest.approx(0, abs=1e-12)
     assert np.isnan(unevenness(t, np.zeros(5)))
     assert unevenness(t, 1e-300 * t) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_median_is_of_the_paths_that_change():
+    t = np.linspace(0, 1, 5)
+    jump = np.array([0.0, 0, 0, 0, 1])
+    # 0, 3, 3 and none.
+    assert median_unevenness(t, np.stack([t, jump, jump, 0 * t])) == 3.0
+    assert np.isnan(median_unevenness(t, np.zeros([2, 5])))
 
 
 def test_bad_input():

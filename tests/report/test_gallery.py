@@ -74,6 +74,41 @@ def test_a_row_of_draws_for_each_label(tmp_path):
         draw("labels", tmp_path)
 
 
+def test_rows_of_attributes_begin_with_a_test_image_alone():
+    attributes = np.stack([linear_world.labels("test")] * 2, axis=1)
+
+    def given(n, seed, conditions):
+        assert (conditions[:, 0] == conditions[:, 1]).all()
+        return given_labels(n, seed, conditions[:, 0])
+
+    evaluator = linear_world.evaluator(
+        features={"attributes": attributes},
+        condition="attributes",
+        samples=lambda n, seed, *conditions: from_sampler(
+            given, n, seed, "weights", *conditions
+        ),
+    )
+    rows = gallery.rows_of(evaluator, 3)
+    assert list(rows) == ["1", "2", "3"]
+    chosen = np.random.RandomState(evaluator.seed).permutation(200)
+    for row, index in zip(rows.values(), chosen, strict=False):
+        assert row.shape == (9, 2, 2, 1)
+        image = linear_world.images("test")[index] / np.float32(255)
+        np.testing.assert_array_equal(row[0], image)
+        grey = 0.8 if attributes[index, 0] else 0.2
+        np.testing.assert_allclose(row[1:], grey, atol=1e-2)
+    with pytest.raises(UserError, match="needs 201 test images, there are 200: ask"):
+        gallery.rows_of(evaluator, 201)
+
+
+def test_transfers_need_as_many_images_as_they_show(tmp_path):
+    parts = {"condition": "label", "transfer": lambda images, own, other: images}
+    evaluator = linear_world.evaluator(**parts, show_condition=lambda given: given)
+    choice = gallery.Choice(pairs=193)
+    with pytest.raises(UserError, match="needs 201 test images, there are 200: ask"):
+        gallery.transfers(evaluator, tmp_path, choice)
+
+
 def test_reconstructions_keep_the_two_pixels_of_the_code(tmp_path):
     rows = draw("reconstructions", tmp_path)
     assert len(rows) == 80

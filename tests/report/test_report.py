@@ -29,14 +29,8 @@ def test_run_of_a_nasty_name(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("table_alone", [False, True])
-def test_sweep(tmp_path, table_alone):
-    out = tmp_path / "sweep"
-    if table_alone:
-        out.mkdir()
-        (out / "results.csv").write_text("seed,run,metric,value\n0,a,is50k,2\n")
-    else:
-        folders.make_sweep(out, [({"seed": "0"}, 2.0)], metric="is50k")
+def test_sweep(tmp_path):
+    out = folders.make_sweep(tmp_path / "sweep", [({"seed": "0"}, 2.0)], "is50k")
     write_report(out, None, tmp_path / "report.html")
     root = parsed.parse((tmp_path / "report.html").read_text("utf-8"))
     assert next(root.all("h1")).text == "sweep"

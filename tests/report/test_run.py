@@ -8,7 +8,7 @@ from tests.commands import ROOT
 from tests.report import folders
 from tests.report import parsed
 from tfp_priors.configuration import parse
-from tfp_priors.errors import UserError
+from tfp_priors.report import gallery
 from tfp_priors.report import page
 from tfp_priors.report import run
 
@@ -187,6 +187,10 @@ def test_pictures_in_order_with_captions(tmp_path):
     assert len(list(root.all("img"))) == 4
 
 
+def test_every_figure_of_a_model_has_a_caption():
+    assert set(gallery.FIGURES) <= set(run.CAPTIONS)
+
+
 def test_pictures_of_the_training_stand_in_for_those_not_made(tmp_path):
     folder = folders.make_run(tmp_path / "run")
     for name in ("samples_00001000", "samples_00002000", "reconstructions_00002000"):
@@ -228,12 +232,3 @@ def test_configuration_and_starts(tmp_path):
     assert told["devices"] == "/device:GPU:0, /device:GPU:1"
     assert told["tensorflow"] == "2.21.0 (1 of 2 starts), 2.22.0 (1 of 2 starts)"
     assert "Started 2026-11-24T09:01:03+00:00, seed 4:" in root.text
-
-
-def test_no_run(tmp_path):
-    with pytest.raises(UserError) as error:
-        run.run_sections(tmp_path, None)
-    assert str(error.value) == (
-        f"{tmp_path} is not a run: it has no config.gin. Expected a --run_dir of "
-        "bin/train or bin/fit_prior."
-    )

@@ -7,8 +7,6 @@ import pytest
 
 from tests.report import folders
 from tests.report import parsed
-from tfp_priors import sweeps
-from tfp_priors.errors import UserError
 from tfp_priors.report import page
 from tfp_priors.report import sweep
 
@@ -144,33 +142,26 @@ def test_no_results_yet(tmp_path):
     assert "No results yet: the bin/sweep command of this folder" in report(out).text
 
 
-def test_the_table_alone_says_the_same(tmp_path):
-    axes = {"model": ["vae", "aae"], "BETA": ["0", "1"], "seed": ["0", "1"]}
-    points = [(values, float(i * i)) for i, values in enumerate(grid(**axes))]
-    out = folders.make_sweep(tmp_path / "sweep", points)
-    path = tmp_path / "table" / "results.csv"
-    sweeps.write_table(sweeps.table(out), path)
-    of_table = report(path.parent)
-    assert parsed.tables(of_table) == parsed.tables(report(out))
-    assert parsed.values(of_table)["runs"] == "8"
-
-
-def test_no_sweep(tmp_path):
-    with pytest.raises(
-        UserError, match="is not a sweep: it has no runs and no results"
-    ):
-        sweep.sweep_sections(tmp_path, None)
-    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="expected the columns metric and value, rec"):
-        sweep.sweep_sections(tmp_path, None)
-
-
 def test_results_that_are_no_numbers_are_left_out(tmp_path):
     points = [({"BETA": beta}, float("nan")) for beta in ("0.0", "1.0")]
     root = report(folders.make_sweep(tmp_path / "none", points))
     assert not any("BETA = " in str(table) for table in parsed.tables(root).values())
+    told = "No number came out; no mean has these: fcd10k_test of "
+    assert f"{told}0.0, fcd10k_test of 1.0." in root.text
+    assert "No results yet" not in root.text
     points[1] = ({"BETA": "1.0"}, 2.5)
     root = report(folders.make_sweep(tmp_path / "one", points))
     (row,) = parsed.tables(root)["fcd10k_test, n = 1"]
     assert row == {"metric": "fcd10k_test", "BETA = 1.0": "2.5"}
+    assert f"{told}0.0." in root.text
+    (row,) = parsed.tables(root)["Results of 0.0"]
+    assert row == {"metric": "fcd10k_test", "value": "no number", "step": "100"}
     assert "nan" not in str(parsed.tables(root)).lower()
+
+
+def test_a_result_need_not_name_its_metric(tmp_path):
+    out = folders.make_sweep(tmp_path / "sweep", [({"BETA": "1"}, 2.5)])
+    path = out / "1" / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"metric": "fcd10k_test", ', ""))
+    (row,) = parsed.tables(report(out))["fcd10k_test, n = 1"]
+    assert row == {"BETA": "1", "value": "2.5"}

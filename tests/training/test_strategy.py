@@ -1,7 +1,5 @@
 import json
 
-import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -10,7 +8,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.training import create_strategy
 from tfp_priors.training.strategy import task_of_environment
 from tfp_priors.training.workers import Workers
-from tfp_priors.training.workers import spread
 
 
 def test_names(monkeypatch):
@@ -95,16 +92,3 @@ def test_a_single_worker_asks_nobody():
     assert workers.any(True) and not workers.any(False)
     with workers.chief_first():
         workers.wait()
-
-
-@pytest.mark.parametrize("size", [1, 7, 8])
-def test_spread_is_the_function_itself(size):
-    strategy = create_strategy("mirrored")
-    with strategy.scope():
-        layer = keras.layers.Dense(3)
-        layer.build((None, 5))
-    x = tf.random.stateless_normal([size, 5], [1, 2])
-    received = tf.function(spread(layer, strategy))(x)
-    # A matrix product of other shape may add in another order.
-    np.testing.assert_allclose(received, layer(x), rtol=1e-6, atol=1e-6)
-    assert spread(layer, create_strategy("one_device")) is layer

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tfp_priors import sweeps
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import Views
 from tfp_priors.errors import NonFiniteError
@@ -16,6 +18,7 @@ from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.runs.run_dir import RunLock
+from tfp_priors.runs.run_dir import environments
 from tfp_priors.runs.run_dir import finished_step
 from tfp_priors.runs.run_dir import kept_step
 from tfp_priors.training import LinearAnnealing
@@ -131,6 +134,19 @@ def test_finished_run_does_nothing(run):
     assert run(steps=2).start_step == 2
 
 
+def test_a_finished_run_is_known_by_other_words_for_it(run, tmp_path, monkeypatch):
+    """A sweep that calls it so would train it again and again."""
+    for i, binding in enumerate(("BETA = 1", "BETA=1"), start=1):
+        flags = [f"--gin_param={binding}"]
+        known = sweeps.Run("run", {}, tmp_path / "run", flags, [], [])
+        assert not known.is_trained
+        monkeypatch.setattr(sys, "argv", ["bin/train", *flags])
+        for _ in range(2):
+            assert run(steps=2).step == 2
+            assert known.is_trained
+            assert len(environments(tmp_path / "run")) == i
+
+
 def test_second_process_is_refused(run, tmp_path):
     with RunLock(tmp_path / "run"):
         with pytest.raises(UserError, match=r"in use by process \d+"):
@@ -240,7 +256,11 @@ def test_a_borrowed_autoencoder_never_learns(run, tmp_path):
 @pytest.mark.parametrize(
     ("post_hoc", "strategy", "message"),
     [
-        (lambda: PostHoc(2, lambda: flow(couplings=0)), "one_device", "couplings >= 1"),
+        (
+            lambda: PostHoc(2, lambda: flow(couplings=0)),
+            "one_device",
+            "couplings must be at least 1",
+        ),
         (lambda: PostHoc(2, lambda: RealNVPPrior(5)), "one_device", "one latent size"),
         (
             lambda: PostHoc(2, batch_size=7),

@@ -168,3 +168,36 @@ def gather(x):
     gathered = tf.distribute.get_replica_context().all_gather(x, axis=0)
     rows_in_all = None if x.shape[0] is None else replicas * x.shape[0]
     return tf.ensure_shape(gathered, [rows_in_all, *x.shape[1:]])
+
+
+def spread(function: Callable, strategy: tf.distribute.Strategy | None) -> Callable:
+    """A function of the rows of a batch, computed by all replicas.
+
+    Args:
+      function: maps `[batch, ...]` to floats `[batch, ...]`, in one tensor or several,
+        each row by itself.
+      strategy: in whose scope its variables were made; None: one replica. All workers
+        must call the result in the same order, with the same batches.
+
+    Returns:
+      A function with the same values; `function` itself on one replica.
+    """
+    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+    if replicas == 1:
+        return function
+
+    def spread_function(x):
+        whole = tf.shape(x)[0]
+        share = (whole + replicas - 1) // replicas
+        # The last replicas may have too few rows: they repeat the last one.
+        numbers = tf.minimum(tf.range(share * replicas), whole - 1)
+
+        def part(numbers):
+            return function(tf.gather(x, rows(lambda _: numbers, share)))
+
+        return tf.nest.map_structure(
+            lambda parts: strategy.gather(parts, axis=0)[:whole],
+            strategy.run(part, args=(numbers,)),
+        )
+
+    return spread_function

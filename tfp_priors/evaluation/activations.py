@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfp_priors.core import replicas
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.images import Images
 from tfp_priors.files import disk_errors_named
@@ -179,35 +180,16 @@ def mirrored(function: Callable, strategy: Any = None) -> Callable:
     """A function of a batch that is computed on all devices of a strategy.
 
     Args:
-      function: maps `[batch, ...]` to tensors `[batch, ...]`, row by row.
+      function: see `replicas.spread`.
       strategy: a `tf.distribute.Strategy`, or None.
 
     Returns:
       A function of an array that returns arrays.
     """
-    compiled = tf.function(function, reduce_retracing=True, autograph=False)
-    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
-    if replicas == 1:
-        return lambda batch: tf.nest.map_structure(np.asarray, compiled(batch))
-
-    @tf.function(reduce_retracing=True)
-    def on_all(batch):
-        return strategy.run(compiled, args=(batch,))
-
-    def run(batch):
-        # Equal shares: the last rows are padded with the first.
-        padding = -len(batch) % replicas
-        padded = np.concatenate([batch, batch[np.arange(padding) % len(batch)]])
-        parts = np.split(padded, replicas)
-        shares = strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
-        )
-        results = strategy.experimental_local_results
-        return tf.nest.map_structure(
-            lambda value: np.concatenate(results(value))[: len(batch)], on_all(shares)
-        )
-
-    return run
+    on_all = tf.function(
+        replicas.spread(function, strategy), reduce_retracing=True, autograph=False
+    )
+    return lambda batch: tf.nest.map_structure(np.asarray, on_all(batch))
 
 
 @contextlib.contextmanager

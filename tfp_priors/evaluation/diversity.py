@@ -1,11 +1,28 @@
 """How much samples of one condition differ, and whether they keep to it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import scipy.stats
 
 from tfp_priors.core.estimate import Estimate
 from tfp_priors.evaluation.feature_metrics import classifier_score
+
+
+def mean_over_conditions(values: np.ndarray) -> Estimate:
+    """The mean of what was measured m times of each condition.
+
+    Args:
+      values: `[conditions, m]`.
+
+    Returns:
+      The mean, and its standard error over the conditions, which are independent, or
+      over the m values of a single one; NaN if that is one value.
+    """
+    independent = values.mean(axis=1) if len(values) > 1 else values[0]
+    n = len(independent)
+    error = independent.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return Estimate(float(independent.mean()), float(error))
 
 
 def factor_entropies(values: np.ndarray, levels: int) -> np.ndarray:
@@ -22,10 +39,9 @@ def factor_entropies(values: np.ndarray, levels: int) -> np.ndarray:
       `[conditions]`, at most log(levels).
     """
     counts = np.stack([(values == level).sum(axis=1) for level in range(levels)], 1)
-    shares = counts / values.shape[1]
-    logs = np.log(np.where(counts, shares, 1.0))
     correction = ((counts > 0).sum(axis=1) - 1) / (2 * values.shape[1])
-    return np.minimum(-(shares * logs).sum(axis=1) + correction, np.log(levels))
+    entropies = scipy.stats.entropy(counts, axis=1)
+    return np.minimum(entropies + correction, np.log(levels))
 
 
 def covered_entropy(
@@ -39,7 +55,7 @@ def covered_entropy(
 
     Returns:
       The share of all factors, 1 if samples of one condition are as diverse as the
-      data, with its standard error over conditions; and the share of each factor.
+      data, see `mean_over_conditions`; and the share of each factor.
     """
     sums, possible, shares = 0.0, 0.0, {}
     for name, columns in factors.items():
@@ -47,9 +63,7 @@ def covered_entropy(
         entropies = factor_entropies(logits[..., columns].argmax(axis=-1), levels)
         shares[name] = float(entropies.mean() / np.log(levels))
         sums, possible = sums + entropies, possible + np.log(levels)
-    covered = sums / possible
-    error = covered.std(ddof=1) / np.sqrt(len(covered)) if len(covered) > 1 else 0.0
-    return Estimate(float(covered.mean()), float(error)), shares
+    return mean_over_conditions((sums / possible)[:, None]), shares
 
 
 def factor_scores(logits: np.ndarray, factors: Mapping[str, slice]) -> dict[str, float]:
@@ -67,17 +81,31 @@ def factor_scores(logits: np.ndarray, factors: Mapping[str, slice]) -> dict[str,
     }
 
 
-def pair_distances(features: np.ndarray) -> np.ndarray:
-    """Distances of disjoint pairs of samples of each condition.
+def _euclidean(first, second):
+    return np.linalg.norm(first.astype(np.float64) - second, axis=-1)
+
+
+def pair_distances(
+    samples: np.ndarray, distance: Callable = _euclidean, batch_size: int = 64
+) -> np.ndarray:
+    """Distances of disjoint pairs of samples of each condition (Zhu et al. 2017).
+
+    As in Toward Multimodal Image-to-Image Translation, whose distance is LPIPS. Sample
+    i goes with sample pairs + i, so that the distances are independent.
 
     Args:
-      features: `[conditions, 2 pairs, size]`; sample i goes with sample pairs + i.
+      samples: vectors or images, `[conditions, 2 pairs, ...]`.
+      distance: maps two batches of them to distances, `[batch]`; by default of vectors.
+      batch_size: most pairs that `distance` receives at once.
 
     Returns:
-      `[conditions, pairs]`.
+      `[conditions, pairs]`, float64.
     """
-    first, second = np.split(features.astype(np.float64), 2, axis=1)
-    return np.linalg.norm(first - second, axis=-1)
+    pairs = np.split(samples, 2, axis=1)
+    first, second = (half.reshape(-1, *half.shape[2:]) for half in pairs)
+    batches = [slice(i, i + batch_size) for i in range(0, len(first), batch_size)]
+    distances = [distance(first[batch], second[batch]) for batch in batches]
+    return np.concatenate(distances).astype(np.float64).reshape(pairs[0].shape[:2])
 
 
 def joint_distances(outputs: np.ndarray, keypoints: np.ndarray) -> np.ndarray:

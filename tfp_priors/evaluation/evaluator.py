@@ -77,13 +77,19 @@ class Evaluator:
     def evaluate(self, name: str) -> list[dict[str, Any]]:
         """The results of a metric: at least "name" and "value" each.
 
+        A "value" is NaN if no number came out; what else is unknown is left out.
+
         Raises:
           UserError: if there is no such metric, or something that it needs is missing.
         """
         request = metrics.find(name)
         results = []
         for result in request.metric.compute(self, **request.values):
-            known = {k: value for k, value in result.items() if not _unknown(value)}
+            known = {
+                key: value
+                for key, value in result.items()
+                if key == "value" or not _unknown(value)
+            }
             if "extractor" in known:
                 identity = self._activator(known["extractor"]).extractor.identity
                 known["extractor_identity"] = identity
@@ -257,14 +263,7 @@ class Evaluator:
         def compute():
             given = self.given(n)
             draws = from_sampler(sample, n, self.seed, self.subject.identity, *given)
-            parts = [
-                sample(
-                    stop - start,
-                    chunk_seed(self.seed, start),
-                    *draws.given(start, stop),
-                )
-                for start, stop in draws.spans()
-            ]
+            parts = [draws.read(*span) for span in draws.spans()]
             return {
                 key: np.concatenate([np.asarray(part[key]) for part in parts])
                 for key in parts[0]

@@ -1,18 +1,15 @@
-"""LPIPS, a distance of images by learned features, and the diversity of samples by it.
+"""LPIPS, a distance of images by learned features.
 
 Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a Perceptual
 Metric. The numbers are those of the authors' PyTorch package, lpips 0.1.4.
 """
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_priors.core.estimate import Estimate
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.lpips_weights import SMALLEST_SIDE
 from tfp_priors.evaluation.lpips_weights import TRUNKS
@@ -165,70 +162,6 @@ class LPIPS(keras.layers.Layer):
             "version": self.version,
             "weights": self.weights_file,
         }
-
-
-def lpips_diversity(
-    distance: Callable,
-    samples: Callable[[int], np.ndarray],
-    conditions: int,
-    pairs: int,
-    batch_size: int = 64,
-) -> Estimate:
-    """The mean distance of two samples of one condition (Zhu et al. 2017).
-
-    As in Toward Multimodal Image-to-Image Translation. The pairs are disjoint, image i
-    goes with image `pairs + i`, so that the distances are independent.
-
-    Args:
-      distance: maps two batches of images to distances `[batch]`, such as an `LPIPS`.
-      samples: maps a condition, 0 to conditions - 1, to its `2 * pairs` images.
-      conditions: such as classes or encoded images; 1 for an unconditional model.
-      pairs: pairs of samples per condition.
-      batch_size: most pairs that `distance` receives at once.
-
-    Returns:
-      The mean, and its standard error over the conditions, or over the pairs if there
-      is one condition.
-
-    Raises:
-      UserError: if there are too few pairs, or a wrong number of images or distances.
-    """
-    if min(conditions, pairs, batch_size) < 1 or conditions == pairs == 1:
-        raise UserError(
-            "lpips_diversity expects conditions, pairs and batch_size of at least 1 "
-            f"and two pairs in all, received conditions = {conditions}, "
-            f"pairs = {pairs} and batch_size = {batch_size}."
-        )
-    distances = np.stack(
-        [
-            _pair_distances(distance, samples(c), pairs, batch_size)
-            for c in range(conditions)
-        ]
-    )  # [conditions, pairs]
-    independent = distances.mean(1) if conditions > 1 else distances[0]
-    return Estimate(
-        value=float(independent.mean()),
-        standard_error=float(independent.std(ddof=1) / math.sqrt(len(independent))),
-    )
-
-
-def _pair_distances(distance, images, pairs, batch_size):
-    images = np.asarray(images)
-    if len(images) != 2 * pairs:
-        raise UserError(
-            f"lpips_diversity expects {2 * pairs} samples per condition, two per pair, "
-            f"received {len(images)}."
-        )
-    first, second = images[:pairs], images[pairs:]
-    slices = [slice(i, i + batch_size) for i in range(0, pairs, batch_size)]
-    distances = [np.asarray(distance(first[s], second[s])) for s in slices]
-    received = [d.shape for d in distances]
-    if received != [first[s].shape[:1] for s in slices]:
-        raise UserError(
-            "lpips_diversity expects a distance per pair from batches of at most "
-            f"{batch_size} pairs, received the shapes {received}."
-        )
-    return np.concatenate(distances).astype(np.float64)
 
 
 def _unit_normalized(features):

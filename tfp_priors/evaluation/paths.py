@@ -161,15 +161,5 @@ def probabilities(evaluator, path: np.ndarray, attribute: int) -> np.ndarray:
     return np.stack(rows, axis=1)
 
 
-def median_unevenness(curves: np.ndarray) -> float:
-    """The median over paths `[n, STEPS]` of `latent_space.unevenness`.
-
-    It is over those on which something changes; NaN if there is none.
-    """
-    values = latent_space.unevenness(T, curves)
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else np.nan
-
-
 def _on_arrays(function):
     return lambda values: np.asarray(function(np.asarray(values, np.float32)))

@@ -4,6 +4,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
@@ -101,7 +102,8 @@ def conditional_entropy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """
     cells = 2 * predictions.astype(int) + labels
     joint = np.bincount(cells, minlength=4).reshape(2, 2) / len(cells)
-    return _entropy(joint) - _entropy(joint.sum(axis=1))
+    entropy = scipy.stats.entropy
+    return float(entropy(joint, axis=None) - entropy(joint.sum(axis=1)))
 
 
 def one_vs_rest_logits(logits: np.ndarray) -> np.ndarray:
@@ -140,8 +142,3 @@ def _svm_predictions(codes, labels):
         warnings.simplefilter("ignore", ConvergenceWarning)
         svm.fit(codes, labels)
     return svm.predict(codes), svm.n_iter_ < _MAX_ITERATIONS
-
-
-def _entropy(probabilities):
-    p = probabilities[probabilities > 0]
-    return float(-np.sum(p * np.log(p)))

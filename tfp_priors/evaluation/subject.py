@@ -275,21 +275,28 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
     """A SavedModel of `bin/export` as a subject.
 
     Raises:
-      UserError: if the folder holds none, or that of a conditional model.
+      UserError: if the folder holds none, or that of a conditional model or of a prior
+        alone.
     """
     if not tf.saved_model.contains_saved_model(str(folder)):
         raise UserError(
             f"{folder} is not a SavedModel: expected a folder of bin/export."
         )
     model = tf.saved_model.load(str(folder))
-    if not hasattr(model, "sample"):
+    if "sample" not in model.signatures:
         raise UserError(
             f"{folder} has no function sample: expected a SavedModel of bin/export."
         )
-    if hasattr(model, "transfer"):
+    _, inputs = model.signatures["sample"].structured_input_signature
+    if set(inputs) != {"n", "seed", "temperature"}:
         raise UserError(
             f"{folder} is of a conditional model, whose export does not name the "
             "feature that it needs: pass its run, --run_dir=RUN."
+        )
+    if not hasattr(model, "decode"):
+        raise UserError(
+            f"{folder} is of a prior alone, which draws no images: pass its run, "
+            "--run_dir=RUN."
         )
     digest = hashlib.sha256()
     for path in sorted((Path(folder) / "variables").iterdir()):

@@ -47,10 +47,17 @@ class Settings(NamedTuple):
 
 
 class Point(NamedTuple):
-    """An image `[height, width, channels]` in [0, 1], and its code `[latent_size]`."""
+    """An image and its code.
+
+    Attributes:
+      image: `[height, width, channels]` in [0, 1].
+      z: `[latent_size]`.
+      given: what the code was made with, see `Settings`.
+    """
 
     image: np.ndarray
     z: np.ndarray
+    given: tuple[int, ...]
 
 
 class Neighbour(NamedTuple):
@@ -108,23 +115,18 @@ class Explored:
         self.has_encoder = model.has_encoder
         self.is_invertible = model.prior.is_invertible
         self.has_density = model.prior.has_density
-        self._evaluator = Evaluator(
-            subject_of_model(model, identity, name), load_dataset
-        )
-
-        def of_codes(function):
-            return _graph(lambda z, *given: function(model.shaped(z), *given))
-
+        subject = subject_of_model(model, identity, name)
+        self._evaluator = Evaluator(subject, load_dataset)
+        self._encode, self._decode = subject.encode, subject.decode
+        self._log_prob = subject.log_prob
+        # Unlike the subject's these know temperature and condition.
         self._sample = _graph(
             lambda n, seed, temperature, *given: model.rows(
                 model.sample_prior(n, seed, temperature, *given)
             )
         )
-        self._decode = of_codes(lambda z, *given: model.decode(z, False, *given))
-        self._log_prob = of_codes(model.log_prob)
-        self._to_base = of_codes(model.to_base)
+        self._to_base = _graph(model.to_base)
         self._from_base = _graph(lambda *z0: model.rows(model.from_base(*z0)))
-        self._encode = _graph(lambda *x: model.rows(model.encode(*x)))
 
     def dataset(self, split: str = _SPLIT) -> ImageDataset:
         """The split's images.
@@ -161,19 +163,21 @@ class Explored:
         """
         _check_index(index, of, "draw")
         z = self.codes(settings, of)[index]
-        return Point(self.decoded(z[None], settings.given)[0], z)
+        return Point(self.decoded(z[None], settings.given)[0], z, settings.given)
 
     def test_image(self, index: int) -> Point:
-        """A test image, and its code if there is an encoder.
+        """A test image, and its code given its own label or attributes.
 
         Raises:
           UserError: if there is none of that number, or no encoder.
         """
         _check_index(index, self.dataset().size, "test image")
         example = self.dataset().gather([index])
-        condition = self._evaluator.subject.condition
-        own = () if condition is None else (example[condition],)
-        return self._point(example["image"], own)
+        given = ()
+        if self.condition is not None:
+            (own,) = np.asarray(example[self._evaluator.subject.condition])
+            given = (own,) if self.condition == "label" else np.flatnonzero(own)
+        return self._point(example["image"], tuple(map(int, given)))
 
     def picture(self, pixels: np.ndarray, given: tuple[int, ...] = ()) -> Point:
         """A picture from elsewhere, uint8 `[height, width, channels]`, and its code.
@@ -181,13 +185,14 @@ class Explored:
         Raises:
           UserError: if there is no encoder.
         """
-        return self._point(np.float32(pixels)[None] / 255, self._condition(given, 1))
+        return self._point(np.float32(pixels)[None] / 255, given)
 
-    def _point(self, images, condition):
+    def _point(self, images, given):
         if not self.has_encoder:
             raise UserError(f"{self.name} has no encoder: only draws have a code.")
         images = np.float32(images)
-        return Point(images[0], self._encode(images, *condition).numpy()[0])
+        codes = self._encode(images, *self._condition(given, 1)).numpy()
+        return Point(images[0], codes[0], given)
 
     def log_density(
         self, z: np.ndarray, given: tuple[int, ...] = ()

@@ -245,9 +245,9 @@ def _in_hand(run, reference, read, given):
     point = reference.point(run, read, given)
     pictures = [captioned(point.image, "the picture")]
     if reference.kind != "draw":
-        decoded = run.decoded(point.z[None], given)[0]
+        decoded = run.decoded(point.z[None], point.given)[0]
         pictures.append(captioned(decoded, "its reconstruction"))
-    density = run.log_density(point.z[None], given)
+    density = run.log_density(point.z[None], point.given)
     told = [] if density is None else [html.P(f"log p(z) = {density[0]:.2f} nats")]
     neighbours = run.neighbours(point.image)
     for split, found in neighbours.items():

@@ -98,9 +98,7 @@ def no_place(model: PriorModel, name: str, format: str) -> UserError:
 
 
 def _sample(model):
-    def sample(z0, condition=None, guidance=None):
-        if guidance is None:
-            return model.decode(model.from_base(z0, condition))
+    def sample(z0, condition=None, guidance=1.0):
         with model.prior.guided(guidance):
             return model.decode(model.from_base(z0, condition))
 

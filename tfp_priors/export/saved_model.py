@@ -82,32 +82,32 @@ def _of_images(function, signature):
 
 def _endpoints(model):
     """Yields (name, function, input signature)."""
-    if not model.has_decoder:
-        yield from _endpoints_of_codes(model)
-        return
     images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
     z = tf.TensorSpec((None, *model.code_shape), tf.float32, "z")
     z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
     n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
     of_networks, of_prior, conditioner = [], [], model.conditioner
     if conditioner is None:
-        temperature = tf.TensorSpec((), tf.float32, "temperature")
-        yield "sample", model.sample, [n, seed, temperature]
+        yield "sample", model.sample, [n, seed, *_how(model)]
     else:
         name, shape = conditioner.argument, conditioner.condition_shape
         dtype = tf.as_dtype(conditioner.condition_dtype)
         one = tf.TensorSpec(shape, dtype, name)
         of_prior = [tf.TensorSpec((None, *shape), dtype, name)]
         how = _how(model)
-        if conditioner.conditions_networks:
+        if model.has_decoder and conditioner.conditions_networks:
             of_networks, how = of_prior, []
             own = tf.TensorSpec((None, *shape), dtype, f"image_{name}")
             yield "transfer", model.transfer, [images, own, *of_prior]
-        yield "sample", model.sample_of_condition, [one, n, seed, *how]
+        if model.has_decoder:
+            yield "sample", model.sample_of_condition, [one, n, seed, *how]
+        else:
+            yield "sample", _sample_given(model), [*of_prior, seed, *how]
         if conditioner.argument == "label":
             yield "labels", lambda: tf.range(conditioner.context_size), []
 
-    yield "decode", _decoder(model), [z, *of_networks]
+    if model.has_decoder:
+        yield "decode", _decoder(model), [z, *of_networks]
     if model.has_encoder:
         yield "encode", model.encode, [images, *of_networks]
         yield "reconstruct", model.reconstruct, [images, *of_networks]
@@ -119,7 +119,7 @@ def _endpoints(model):
 
 
 def _how(model):
-    """How draws for a condition may be: the temperature and, if any, the guidance."""
+    """How draws may be: the temperature and, if any, the guidance."""
     names = ["temperature", *(["guidance"] if model.has_guidance else [])]
     return [tf.TensorSpec((), tf.float32, name) for name in names]
 
@@ -135,25 +135,6 @@ def named(function, signature):
     parameters = [inspect.Parameter(spec.name, kind) for spec in signature]
     named.__signature__ = inspect.Signature(parameters)
     return named
-
-
-def _endpoints_of_codes(model):
-    z = tf.TensorSpec((None, *model.code_shape), tf.float32, "z")
-    z0 = tf.TensorSpec((None, model.latent_size), tf.float32, "z0")
-    n, seed = (tf.TensorSpec((), tf.int32, name) for name in ("n", "seed"))
-    given = []
-    if model.conditioner is None:
-        temperature = tf.TensorSpec((), tf.float32, "temperature")
-        yield "sample", model.sample, [n, seed, temperature]
-    else:
-        shape = (None, *model.conditioner.condition_shape)
-        given = [tf.TensorSpec(shape, tf.float32, "context")]
-        yield "sample", _sample_given(model), [*given, seed, *_how(model)]
-    if model.prior.has_density:
-        yield "log_prob", model.log_prob, [z, *given]
-    if model.prior.is_invertible:
-        yield "to_base", model.to_base, [z, *given]
-        yield "from_base", model.from_base, [z0, *given]
 
 
 def _sample_given(model):

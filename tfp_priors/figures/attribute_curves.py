@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import PATH_COLOURS
 from tfp_priors.figures.style import new_figure
+from tfp_priors.latent_space import median_unevenness
 from tfp_priors.latent_space import rate_of_change
-from tfp_priors.latent_space import unevenness
 
 
 def save_attribute_curves(
@@ -22,9 +21,8 @@ def save_attribute_curves(
 
     Left: its mean over the images, with the quartiles as a band. Right: the absolute
     rate of change between neighbouring points, mean over the images; the legend has
-    the mean `unevenness` of the paths on which anything changes. The first path is
-    black, the second red. The CSV has path, t, mean, lower_quartile, upper_quartile
-    and rate (from this t to the next).
+    `median_unevenness`. The first path is black, the second red. The CSV has path, t,
+    mean, lower_quartile, upper_quartile and rate (from this t to the next).
 
     Args:
       t: ascending, `[steps]`.
@@ -32,10 +30,9 @@ def save_attribute_curves(
       path: of the files, without suffix.
 
     Raises:
-      UserError: if shapes do not fit or t does not ascend.
+      UserError: as `rate_of_change`.
     """
     t = np.asarray(t, np.float64)
-    _check(t, probabilities)
     curves = {label: _curve(t, values) for label, values in probabilities.items()}
     with new_figure(9, 3.9, layout="constrained") as figure:
         _draw(figure, t, curves)
@@ -62,19 +59,7 @@ def _curve(t, values):
     values = np.asarray(values, np.float64)
     lower, upper = np.quantile(values, [0.25, 0.75], axis=0)
     rates = rate_of_change(t, values).mean(0)
-    return _Curve(values.mean(0), lower, upper, rates, _mean_unevenness(t, values))
-
-
-def _check(t, probabilities):
-    shapes = {label: np.shape(values) for label, values in probabilities.items()}
-    if not shapes or any(
-        len(shape) != 2 or not shape[0] or shape[1:] != t.shape
-        for shape in shapes.values()
-    ):
-        raise UserError(
-            f"probabilities must have shape [n, {t.size}] for each path, received "
-            f"{shapes}: give a row per image and a column per t."
-        )
+    return _Curve(values.mean(0), lower, upper, rates, median_unevenness(t, values))
 
 
 def _draw(figure, t, curves):
@@ -83,7 +68,7 @@ def _draw(figure, t, curves):
         colour = PATH_COLOURS[i % len(PATH_COLOURS)]
         band = curve.lower_quartile, curve.upper_quartile
         left.fill_between(t, *band, color=colour, alpha=0.15, linewidth=0)
-        text = f"{label}: mean unevenness {curve.unevenness:.2f}"
+        text = f"{label}: median unevenness {curve.unevenness:.2f}"
         left.plot(t, curve.mean, color=colour, label=text)
         right.stairs(curve.rates, t, baseline=None, color=colour, linewidth=1.8)
     left.set_ylim(-0.02, 1.02)
@@ -95,10 +80,3 @@ def _draw(figure, t, curves):
         axes.set_xlabel("t")
         axes.grid(axis="y")
     figure.legend(handles=left.lines, loc="outside upper center", ncols=3)
-
-
-def _mean_unevenness(t, values):
-    """The mean over the paths that have one; NaN if nothing changes on any."""
-    each = unevenness(t, values)
-    each = each[np.isfinite(each)]
-    return each.mean() if len(each) else np.nan

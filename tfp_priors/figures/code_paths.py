@@ -38,11 +38,15 @@ def save_code_paths(
       labels: classes of the codes, `[n]`; colour them.
 
     Raises:
-      UserError: if shapes or labels do not fit.
+      UserError: if the codes have one dimension.
     """
     codes = np.asarray(codes)
     paths = {label: np.asarray(points) for label, points in paths.items()}
-    _check(codes, paths, log_densities)
+    if codes.shape[1] < 2:
+        raise UserError(
+            "the paths of figure 5 need 2 latent dimensions at least, received codes "
+            f"of shape {codes.shape}: train a model with a larger LATENT_SIZE."
+        )
     names, project = _projection(codes)
     points = {label: project(z) for label, z in paths.items()}
     times = {label: np.linspace(0.0, 1.0, len(z)) for label, z in paths.items()}
@@ -67,27 +71,6 @@ def save_code_paths(
         path,
         digits=6,
     )
-
-
-def _check(codes, paths, log_densities):
-    shapes = {label: z.shape for label, z in paths.items()}
-    if (
-        codes.ndim != 2
-        or codes.shape[1] < 2
-        or not paths
-        or any(z.ndim != 2 or z.shape[1:] != codes.shape[1:] for z in paths.values())
-    ):
-        raise UserError(
-            "expected codes [n, d] with d of at least 2 and paths [steps, d], received "
-            f"codes {codes.shape} and paths {shapes}: give both of one model, a path "
-            "per label."
-        )
-    lengths = {label: np.shape(values) for label, values in log_densities.items()}
-    if lengths != {label: (len(z),) for label, z in paths.items()}:
-        raise UserError(
-            f"log_densities must have a number for every point of the paths {shapes}, "
-            f"received {lengths}: give them by the same labels."
-        )
 
 
 def _projection(codes):

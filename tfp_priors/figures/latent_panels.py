@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import class_legend
@@ -32,12 +31,8 @@ def save_latent_panels(
       prior_codes: draws from the prior, `[m, 2]`.
       labels: classes of the images, `[n]`.
       path: of the files, without suffix.
-
-    Raises:
-      UserError: if codes are not of two dimensions, or there are not as many labels.
     """
     codes, prior_codes = np.asarray(codes), np.asarray(prior_codes)
-    _check(base_codes, codes, prior_codes, labels)
     low, high = codes.min(0), codes.max(0)
     # A single code has no extent.
     margin = 0.05 * np.where(high > low, high - low, 1.0)
@@ -65,18 +60,6 @@ def save_latent_panels(
         class_legend(figure, handles)
         save_figure(figure, path)
     save_columns(_columns(base_codes, codes, prior_codes, labels), path, digits=5)
-
-
-def _check(base_codes, codes, prior_codes, labels):
-    n = len(labels)
-    base_codes = codes if base_codes is None else base_codes
-    shapes = [np.shape(base_codes), codes.shape, prior_codes.shape]
-    if shapes[:2] != [(n, 2)] * 2 or shapes[2][1:] != (2,):
-        raise UserError(
-            f"expected base codes and codes of shape ({n}, 2), for {n} labels, and "
-            f"draws of shape [m, 2], received shapes {', '.join(map(str, shapes))}: "
-            "train a model with LATENT_SIZE = 2 for this figure."
-        )
 
 
 def _name(axes, title, space):

@@ -38,14 +38,14 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def save_columns(
-    columns: Mapping[str, Sequence[Any]], path: str | Path, digits: int | None = None
+    columns: Mapping[str, Sequence[Any]], path: str | Path, digits: int
 ) -> None:
     """Writes columns of equal length as `path`.csv, with a line of names.
 
     Args:
       columns: values by name; None is left empty.
       path: of the file, without suffix.
-      digits: significant digits of floating-point numbers; by default all.
+      digits: significant digits of floating-point numbers.
 
     Raises:
       UserError: if the lengths differ.
@@ -67,8 +67,6 @@ def save_columns(
 
 def _texts(values, digits):
     """The values as the CSV has them: numbers rounded, the rest as it is."""
-    if digits is None:
-        return values
     return [
         f"{value:.{digits}g}" if isinstance(value, float | np.floating) else value
         for value in values

@@ -1,7 +1,7 @@
 """Scores against beta, a line per model and a panel per data set: figure 3."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,14 +40,14 @@ class _Point(NamedTuple):
 
 
 def save_scores(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     path: str | Path,
     score: str,
-    x: str = "BETA",
-    line: str = "model",
-    panel: str = "data",
-    floor: str | None = None,
-    reference: str | None = None,
+    x: str,
+    line: str,
+    panel: str,
+    floor: str | None,
+    reference: str | None,
 ) -> None:
     """Writes a score against x, as in figure 3, as `path`.png, .svg and .csv.
 
@@ -55,9 +55,8 @@ def save_scores(
     bars are the standard deviation (n - 1), where there are several; faint points are
     the single rows. x is on a log axis, with 0 left of a break in it. The y axis is
     logarithmic in all panels if the largest mean of one is over 20 times its smallest.
-    Rows with an empty score are left out. The CSV has panel, line, x, mean,
-    standard_deviation and n, and mean_COLUMN of the floor (of the panel) and of the
-    reference.
+    The CSV has panel, line, x, mean, standard_deviation and n, and mean_COLUMN of the
+    floor (of the panel) and of the reference.
 
     Args:
       rows: a measurement each, with numbers or their texts, as from csv.DictReader.
@@ -66,14 +65,13 @@ def save_scores(
       x: column on the x axis, at least 0.
       line: column that names the lines, in order of appearance.
       panel: column that names the panels, likewise.
-      floor: column with the score of real images; its mean is a dashed line.
+      floor: column with the score of real images, whose mean is a dashed line; or None.
       reference: column with a score to compare with at each x, such as that of
-        reconstructions; dotted in the colour of each line.
+        reconstructions, dotted in the colour of each line; or None.
 
     Raises:
-      UserError: if there are no rows, a column is missing, or a number is not one.
+      UserError: if a number is not one, or an x is below 0.
     """
-    rows = _checked(list(rows), [score, x, line, panel, floor, reference], score)
     panels = list(dict.fromkeys(row[panel] for row in rows))
     lines = list(dict.fromkeys(row[line] for row in rows))
     table = {
@@ -83,30 +81,6 @@ def save_scores(
     floors = {p: _mean([r for r in rows if r[panel] == p], floor) for p in panels}
     _draw(table, floors, lines, score, x, reference, path)
     _save_table(table, floors, floor, reference, path)
-
-
-def _checked(rows, columns, score):
-    """The rows that have a score, if all rows have the columns."""
-    columns = [column for column in columns if column is not None]
-    if not rows:
-        raise UserError(
-            f"expected rows with {', '.join(columns)}, received no rows: measure "
-            "something first."
-        )
-    for row in rows:
-        missing = [column for column in columns if column not in row]
-        if missing:
-            raise UserError(
-                f"expected the columns {', '.join(columns)}, received rows without "
-                f"{', '.join(missing)}: choose from {', '.join(map(str, row))}."
-            )
-    measured = [row for row in rows if not _is_empty(row[score])]
-    if not measured:
-        raise UserError(
-            f"expected numbers in the column {score}, received {len(rows)} rows in "
-            f"which it is empty: choose from {', '.join(map(str, rows[0]))}."
-        )
-    return measured
 
 
 def _points(rows, score, x, line, reference):

@@ -1,6 +1,7 @@
 """Paths, directions, densities and neighbours in latent space: functions of arrays."""
 
 from tfp_priors.latent_space.attributes import attribute_vector
+from tfp_priors.latent_space.attributes import median_unevenness
 from tfp_priors.latent_space.attributes import rate_of_change
 from tfp_priors.latent_space.attributes import unevenness
 from tfp_priors.latent_space.density import average_log_density

@@ -82,6 +82,24 @@ def unevenness(t: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(changes, np.sum(weights * (relative - 1) ** 2, axis=-1), np.nan)
 
 
+def median_unevenness(t: np.ndarray, values: np.ndarray) -> float:
+    """The median over paths of `unevenness`.
+
+    Args:
+      t: where the values are, ascending, `[steps]`.
+      values: along each path, `[n, steps]`.
+
+    Returns:
+      It is over those on which something changes; NaN if there is none.
+
+    Raises:
+      UserError: as `unevenness`.
+    """
+    each = unevenness(t, values)
+    each = each[np.isfinite(each)]
+    return float(np.median(each)) if each.size else np.nan
+
+
 def _widths(t, values):
     """The gaps between neighbouring t, `[steps - 1]`, and the values in double."""
     t, values = np.asarray(t, np.float64), np.asarray(values, np.float64)

@@ -6,7 +6,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.report import page
 from tfp_priors.report import run
-from tfp_priors.report import sweep
 from tfp_priors.report.run import run_sections
 from tfp_priors.report.sweep import sweep_sections
 from tfp_priors.sweeps import values_of
@@ -28,12 +27,11 @@ def write_report(
     folder = Path(folder)
     if (folder / run.CONFIG).is_file():
         sections = run_sections(folder, figures)
-    elif (folder / sweep.RESULTS).is_file() or values_of(folder):
+    elif values_of(folder):
         sections = sweep_sections(folder, figures)
     else:
         raise UserError(
-            f"{folder} is neither a run nor a sweep: it has no {run.CONFIG}, no "
-            f"{sweep.RESULTS} and no runs. Expected a --run_dir of bin/train or an "
-            "--out of bin/sweep."
+            f"{folder} is neither a run nor a sweep: it has no {run.CONFIG} and no "
+            "runs. Expected a --run_dir of bin/train or an --out of bin/sweep."
         )
     write_text(path, page.page(folder.resolve().name, sections))

@@ -57,7 +57,7 @@ def samples(evaluator: Evaluator, out: Path, choice: Choice) -> None:
 def reconstructions(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """Random test images above their reconstructions."""
     del choice
-    indices = _some(evaluator, 40)
+    indices = _some(evaluator, min(40, evaluator.dataset(_SPLIT).size))
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
     given = _given(evaluator, indices)
     decoded = np.asarray(evaluator.subject.ask("reconstruct")(images, *given))
@@ -99,26 +99,27 @@ def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
     """Rows of draws: one, named "", or one for each label, or of figure 9 for n other
     conditions, by their numbers.
 
-    The last begin with a test image and a picture of its condition.
+    The last begin with a test image and, if it has one, a picture of its condition.
+
+    Raises:
+      UserError: if there are fewer than n test images.
     """
     if evaluator.subject.condition is None:
         return {"": _draws(evaluator, 16)}
     if evaluator.subject.condition == "label":
         return _rows_of_labels(evaluator)
-    show = evaluator.subject.ask("show_condition")
     indices = _some(evaluator, n)
-    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
     (conditions,) = _given(evaluator, indices)
-    pictures = np.asarray(show(conditions))
+    left = [evaluator.dataset(_SPLIT).gather(indices)["image"]]
+    if evaluator.subject.show_condition is not None:
+        left.append(np.asarray(evaluator.subject.show_condition(conditions)))
     draws = evaluator.subject.ask("samples")(
         n * _DRAWS, evaluator.seed, np.repeat(conditions, _DRAWS, axis=0)
     )
     draws = np.concatenate(list(draws)).astype(np.float32) / 255
     draws = draws.reshape(n, _DRAWS, *draws.shape[1:])
-    return {
-        str(i + 1): np.concatenate([images[i, None], pictures[i, None], draws[i]])
-        for i in range(n)
-    }
+    rows = np.concatenate([np.stack(left, axis=1), draws], axis=1)
+    return {str(i + 1): row for i, row in enumerate(rows)}
 
 
 def transfers(evaluator: Evaluator, out: Path, choice: Choice) -> None:
@@ -341,8 +342,16 @@ def _draws(evaluator, n):
 
 
 def _some(evaluator, n):
-    """Random indices of test images."""
+    """Random indices of n test images.
+
+    Raises:
+      UserError: if there are fewer.
+    """
     size = evaluator.dataset(_SPLIT).size
+    if n > size:
+        raise UserError(
+            f"The figure needs {n} test images, there are {size}: ask for fewer pairs."
+        )
     return np.random.RandomState(evaluator.seed).permutation(size)[:n]
 
 

@@ -54,6 +54,10 @@ _COLUMNS = {
 CAPTIONS = {
     "samples": "Draws of the prior, decoded.",
     "reconstructions": "Test images, each row above its reconstructions.",
+    "labels": "A row of draws for each label.",
+    "poses": "Test images, their conditions, and draws given the same.",
+    "transfers": "Test images (left), and their appearance under others' conditions.",
+    "appearances": "Paths between the appearances of two images, under one condition.",
     "interpolations": "Paths between the codes of two images, decoded.",
     "latent_panels": "Codes of test images and draws of the prior.",
     "code_scatter": "Codes, and draws of the prior, in the plane of the codes.",
@@ -79,14 +83,9 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
       figures: folder of pictures, PNG or SVG, or None.
 
     Raises:
-      UserError: if run_dir holds no run, or a picture is none.
+      UserError: if a picture is none.
     """
     run_dir = Path(run_dir)
-    if not (run_dir / CONFIG).is_file():
-        raise UserError(
-            f"{run_dir} is not a run: it has no {CONFIG}. Expected a --run_dir of "
-            "bin/train or bin/fit_prior."
-        )
     config = (run_dir / CONFIG).read_text(encoding="utf-8")
     where = shlex.quote(str(run_dir))
     pictures = picture_blocks(figures) + _pictures_of_training(run_dir, figures)
@@ -107,9 +106,14 @@ def results_table(results: Sequence[Mapping[str, Any]], caption: str) -> Table:
     """A line for each result.
 
     Args:
-      results: records with a "name" and a "value", as of `run_dir.metrics`.
+      results: records with a "name" and a "value", as of `run_dir.metrics`: None if
+        no number came out, which the table says.
       caption: of the table.
     """
+    results = [
+        r | {"value": "no number" if r["value"] is None else r["value"]}
+        for r in results
+    ]
     columns = [key for key in _COLUMNS if any(r.get(key) is not None for r in results)]
     rows = [
         {"metric": r["name"]} | {_COLUMNS[key]: r.get(key) for key in columns}

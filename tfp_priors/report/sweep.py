@@ -1,6 +1,5 @@
 """What a report says of a sweep."""
 
-import csv
 import shlex
 import statistics
 from collections.abc import Iterator, Sequence
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfp_priors import sweeps
-from tfp_priors.errors import UserError
 from tfp_priors.report.page import Block
 from tfp_priors.report.page import Details
 from tfp_priors.report.page import KeyValues
@@ -23,8 +21,6 @@ from tfp_priors.report.run import results_table
 from tfp_priors.report.run import steps_done
 from tfp_priors.runs import run_dir
 
-RESULTS = "results.csv"
-
 
 class _Run(NamedTuple):
     """A point of the grid.
@@ -32,13 +28,13 @@ class _Run(NamedTuple):
     Attributes:
       name: of its folder.
       values: by axis.
-      folder: of the run; None if nothing but its results is there.
-      results: records with a "name" and a "value".
+      folder: of the run.
+      results: records of its finished model; a "value" is None if it is no number.
     """
 
     name: str
     values: dict[str, str]
-    folder: Path | None
+    folder: Path
     results: list[dict[str, Any]]
 
 
@@ -46,19 +42,17 @@ def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]
     """The sections of a sweep's report: the grid, a table per metric, the runs.
 
     Args:
-      out: folder of the sweep; one with nothing but a results.csv will do.
+      out: folder of the sweep.
       figures: folder of pictures, PNG or SVG, or None.
 
     Raises:
-      UserError: if out holds no sweep, or a picture is none.
+      UserError: if a picture is none.
     """
     out = Path(out)
-    runs = _runs(out) or _runs_of_table(out / RESULTS)
-    if not runs:
-        raise UserError(
-            f"{out} is not a sweep: it has no runs and no {RESULTS}. Expected an "
-            "--out of bin/sweep."
-        )
+    runs = [
+        _Run(name, values, out / name, sweeps.results_of(out / name))
+        for name, values in sweeps.values_of(out).items()
+    ]
     axes = _axes(runs)
     where = shlex.quote(str(out))
     make_pictures = Text(
@@ -72,51 +66,6 @@ def sweep_sections(out: str | Path, figures: str | Path | None) -> list[Section]
         Section("Runs", [_details(run) for run in runs]),
         Section("Environments", _environments(runs)),
     ]
-
-
-def _runs(out):
-    rows = sweeps.table(out)
-    runs = []
-    for name, values in sweeps.values_of(out).items():
-        folder = out / name
-        protocol = {r["name"]: r.get("metric") for r in run_dir.metrics(folder)}
-        results = [
-            # A row's "metric" is the result's name, a record's its protocol.
-            {key: row[key] for key in row if key not in values}
-            | {"name": row["metric"], "metric": protocol[row["metric"]]}
-            for row in rows
-            if row["run"] == name
-        ]
-        runs.append(_Run(name, values, folder, results))
-    return runs
-
-
-def _runs_of_table(path):
-    """The runs of a table of results whose folders are elsewhere."""
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, restval="")
-        columns = list(reader.fieldnames or ())
-        rows = list(reader)
-    if not {"metric", "value"} <= {*columns}:
-        raise UserError(
-            f"{path} is not of a sweep: expected the columns metric and value, "
-            f"received {', '.join(columns) or 'none'}."
-        )
-    # The axes stand in front.
-    end = min(columns.index(name) for name in ("run", "metric") if name in columns)
-    axes = columns[:end]
-    runs = {}
-    for row in rows:
-        if not row["value"]:
-            continue
-        values = {axis: row[axis] for axis in axes}
-        name = row.get("run") or "_".join(values.values())
-        run = runs.setdefault(name, _Run(name, values, None, []))
-        result = {key: _number(row[key]) for key in columns[end:] if row[key]}
-        run.results.append(result | {"name": row["metric"], "metric": row["metric"]})
-    return list(runs.values())
 
 
 def _axes(runs) -> dict[str, list[str]]:
@@ -133,9 +82,7 @@ def _axes(runs) -> dict[str, list[str]]:
 def _grid(out, runs, axes):
     facts = {f"axis {name}": ", ".join(values) for name, values in axes.items()}
     trained = sum(_is_finished(run) for run in runs)
-    told = f"{len(runs)}, {trained} of them trained to the end"
-    has_folders = any(run.folder for run in runs)
-    facts["runs"] = told if has_folders else f"{len(runs)}"
+    facts["runs"] = f"{len(runs)}, {trained} of them trained to the end"
     facts["results"] = sum(len(run.results) for run in runs)
     facts["folder"] = out
     return facts
@@ -143,16 +90,24 @@ def _grid(out, runs, axes):
 
 def _tables(runs, axes) -> Iterator[Block]:
     results = [result for run in runs for result in run.results]
-    names = sorted({r["name"] for r in results if r["value"] is not None})
-    if not names:
+    if not results:
         yield Text(
             "No results yet: the bin/sweep command of this folder, run again, goes on."
         )
         return
+    names = sorted({r["name"] for r in results if r["value"] is not None})
     across = sweeps.number_axis([run.values for run in runs])
     lines = [axis for axis in axes if axis not in (across, sweeps.SEED)]
     for name in names:
         yield _table(name, runs, lines, across, axes)
+    left_out = [
+        f"{result['name']} of {run.name}"
+        for run in runs
+        for result in run.results
+        if result["value"] is None
+    ]
+    if left_out:
+        yield Text(f"No number came out; no mean has these: {', '.join(left_out)}.")
     described = dict(sorted(descriptions(results).items()))
     if described:
         yield KeyValues(described)
@@ -226,9 +181,7 @@ def _place(line, lines, axes):
 
 
 def _details(run):
-    if run.folder is None:
-        state = ""
-    elif _is_finished(run):
+    if _is_finished(run):
         state = f": {steps_done(run.folder)} steps"
     else:
         state = f": not finished, {steps_done(run.folder)} steps at its last checkpoint"
@@ -241,7 +194,7 @@ def _details(run):
 
 
 def _environments(runs):
-    starts = [run_dir.environments(run.folder) for run in runs if run.folder]
+    starts = [run_dir.environments(run.folder) for run in runs]
     newest = [records[-1] for records in starts if records]
     if not newest:
         return [Text("No record of versions and devices: bin/train writes it.")]
@@ -249,15 +202,8 @@ def _environments(runs):
 
 
 def _is_finished(run):
-    return run.folder is not None and run_dir.finished_step(run.folder) is not None
+    return run_dir.finished_step(run.folder) is not None
 
 
 def _is_numeric(values):
-    return all(isinstance(_number(value), float) for value in values)
-
-
-def _number(value):
-    try:
-        return float(value)
-    except ValueError:
-        return value
+    return all(isinstance(sweeps.number_or_text(value), float) for value in values)

@@ -4,6 +4,7 @@ from tfp_priors.sweeps.axes import Layout
 from tfp_priors.sweeps.axes import first_of_each
 from tfp_priors.sweeps.axes import layout
 from tfp_priors.sweeps.axes import number_axis
+from tfp_priors.sweeps.axes import number_or_text
 from tfp_priors.sweeps.grid import Axis
 from tfp_priors.sweeps.grid import Planner
 from tfp_priors.sweeps.grid import Run
@@ -17,6 +18,7 @@ from tfp_priors.sweeps.launchers import Launcher
 from tfp_priors.sweeps.launchers import Options
 from tfp_priors.sweeps.launchers import find_launcher
 from tfp_priors.sweeps.results import SEED
+from tfp_priors.sweeps.results import results_of
 from tfp_priors.sweeps.results import stopped_early
 from tfp_priors.sweeps.results import table
 from tfp_priors.sweeps.results import values_of

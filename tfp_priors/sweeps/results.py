@@ -60,8 +60,7 @@ def table(out: str | Path) -> list[dict]:
     """
     rows = []
     for run, values in values_of(out).items():
-        folder = Path(out) / run
-        for result in results_of(folder, description(folder).get("measured_by", {})):
+        for result in results_of(Path(out) / run):
             told = {key: result[key] for key in result if key not in _LEFT_OUT}
             rows.append(values | {"run": run, "metric": told.pop("name")} | told)
     return rows
@@ -104,13 +103,16 @@ def write_table(rows: Sequence[Mapping], path: str | Path) -> None:
     write_text(path, text.getvalue())
 
 
-def results_of(folder: Path, measured_by: dict[str, str]) -> list[dict]:
+def results_of(folder: Path, measured_by: dict[str, str] | None = None) -> list[dict]:
     """The results of a run's finished model, by a seed and networks.
 
     Args:
       folder: of the run.
-      measured_by: the seed and the networks, see `grid.Run`.
+      measured_by: the seed and the networks, see `grid.Run`; None: those that its
+        `description` names.
     """
+    if measured_by is None:
+        measured_by = description(folder).get("measured_by", {})
     step = run_dir.kept_step(folder)
     return [
         result

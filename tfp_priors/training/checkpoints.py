@@ -1,7 +1,6 @@
 """Checkpoints that can be trusted: complete, checked, the newest good one wins."""
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -15,6 +14,7 @@ from absl import logging
 
 from tfp_priors.errors import UserError
 from tfp_priors.files import disk_errors_named
+from tfp_priors.files import sha256
 from tfp_priors.files import sync
 from tfp_priors.models import GroupedModel
 
@@ -96,7 +96,7 @@ class Checkpoints:
         record = {
             "format": _FORMAT,
             "step": step,
-            "sha256": _sha256(folder / _WEIGHTS),
+            "sha256": sha256(folder / _WEIGHTS),
             **facts,
         }
         (folder / _RECORD).write_text(json.dumps(record))
@@ -233,7 +233,7 @@ class Checkpoints:
     def _problem(self, path):
         try:
             record = json.loads((path / _RECORD).read_text())
-            checksum = _sha256(path / _WEIGHTS)
+            checksum = sha256(path / _WEIGHTS)
         except (OSError, ValueError) as error:
             return str(error)
         if record.get("format", 0) > _FORMAT:
@@ -260,8 +260,3 @@ def _claim_room(path, size):
     with open(path, "wb") as file:
         os.posix_fallocate(file.fileno(), 0, size)
     path.unlink()
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core import replicas
 from tfp_priors.data import CodeDataset
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import Views
@@ -19,7 +20,6 @@ from tfp_priors.models import CodeLearner
 from tfp_priors.priors import Prior
 from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.course import TrainingResult
-from tfp_priors.training.workers import spread
 
 _ENCODED_PER_REPLICA = 500
 
@@ -93,7 +93,7 @@ class PostHoc:
             return dataset.rows, dataset.context
         strategy = model.distribute_strategy
         batch_size = _ENCODED_PER_REPLICA * strategy.num_replicas_in_sync
-        parameters = spread(model.posterior_parameters, strategy)
+        parameters = replicas.spread(model.posterior_parameters, strategy)
         parts = [dataset.map(parameters, batch_size)]
         for copy in range(views.copies if views else 0):
             view = functools.partial(views, copy=copy)

@@ -19,6 +19,8 @@ from tfp_priors.files import remove
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.models import GroupedModel
 from tfp_priors.runs.run_dir import RunLock
+from tfp_priors.runs.run_dir import environments
+from tfp_priors.runs.run_dir import record_environment
 from tfp_priors.runs.run_dir import record_rollback
 from tfp_priors.runs.run_dir import rollbacks
 from tfp_priors.runs.run_dir import set_finished
@@ -31,6 +33,7 @@ from tfp_priors.training.early_stopping import EarlyStopping
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.post_hoc import learn_at_rest
 from tfp_priors.training.strategy import create_strategy
+from tfp_priors.training.strategy import visible_devices
 from tfp_priors.training.workers import Workers
 
 #: How often a run goes back to its last checkpoint.
@@ -180,6 +183,9 @@ class Trainer:
                 joint, rest = checkpoints_of(run_dir)
                 best, _ = (rest if rest.steps() else joint).best()
                 set_finished(run_dir, result.step, best)
+                if [s["command"] for s in environments(run_dir)[-1:]] != [sys.argv]:
+                    # Nothing was left to do; a sweep knows that by its own flags.
+                    record_environment(run_dir, self.seed, visible_devices())
             workers.wait()  # What the chief has written is there.
         return result
 

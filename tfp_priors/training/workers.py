@@ -1,11 +1,10 @@
 """The processes that train one model together, and what they must agree on."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfp_priors.core import replicas
 from tfp_priors.errors import WorkerLostError
 
 # What operations fail with when another worker is gone.
@@ -129,34 +128,3 @@ class Workers:
                 "Start all of them again with the same commands; they go on from the "
                 "last checkpoint."
             ) from error
-
-
-def spread(function: Callable, strategy: tf.distribute.Strategy) -> Callable:
-    """A function of the rows of a batch, computed by all replicas.
-
-    Args:
-      function: maps `[batch, ...]` to `[batch, ...]`, each row by itself.
-      strategy: in whose scope its variables were made. All workers must call the
-        result in the same order, with the same batches.
-
-    Returns:
-      A function with the same values; `function` itself on one replica.
-    """
-    count = strategy.num_replicas_in_sync
-    if count == 1:
-        return function
-
-    def spread_function(x):
-        size = tf.shape(x)[0]
-        share = (size + count - 1) // count
-        # The last replicas may have too few rows: they repeat the last one.
-        rows = tf.minimum(tf.range(share * count), size - 1)
-
-        def part(rows):
-            own = replicas.rows(lambda _: rows, share)
-            return function(tf.gather(x, own))
-
-        parts = strategy.run(part, args=(rows,))
-        return strategy.gather(parts, axis=0)[:size]
-
-    return spread_function

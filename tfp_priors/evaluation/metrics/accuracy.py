@@ -1,7 +1,6 @@
 """How often a classifier is right."""
 
-import numpy as np
-
+from tfp_priors.evaluation.metrics.metric import mean_of
 from tfp_priors.evaluation.metrics.metric import metric
 
 
@@ -14,10 +13,4 @@ from tfp_priors.evaluation.metrics.metric import metric
 def _accuracy(evaluator, split):
     """Share of right decisions of a classifier; for attributes the mean over them."""
     right = evaluator.decisions(split)
-    yield {
-        "value": float(right.mean()),
-        "standard_error": float(right.mean(axis=-1).std() / np.sqrt(len(right)))
-        if right.ndim > 1
-        else float(right.std() / np.sqrt(len(right))),
-        "images": len(right),
-    }
+    yield mean_of(right.reshape(len(right), -1).mean(axis=1))

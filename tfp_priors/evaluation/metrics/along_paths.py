@@ -39,6 +39,7 @@ def _attribute_unevenness(evaluator, n, space, split):
     """How unevenly an attribute or class appears along the path from a code without it
     to that code plus the attribute vector: variance of the rate of change over its
     squared mean, 0 if constant, 9 if sudden; median of n images, mean of attributes."""
+    from tfp_priors import latent_space
     from tfp_priors.evaluation import paths
 
     if space == "z0":
@@ -47,7 +48,7 @@ def _attribute_unevenness(evaluator, n, space, split):
         paths.attribute_curves(evaluator, attribute, n, split)[space]
         for attribute in range(paths.attribute_count(evaluator, split))
     ]
-    values = [paths.median_unevenness(curve) for curve in curves]
+    values = [latent_space.median_unevenness(paths.T, curve) for curve in curves]
     gains = [float(np.mean(curve[:, -1] - curve[:, 0])) for curve in curves]
     if np.all(np.isnan(values)):
         raise UserError(

@@ -3,7 +3,6 @@
 import numpy as np
 
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.metrics.metric import mean_of
 from tfp_priors.evaluation.metrics.metric import metric
 
 
@@ -16,14 +15,18 @@ from tfp_priors.evaluation.metrics.metric import metric
 def _lpips_diversity(evaluator, net, version, n, m):
     """Mean LPIPS between m disjoint pairs of samples of each of n conditions; a model
     without conditions has one."""
-    from tfp_priors.evaluation.lpips import lpips_diversity
+    from tfp_priors.evaluation import diversity
 
+    # Before the weights are asked for.
     evaluator.check_conditions(n)
-    distance = evaluator.lpips(net, version)
-    images = evaluator.samples_of_conditions(n, 2 * m)
-    estimate = lpips_diversity(
-        distance, lambda i: images[i].astype(np.float32) / 255, n, m
-    )
+    lpips = evaluator.lpips(net, version)
+
+    def distance(*images):
+        return lpips(*(pixels.astype(np.float32) / 255 for pixels in images))
+
+    draws = evaluator.samples_of_conditions(n, 2 * m)
+    distances = diversity.pair_distances(draws, distance)
+    estimate = diversity.mean_over_conditions(distances)
     yield estimate._asdict() | {"conditions": n, "pairs": m}
 
 
@@ -38,20 +41,12 @@ def _feature_diversity(evaluator, extractor, n, m):
     each of n conditions; beside it, that of pairs of real test images."""
     from tfp_priors.evaluation import diversity
 
-    evaluator.check_conditions(n)
-    if n == m == 1:
-        raise UserError("One pair has no spread: ask for two pairs or conditions.")
     draws = evaluator.samples_of_conditions(n, 2 * m)
-    features = evaluator.features(extractor, draws)
-    distances = diversity.pair_distances(features)
-    # Independent are the conditions, or the pairs of a single one.
-    independent = distances.mean(axis=1) if n > 1 else distances[0]
+    distances = diversity.pair_distances(evaluator.features(extractor, draws))
     real = evaluator.real_images("test", 2 * n * m)
     pairs = real.size // 2
     of_real = evaluator.activations(extractor, real, "test images").features
-    result = mean_of(independent)
-    del result["images"]
-    yield result | {
+    yield diversity.mean_over_conditions(distances)._asdict() | {
         "real": float(diversity.pair_distances(of_real[None, : 2 * pairs]).mean())
         if pairs
         else None,
@@ -72,7 +67,6 @@ def _factor_entropy(evaluator, n, m):
     the classifier reads them; 1 if samples are as diverse as the data."""
     from tfp_priors.evaluation import diversity
 
-    evaluator.check_conditions(n)
     factors = _factors(evaluator)
     draws = evaluator.samples_of_conditions(n, m)
     share, each = diversity.covered_entropy(
