@@ -67,7 +67,7 @@ ALLOWED = {
         "latent_space",
         "runs",
     ),
-    "sweeps": ("errors", "experiments", "files", "remote", "runs", "evaluation"),
+    "sweeps": ("errors", "files", "remote", "runs", "evaluation"),
     "report": (
         "errors",
         "files",

@@ -145,6 +145,16 @@ def test_sample(trained, tmp_path):
     np.testing.assert_array_equal(grids[0], grids[1])
 
 
+def test_a_saved_model_of_another_program_is_refused(tmp_path):
+    module = tf.Module()
+    module.draw = tf.function(lambda: tf.zeros(3), input_signature=[])
+    tf.saved_model.save(module, str(tmp_path / "other"))
+    for out in ("a.png", "a.npy", "a/"):
+        flags = {"saved_model": tmp_path / "other", "out": f"{tmp_path}/{out}"}
+        line = commands.refused("sample", **flags)
+        assert "other has no function sample: expected a SavedModel of bin/ex" in line
+
+
 @pytest.mark.slow
 def test_figures_and_report_of_a_run(trained, tmp_path):
     folder, _ = trained
@@ -235,6 +245,8 @@ def test_a_start_leaves_out_what_keras_imports_for_itself():
     [
         ("train", {}, "expected --gin_file"),
         ("bench", {"items": "trian_step"}, "no item begins with 'trian_step'"),
+        ("bench", {"items": "x", "seconds": "nan"}, "--seconds=nan is not finite."),
+        ("bench", {"items": "x", "seconds": "inf"}, "--seconds=inf is not finite."),
         ("train", {"gin_fil": "x"}, "Did you mean: gin_file"),
         ("train", {"gin_file": GIN, "gin_param": "LATENT_SIZE = 0"}, "latent size of"),
         (
@@ -243,6 +255,7 @@ def test_a_start_leaves_out_what_keras_imports_for_itself():
             "set IMAGE_SHAPE = (28, 28, 1)",
         ),
         ("train", {"gin_file": GIN, "steps": "many"}, "many"),
+        ("train", {"gin_file": GIN, "steps": 0}, "is not a positive integer. See"),
         ("prepare_data", {}, "expected --dataset"),
         ("prepare_data", {"dataset": "image_folder/x", "source": "."}, "found none"),
         ("export", {"run_dir": ".", "out": "new"}, "is not a run"),

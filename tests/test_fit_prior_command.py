@@ -140,6 +140,9 @@ def test_mistakes_leave_nothing(codes, tmp_path):
     assert "expected --codes=FILE.npy" in commands.refused("fit_prior")
     line = commands.refused("fit_prior", codes=tmp_path / "no.npy", run_dir=run_dir)
     assert "There is no file" in line
+    (tmp_path / "link.npy").symlink_to("link.npy")
+    line = commands.refused("fit_prior", codes=tmp_path / "link.npy", run_dir=run_dir)
+    assert "There is no file" in line
     flags = {"codes": codes / "codes.npy", "run_dir": run_dir}
     line = commands.refused("fit_prior", context=codes / "codes.npy", steps=0, **flags)
     assert "PostHoc.steps must be at least 1" in line

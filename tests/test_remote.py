@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests import states
 from tfp_priors import remote
 from tfp_priors.errors import StoreError
 from tfp_priors.errors import UserError
+from tfp_priors.remote import folders
 from tfp_priors.remote import mirror as mirror_module
 
 _TRAIN = {
@@ -122,6 +124,27 @@ def test_a_cached_folder_follows_the_store(store):
     assert not (folder / "c").exists()
 
 
+def test_what_a_killed_process_was_fetching_goes(tmp_path):
+    place = tmp_path / "store" / "a"
+    place.parent.mkdir()
+    place.write_text("whole")
+    code = (
+        "import os\n"
+        "from fsspec.implementations.local import LocalFileSystem\n"
+        "from tfp_priors import remote\n"
+        "def half(self, source, target):\n"
+        "    open(target, 'w').write('half')\n"
+        "    os._exit(9)\n"
+        "LocalFileSystem.get_file = half\n"
+        f"remote.cached('file://{place.parent}')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    (left,) = (tmp_path / "cache").rglob(".*.tmp")
+    copy = remote.cached(f"file://{place.parent}")
+    assert (copy / "a").read_text() == "whole" and not left.exists()
+    assert [path.name for path in copy.iterdir()] == ["a"]
+
+
 def test_half_a_checkpoint_or_data_set_is_none(store):
     s3 = object_store.client(store)
     for key in ("step_1/state", "step_2/state", "step_1/checkpoint.json"):
@@ -217,6 +240,41 @@ def test_a_file_is_sent_at_the_end(store):
     with remote.sent("s3://bucket/logs/a.log") as path:
         path.write_text("line")
     assert object_store.files(store, "logs/") == {"a.log": b"line"}
+
+
+def test_a_file_that_is_sent_leaves_nothing_here(store, monkeypatch, tmp_path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "here"))
+    for name in ("a", "b"):
+        with remote.sent(f"s3://bucket/gone/{name}.log") as path:
+            path.write_text("line")
+            assert remote.named(path) == f"s3://bucket/gone/{name}.log"
+            (folder,) = (tmp_path / "here").iterdir()
+            assert str(folder) in _open_files()
+        assert not folder.exists() and not any(
+            file.startswith(str(folder)) for file in _open_files()
+        )
+        assert remote.named(path) == str(path)
+
+
+def _open_files():
+    """What this process has open; a folder that is gone has a remark at its end."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # That of this folder itself.
+            found.add(os.readlink(descriptor))
+    return found
+
+
+def test_a_text_is_named_while_another_thread_gets_a_copy(monkeypatch):
+    class Copy:
+        def __str__(self):
+            copies[Path("/b")] = "s3://bucket/b"
+            return "/a"
+
+    copies = {Copy(): "s3://bucket/a"}
+    monkeypatch.setattr(folders, "NAMES", copies)
+    assert remote.named("/a/log") == "s3://bucket/a/log"
 
 
 def test_a_lock_is_one_processs(store):

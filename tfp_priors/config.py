@@ -5,6 +5,7 @@ Only `bin/` and the tests import this module; the library works without gin.
 
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,9 +83,8 @@ def train(
         if the parts of `autoencoder` or `perceptual_classifier` are others, or one is
         missing.
     """
-    parse(gin_files, gin_params)
+    config = parse(gin_files, gin_params)
     run_dir = Path(run_dir)
-    config = parse(gin_files, gin_params, strict=False)
     check_format(run_dir)
     _check_same_config(run_dir, config)
     # Several workers must meet before TensorFlow runs an operation on any.
@@ -140,6 +140,7 @@ def fit_prior(
     Raises:
       UserError: as `train`, and if the codes are none that can be learned from.
     """
+    codes, context = (path and _where(path) for path in (codes, context))
     dataset = data.load_codes(codes, context)
     shape = dataset.image_shape
     warn_of_few(dataset.size, math.prod(shape))
@@ -348,7 +349,10 @@ def _check_same_autoencoder(run_dir, autoencoder):
 
 def _where(path):
     """A path as all who name it name it."""
-    return path if remote.is_remote(path) else Path(path).expanduser().resolve()
+    if remote.is_remote(path):
+        return path
+    # Path.resolve raises at a link to itself.
+    return Path(os.path.realpath(os.path.expanduser(path)))
 
 
 def _check_same_config(run_dir, config):

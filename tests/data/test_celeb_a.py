@@ -96,6 +96,22 @@ def test_files_of_celeb_a_that_do_not_fit_are_named(tmp_path, file, old, new, me
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "list_eval_partition.txt",
+        "list_attr_celeba.txt",
+        "list_landmarks_align_celeba.txt",
+        "identity_CelebA.txt",
+    ],
+)
+def test_an_empty_table_of_celeb_a_is_named(tmp_path, file):
+    write_celeb_a(tmp_path)
+    (tmp_path / file).write_bytes(b"")
+    with pytest.raises(UserError, match=f"{file} is empty. Download {file} again"):
+        prepare("celeb_a", tmp_path, str(tmp_path / "data"))
+
+
 def test_truncated_pictures_of_celeb_a_are_skipped_only_if_asked(tmp_path):
     write_celeb_a(tmp_path, truncated=(1, 5))
     data_dir = str(tmp_path / "data")

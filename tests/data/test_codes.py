@@ -11,7 +11,9 @@ from tfp_priors.errors import UserError
 CODES = np.random.RandomState(0).randn(50, 3).astype(np.float32)
 
 
-@pytest.fixture(params=["npy", "npz", "named", "shards", "columns", "version 2"])
+@pytest.fixture(
+    params=["npy", "npz", "named", "shards", "columns", "version 2", "version 3"]
+)
 def path(request, tmp_path):
     """The same codes, written in many ways."""
     path = tmp_path / "codes.npy"
@@ -19,9 +21,10 @@ def path(request, tmp_path):
         np.save(path, CODES)
     elif request.param == "columns":
         np.save(path, np.asfortranarray(CODES))
-    elif request.param == "version 2":
+    elif request.param.startswith("version"):
+        version = (int(request.param[-1]), 0)
         with open(path, "wb") as file:
-            np.lib.format.write_array(file, CODES, version=(2, 0))
+            np.lib.format.write_array(file, CODES, version=version)
     elif request.param == "shards":
         path = tmp_path / "shards"
         path.mkdir()
@@ -88,14 +91,25 @@ def test_files_cost_no_memory(tmp_path):
         (
             "objects.npy",
             lambda path: np.save(path, np.array([{}, 1], object)),
-            "holds Python objects",
+            r"objects.npy is no array of numbers .*Python objects in dtype",
         ),
         (
             "objects.npz",
             lambda path: np.savez(path, codes=np.array([{}, 1], object)),
             "no array of numbers",
         ),
-        ("cut.npy", lambda path: _cut(path), "ends too early"),
+        ("cut.npy", lambda path: _cut(path), "cut.npy is no array .*than file size"),
+        *(
+            ("shape.npy", lambda path, s=shape: _say(path, s), "shape.npy is no array ")
+            for shape in (
+                "(-5, 3)",
+                "(2**9, 3)",
+                "(True, 3)",
+                "((50,3",
+                "(8**21, 8**21)",
+            )
+        ),
+        ("bytes.npz", lambda path: _damage(path), "bytes.npz is no array of numbers"),
         (
             "two.npz",
             lambda path: np.savez(path, a=CODES, b=CODES),
@@ -118,6 +132,31 @@ def test_mistakes(tmp_path, name, write, message):
 def _cut(path):
     np.save(path, CODES)
     path.write_bytes(path.read_bytes()[:-9])
+
+
+def _say(path, shape):
+    """A file whose header says another shape."""
+    np.save(path, CODES)
+    shape = shape.replace("8**21", str(8**21)).encode()
+    path.write_bytes(path.read_bytes().replace(b"(50, 3)", shape, 1))
+
+
+def _damage(path):
+    """Deflate has no block of the type of these bits, the first after the names."""
+    np.savez_compressed(path, CODES)
+    content = bytearray(path.read_bytes())
+    names = sum(np.frombuffer(content, "<u2", 2, offset=26))
+    content[30 + names] = 255
+    path.write_bytes(content)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    rows = load_codes(tmp_path / "codes.npy").rows
+    _cut(tmp_path / "codes.npy")
+    np.testing.assert_array_equal(rows[[0, 48]], CODES[[0, 48]])
+    with pytest.raises(UserError, match="codes.npy ends too early: it was cut off"):
+        rows[[0, 49]]
 
 
 def test_shards_of_different_rows(tmp_path):

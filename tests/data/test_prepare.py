@@ -237,6 +237,13 @@ def test_sixteen_bit_grey_keeps_its_range(tmp_path):
     assert pixels[..., 0].tolist() == [[0, 255], [128, 1]]
 
 
+@pytest.mark.parametrize("name", ["mnist", "celeb_a", "deepfashion", "embedded_digits"])
+def test_a_size_is_for_image_folders_alone(tmp_path, name):
+    with pytest.raises(UserError, match=f"image_size .* image_folder .* for {name}"):
+        prepare(name, tmp_path, str(tmp_path / "data"), image_size=8)
+    assert not (tmp_path / "data").exists()
+
+
 def test_crop_is_centred(tmp_path):
     picture = Image.new("L", (30, 10), 0)
     picture.paste(255, (10, 0, 20, 10))

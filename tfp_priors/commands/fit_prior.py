@@ -9,12 +9,12 @@ code, or a class from 0 for each. Run again with the same --run_dir, it goes on 
 last checkpoint.
 """
 
+import os
 import shlex
 from pathlib import Path
 
 from absl import flags
 
-from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
 
@@ -32,25 +32,20 @@ _SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and noise [0]
 flags.adopt_module_key_flags(gin_flags)
 
 
-def _absolute(path):
-    """A path that holds in any folder."""
-    return path if remote.is_remote(path) else Path(path).expanduser().resolve()
-
-
 def main():
     from tfp_priors.errors import UserError
 
     if not _CODES.value:
         raise UserError("expected --codes=FILE.npy, see --help.")
     gin_files = _GIN_FILE.value or ["gin/priors/flow.gin"]
-    codes = _absolute(_CODES.value)
-    run_dir = Path(_RUN_DIR.value or Path("runs") / Path(codes).stem)
+    name = Path(os.path.realpath(_CODES.value)).stem
+    run_dir = Path(_RUN_DIR.value or Path("runs") / name)
     result = gin_flags.config().fit_prior(
         run_dir,
         gin_files,
         _GIN_PARAM.value,
-        codes,
-        _CONTEXT.value and _absolute(_CONTEXT.value),
+        _CODES.value,
+        _CONTEXT.value,
         _STEPS.value,
         _SEED.value,
     )

@@ -158,9 +158,9 @@ def _condition_of(model):
     # An export says it by its signatures.
     inputs = model.signatures["sample"].structured_input_signature[1]
     argument = next((name for name in command.GIVEN if name in inputs), None)
-    if argument == "attributes":
-        return argument, inputs[argument].shape[0]
-    return argument, len(model.labels()) if argument == "label" else 0
+    if argument == "label":
+        return argument, len(model.labels())
+    return argument, 0 if argument is None else inputs[argument].shape[-1]
 
 
 def _drawing(model, argument, size):
@@ -269,6 +269,7 @@ def _sample_codes(out):
         raise UserError("the model draws images: expected --out=FILE.png.")
     _refuse_conditions_but("context")
     guidance = _guidance(model)
+    _, size = _condition_of(model)
     if _CONTEXT.value:
         context = open_array(_CONTEXT.value)[:]
         if flags.FLAGS["n"].present and n != len(context):
@@ -276,8 +277,8 @@ def _sample_codes(out):
                 f"{_CONTEXT.value} has {len(context)} rows, a code each: leave --n out."
             )
         n = len(context)
-        given = (checked_context(context, _context_size(model), n),)
-    elif _context_size(model):
+        given = (checked_context(context, size, n),)
+    elif size:
         raise UserError("the prior is conditional: expected --context=FILE.npy.")
     exported = not hasattr(model, "prior")
 
@@ -306,13 +307,6 @@ def _sample_codes(out):
             codes[start:stop] = part
         codes.flush()
     command.say(f"{n} codes of seed {_SEED.value} in {out}")
-
-
-def _context_size(model):
-    if hasattr(model, "prior"):
-        return model.prior.context_size
-    inputs = model.signatures["sample"].structured_input_signature[1]
-    return inputs["context"].shape[1] if "context" in inputs else 0
 
 
 def _write_pictures(draw, out):
@@ -363,4 +357,9 @@ def _load(folder):
         raise UserError(
             f"{folder} is not a SavedModel: expected a folder of bin/export."
         )
-    return tf.saved_model.load(folder)
+    model = tf.saved_model.load(folder)
+    if "sample" not in model.signatures:
+        raise UserError(
+            f"{folder} has no function sample: expected a SavedModel of bin/export."
+        )
+    return model

@@ -1,6 +1,5 @@
 """The files of the CelebA page: whether they are whole and belong together."""
 
-import hashlib
 import io
 import warnings
 import zipfile
@@ -74,12 +73,6 @@ def without(partition: Path, damaged: list[str], target: Path) -> Path:
     return target
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _pictures(path):
     """The names of the archive's pictures, and those of the damaged ones."""
     names, damaged = set(), []
@@ -127,6 +120,8 @@ def _names(path, file):
     """The pictures that a table has a row for."""
     width, head = _TABLES[file]
     rows = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not rows:
+        raise UserError(f"{path} is empty. Download {file} again.")
     names = set()
     for number, row in enumerate(rows[head:], start=head + 1):
         name, *values = row.split() or [""]

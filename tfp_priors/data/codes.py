@@ -5,8 +5,10 @@ import hashlib
 import math
 import os
 import re
+import tokenize
 import weakref
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,18 @@ from tfp_priors.core.rows import some_rows
 from tfp_priors.errors import UserError
 
 _SUFFIXES = (".npy", ".npz")
+
+# What NumPy raises at a file that is none, or is damaged.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RuntimeError,  # An encrypted member, or an unknown compression.
+    EOFError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class CodeDataset:
@@ -150,11 +164,15 @@ def open_array(path: str | Path):
             f"Expected a .npy or .npz file, or a folder of them, received {path}."
         )
     try:
-        return _NpyFile(path) if path.suffix == ".npy" else _of_archive(path)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        with np.errstate(over="ignore"):  # NumPy multiplies what a damaged shape says.
+            return _NpyFile(path) if path.suffix == ".npy" else _of_archive(path)
+    except UserError:
+        raise
+    except _DAMAGED as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"{path} is no array of numbers that NumPy can read "
-            f"({str(error).splitlines()[0]}): write it with numpy.save or savez."
+            f"{path} is no array of numbers that NumPy can read ({reason}): write it "
+            "with numpy.save or savez."
         ) from error
 
 
@@ -176,32 +194,18 @@ def _of_archive(path):
 
 
 class _NpyFile:
-    """The array of a .npy file, of which no more is in memory than was asked for.
+    """The array of a .npy file, of which no more is read than was asked for.
 
-    A memory map would do as well, but counts as memory of the process.
+    Rows of a memory map would bring along what lies around them on the disk.
     """
 
     def __init__(self, path):
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if read is None:
-                raise ValueError(f"its format is {version}")
-            self.shape, in_columns, self.dtype = read(file)
-            self._offset = file.tell()
-        if self.dtype.hasobject:
-            raise ValueError("it holds Python objects")
+        array = np.lib.format.open_memmap(path, mode="r")
+        self.shape, self.dtype = array.shape, array.dtype
+        self._offset = array.offset
         self._row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        if os.path.getsize(path) < self._offset + math.prod(self.shape) * (
-            self.dtype.itemsize
-        ):
-            raise ValueError("it ends too early")
-        self._whole = None
-        if in_columns and len(self.shape) > 1:
-            self._whole = np.load(path, allow_pickle=False)
+        # Of columns one after the other a row is everywhere.
+        self._whole = None if array.flags.c_contiguous else np.array(array)
         self._path = path
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)

@@ -20,6 +20,7 @@ from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
 from tfp_priors.data.datasets import made
 from tfp_priors.errors import UserError
+from tfp_priors.files import sha256
 
 # The files that each TFDS builder asks for, in the form in which they are handed
 # out. CelebA's names stand for the keys under which its builder asks.
@@ -81,19 +82,21 @@ def prepare(
       source: folder with the downloaded files or the images; None only for those of
         `BUILT_IN`.
       data_dir: where to write; None: TFDS's default.
-      image_size: side in pixels to which folder images are scaled.
+      image_size: side in pixels to which the images of an image folder are scaled.
       skip_damaged: leave out damaged pictures of celeb_a, and count them.
       skip_incomplete: leave out pictures of deepfashion without the keypoints of hips
         and shoulders, and count them.
 
     Raises:
-      UserError: if files are missing or damaged; nothing is written then.
+      UserError: if files are missing or damaged, or an argument is for another set;
+        nothing is written then.
     """
     for flag, given, set_name in (
+        ("image_size", image_size is not None, "image_folder"),
         ("skip_damaged", skip_damaged, "celeb_a"),
         ("skip_incomplete", skip_incomplete, DeepFashion.name),
     ):
-        if given and name != set_name:
+        if given and name.partition("/")[0] != set_name:
             raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
     make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
     builder = made(make)
@@ -192,7 +195,7 @@ class _LocalFiles:
             notes.append(f"left out {len(damaged)} damaged pictures: {damaged[0]}, ...")
         sums = {info.checksum for info in known.values()}
         for file, path in paths.items():
-            checksum = celeb_a.checksum(path)
+            checksum = sha256(path)
             verdict = "as TFDS has it" if checksum in sums else "not the one of TFDS"
             notes.append(f"{file}: SHA-256 {checksum}, {verdict}")
         return notes

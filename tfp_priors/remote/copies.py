@@ -52,9 +52,8 @@ def cached(path: str | Path, part: str = "", without: Collection[str] = ()) -> P
 
 def local(path: str | Path) -> Path:
     """The copy of a place that this process has, or else `cached`."""
-    return next((copy for copy, url in folders.NAMES.items() if url == path), None) or (
-        cached(path)
-    )
+    known = list(folders.NAMES.items())
+    return next((copy for copy, url in known if url == path), None) or cached(path)
 
 
 def mirrored(url: str, part: str = "", without: Collection[str] = ()) -> Path:
@@ -86,6 +85,7 @@ def sent(path: str | Path) -> Iterator[Path]:
         return
     with contextlib.closing(Mirror(str(path))) as mirror:
         yield mirror.copy
+    folders.remove_copy(mirror.root)
 
 
 def refreshed(path: str | Path, copy: Path, without: Collection[str] = ()) -> Path:

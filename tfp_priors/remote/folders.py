@@ -16,13 +16,22 @@ NAMES: dict[Path, str] = {}
 _folders: dict[Path, int] = {}
 
 
+@atexit.register
 def remove_copies() -> None:
     """Removes all folders that `new_folder` has made."""
-    atexit.unregister(remove_copies)
     while _folders:
-        folder, descriptor = _folders.popitem()
-        remove(folder)
-        os.close(descriptor)
+        _remove(*_folders.popitem())
+
+
+def remove_copy(copy: Path) -> None:
+    """Removes a copy with its folder, and forgets what it is a copy of."""
+    NAMES.pop(copy, None)
+    _remove(copy.parent, _folders.pop(copy.parent))
+
+
+def _remove(folder, descriptor):
+    remove(folder)
+    os.close(descriptor)
 
 
 def new_folder() -> Path:
@@ -38,8 +47,6 @@ def new_folder() -> Path:
                 remove(left)
             finally:
                 os.close(descriptor)
-    if not _folders:
-        atexit.register(remove_copies)
     # By a name that nobody looks for, until it is locked.
     made = Path(tempfile.mkdtemp(prefix=".tfp_priors-")).resolve()
     descriptor = os.open(made, os.O_RDONLY)
@@ -60,6 +67,6 @@ def keep(folder: Path) -> Path:
 def named(text: str | Path) -> str:
     """A text with the places on stores in place of their copies."""
     text = str(text)
-    for folder, url in NAMES.items():
+    for folder, url in list(NAMES.items()):  # Other threads add to them.
         text = text.replace(str(folder), url)
     return text

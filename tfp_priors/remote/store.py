@@ -106,9 +106,10 @@ class Store:
         return versions
 
     def get(self, inside: str, path: Path) -> None:
-        """Fetches a file, whole or not at all."""
+        """Fetches a file, whole or not at all; nobody else may fetch to its path."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # What a process that was killed has left is overwritten.
+        temporary = path.with_name(f".{path.name}.tmp")
         try:
             with self._told("read"):
                 self._files.get_file(self._at(inside), str(temporary))

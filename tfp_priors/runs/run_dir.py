@@ -132,7 +132,8 @@ def record_environment(run_dir: str | Path, seed: int, devices: list[str]) -> No
 
 
 def environments(run_dir: str | Path) -> list[dict[str, Any]]:
-    """What `record_environment` has written: a record per start of the training."""
+    """What `record_environment` has written: a record per start of the training, and
+    per command that found it finished."""
     return _lines(Path(run_dir) / _ENVIRONMENT)
 
 

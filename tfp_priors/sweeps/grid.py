@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfp_priors import experiments
 from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.metrics import find
@@ -157,11 +156,7 @@ class Planner:
         ]
 
     def run(self, values: dict[str, str]) -> Run:
-        """The run of a value for each axis.
-
-        Raises:
-          UserError: if a gin file is not there.
-        """
+        """The run of a value for each axis."""
         name = _run_name(values, self._bound)
         folder = self._out / name
         where = f"--run_dir={remote.named(folder)}"
@@ -174,9 +169,7 @@ class Planner:
         train = [where, *_filled(self.train_flags, values), *bindings, *seed]
         evaluate = [where, *_filled(self.evaluate_flags, values), *seed]
         evaluate.append(f"--metrics={','.join(self.metrics)}")
-        run = Run(name, values, folder, train, evaluate, self.metrics)
-        _check_files(run)
-        return run
+        return Run(name, values, folder, train, evaluate, self.metrics)
 
 
 def plan(
@@ -189,7 +182,7 @@ def plan(
     """The runs of a grid, the last axis fastest; see `Planner`.
 
     Raises:
-      UserError: as `Planner` and its `run`, and if two runs would share a folder.
+      UserError: as `Planner`, and if two runs would share a folder.
     """
     names = [axis.name for axis in axes]
     planner = Planner(out, names, train_flags, evaluate_flags, metrics)
@@ -248,16 +241,6 @@ def _filled(flags, values):
     for name, value in values.items():
         flags = [flag.replace(f"{{{name}}}", value) for flag in flags]
     return flags
-
-
-def _check_files(run):
-    for path in run.given("gin_file"):
-        if not experiments.gin_files(path)[0].is_file():
-            near = experiments.nearest(path)
-            hint = f" Did you mean {near}?" if near else ""
-            raise UserError(
-                f"There is no gin file {path}, which the run {run.name} needs.{hint}"
-            )
 
 
 def what(flags: Sequence[str]) -> list[str]:
