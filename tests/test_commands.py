@@ -147,12 +147,23 @@ def test_sample(trained, tmp_path):
 
 def test_a_saved_model_of_another_program_is_refused(tmp_path):
     module = tf.Module()
+    x = tf.TensorSpec((None, 3), tf.float32, "x")
     module.draw = tf.function(lambda: tf.zeros(3), input_signature=[])
-    tf.saved_model.save(module, str(tmp_path / "other"))
-    for out in ("a.png", "a.npy", "a/"):
-        flags = {"saved_model": tmp_path / "other", "out": f"{tmp_path}/{out}"}
+    module.sample = tf.function(lambda x: x + 1, input_signature=[x])
+    for folder, signatures in (
+        ("other", None),
+        ("named_so", {"sample": module.sample}),
+    ):
+        tf.saved_model.save(module, str(tmp_path / folder), signatures)
+    for folder, out in (
+        ("other", "a.png"),
+        ("other", "a.npy"),
+        ("other", "a/"),
+        ("named_so", "a.npy"),
+    ):
+        flags = {"saved_model": tmp_path / folder, "out": f"{tmp_path}/{out}"}
         line = commands.refused("sample", **flags)
-        assert "other has no function sample: expected a SavedModel of bin/ex" in line
+        assert f"{folder} has no function sample of a seed: expected a Saved" in line
 
 
 @pytest.mark.slow

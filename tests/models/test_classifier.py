@@ -144,6 +144,23 @@ def test_data_that_does_not_fit(kwargs, features, message):
         make(**kwargs).check_data(SHAPE, features)
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (-1, "a label from 0 to 2"),
+        (3, "a label from 0 to 2"),
+        (0.5, "integers as labels, received <dtype: 'float"),
+    ],
+)
+def test_labels_that_are_none(label, message):
+    model = make(classes=3)
+    labels = np.array([0, 1, 2, label])
+    images = data(4)["image"]
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(UserError, match=message):
+            call(images, labels, verbose=0)
+
+
 def test_images_that_do_not_fit():
     with pytest.raises(UserError, match="IMAGE_SHAPE"):
         make().check_data((4, 4, 3), {"label": np.arange(3)})

@@ -244,7 +244,9 @@ def _chosen(argument, size):
 def _model():
     if _RUN_DIR.value:
         return gin_flags.config().load_run(_RUN_DIR.value).model
-    return _load(_SAVED_MODEL.value)
+    from tfp_priors.evaluation.subject import load_saved_model
+
+    return load_saved_model(_SAVED_MODEL.value)
 
 
 def _draws_images(model):
@@ -346,20 +348,3 @@ def _pose():
     if picture not in poses:
         raise UserError(f"{path} has no keypoints of {picture or 'any picture'}.")
     return poses[picture]
-
-
-def _load(folder):
-    import tensorflow as tf
-
-    from tfp_priors.errors import UserError
-
-    if not tf.saved_model.contains_saved_model(folder):
-        raise UserError(
-            f"{folder} is not a SavedModel: expected a folder of bin/export."
-        )
-    model = tf.saved_model.load(folder)
-    if "sample" not in model.signatures:
-        raise UserError(
-            f"{folder} has no function sample: expected a SavedModel of bin/export."
-        )
-    return model

@@ -59,7 +59,7 @@ def checked_rows(name: str, values):
       UserError: if there are none, or they are no finite numbers.
     """
     shape = tuple(values.shape)
-    if not shape or not shape[0]:
+    if not shape or 0 in shape:
         raise UserError(f"Expected {name} with a row each, received {shape}.")
     if np.dtype(values.dtype).kind not in "fiub":
         raise UserError(f"Expected {name} of numbers, received {values.dtype}.")

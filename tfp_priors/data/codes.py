@@ -2,6 +2,7 @@
 
 import bisect
 import hashlib
+import lzma
 import math
 import os
 import re
@@ -32,7 +33,15 @@ _DAMAGED = (
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
+
+# Words of NumPy's, and plainer ones.
+_REASONS = {
+    "mmap length": "it ends too early",
+    "Python objects": "it holds Python objects",
+    "pickled": "it holds Python objects, or no arrays",
+}
 
 
 class CodeDataset:
@@ -170,6 +179,8 @@ def open_array(path: str | Path):
         raise
     except _DAMAGED as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
+        for words, plain in _REASONS.items():
+            reason = plain if words in reason else reason
         raise UserError(
             f"{path} is no array of numbers that NumPy can read ({reason}): write it "
             "with numpy.save or savez."
@@ -190,7 +201,10 @@ def _of_archive(path):
                 f"Expected one array in {path}, or one that is named codes, received "
                 f"{', '.join(names) or 'none'}."
             )
-        return archive["codes" if "codes" in names else names[0]]
+        array = archive["codes" if "codes" in names else names[0]]
+    if not isinstance(array, np.ndarray):
+        raise ValueError("its member is no array")
+    return array
 
 
 class _NpyFile:

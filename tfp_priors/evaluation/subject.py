@@ -271,6 +271,27 @@ def subject_of_predictor(
     )
 
 
+def load_saved_model(folder: str | Path) -> Any:
+    """A SavedModel of `bin/export`.
+
+    Raises:
+      UserError: if the folder holds none.
+    """
+    if not tf.saved_model.contains_saved_model(str(folder)):
+        raise UserError(
+            f"{folder} is not a SavedModel: expected a folder of bin/export."
+        )
+    model = tf.saved_model.load(str(folder))
+    sample = model.signatures.get("sample")
+    # Another program's may have one, but none that draws by a seed.
+    if sample is None or "seed" not in sample.structured_input_signature[1]:
+        raise UserError(
+            f"{folder} has no function sample of a seed: expected a SavedModel of "
+            "bin/export."
+        )
+    return model
+
+
 def subject_of_saved_model(folder: str | Path) -> Subject:
     """A SavedModel of `bin/export` as a subject.
 
@@ -278,15 +299,7 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
       UserError: if the folder holds none, or that of a conditional model or of a prior
         alone.
     """
-    if not tf.saved_model.contains_saved_model(str(folder)):
-        raise UserError(
-            f"{folder} is not a SavedModel: expected a folder of bin/export."
-        )
-    model = tf.saved_model.load(str(folder))
-    if "sample" not in model.signatures:
-        raise UserError(
-            f"{folder} has no function sample: expected a SavedModel of bin/export."
-        )
+    model = load_saved_model(folder)
     _, inputs = model.signatures["sample"].structured_input_signature
     if set(inputs) != {"n", "seed", "temperature"}:
         raise UserError(

@@ -394,7 +394,9 @@ class Explored:
         elif len(given) == 1:
             one = np.int32(given[0])
         else:
-            raise UserError(f"{self.name} is given one label: choose it.")
+            raise UserError(
+                f"{self.name} is given one label: choose it, by given=NUMBER."
+            )
         return (np.repeat(one[None], n, axis=0),)
 
 

@@ -39,6 +39,7 @@ class PerceptualLikelihood(Likelihood):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        weights = None if weights is None else tuple(weights)
         if not scale > 0 or any(not weight >= 0 for weight in weights or ()):
             raise UserError(
                 "PerceptualLikelihood expects scale > 0 and weights >= 0, received "
@@ -50,7 +51,7 @@ class PerceptualLikelihood(Likelihood):
             )
         self.features = features
         self.norm = norm
-        self.layer_weights = None if weights is None else tuple(weights)
+        self.layer_weights = weights
         self.scale = scale
 
     def _argument(self, name):

@@ -9,6 +9,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
+from tfp_priors.networks.labels import checked_labels
 
 
 class Classifier(Predictor):
@@ -120,6 +121,8 @@ class Classifier(Predictor):
     def _cross_entropy(self, logits, targets):
         """Cross-entropy in nats, `[batch]`."""
         if self.classes:
+            # Such as are none are NaN on some devices, and an error on others.
+            targets = checked_labels(targets, self.classes)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         targets = tf.cast(targets, logits.dtype)
         return tf.reduce_sum(
