@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.labels import checked_labels
 from tfp_priors.errors import UserError
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
-from tfp_priors.networks.labels import checked_labels
 
 
 class Classifier(Predictor):
@@ -121,7 +121,6 @@ class Classifier(Predictor):
     def _cross_entropy(self, logits, targets):
         """Cross-entropy in nats, `[batch]`."""
         if self.classes:
-            # Such as are none are NaN on some devices, and an error on others.
             targets = checked_labels(targets, self.classes)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         targets = tf.cast(targets, logits.dtype)
