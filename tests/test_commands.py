@@ -256,8 +256,8 @@ def test_a_start_leaves_out_what_keras_imports_for_itself():
     [
         ("train", {}, "expected --gin_file"),
         ("bench", {"items": "trian_step"}, "no item begins with 'trian_step'"),
-        ("bench", {"items": "x", "seconds": "nan"}, "--seconds=nan is not finite."),
-        ("bench", {"items": "x", "seconds": "inf"}, "--seconds=inf is not finite."),
+        ("bench", {"items": "x", "seconds": "nan"}, "--seconds=nan is not finite: ex"),
+        ("bench", {"items": "x", "seconds": "inf"}, "--seconds=inf is not finite: ex"),
         ("train", {"gin_fil": "x"}, "Did you mean: gin_file"),
         ("train", {"gin_file": GIN, "gin_param": "LATENT_SIZE = 0"}, "latent size of"),
         (
