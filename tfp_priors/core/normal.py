@@ -1,4 +1,4 @@
-"""The standard normal distribution function and its inverse, in float32."""
+"""Normal distributions: densities, the distribution function and its inverse."""
 
 import contextlib
 import contextvars
@@ -43,6 +43,32 @@ def elementary() -> Iterator[None]:
         yield
     finally:
         _ELEMENTARY.reset(token)
+
+
+def log_probs(x, means, scales):
+    """log N(x; means[k], diag(scales[k])^2) in nats of all rows and components.
+
+    Args:
+      x: `[batch, dimensions]`.
+      means: `[components, dimensions]`.
+      scales: standard deviations, of the same shape.
+
+    Returns:
+      Float tensor `[batch, components]`.
+    """
+    if _ELEMENTARY.get():
+        squares = tf.reduce_sum(tf.square((x[:, None] - means) / scales), axis=-1)
+    else:
+        # Products in place of `[batch, components, dimensions]`. Their terms cancel, so
+        # that in float32 small scales would leave nats of rounding errors.
+        x, centres, widths = (tf.cast(each, tf.float64) for each in (x, means, scales))
+        precisions = 1.0 / tf.square(widths)
+        pulls = precisions * centres
+        squares = tf.matmul(tf.square(x), precisions, transpose_b=True)
+        squares -= 2.0 * tf.matmul(x, pulls, transpose_b=True)
+        squares = tf.cast(squares + tf.reduce_sum(pulls * centres, axis=-1), tf.float32)
+    constants = tf.reduce_sum(tf.math.log(scales) + 0.5 * math.log(2.0 * math.pi), -1)
+    return -0.5 * squares - constants
 
 
 def cdf(x):

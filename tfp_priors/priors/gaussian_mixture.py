@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core import normal
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
@@ -125,28 +126,30 @@ class GaussianMixturePrior(Prior):
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
     def _log_prob(self, z, context):
-        # TFP solves a triangular system per code and component. One inverse per
-        # component turns all of them into a single matrix product.
         logits, shift = self._weights_and_shift(context)
         standard, log_det = self.standardization(z)
         standard -= shift  # [B, D]
         scales = self._scales()
         if self.covariance == "full":
-            eye = tf.eye(self.latent_size, batch_shape=[self.components])
-            inverses = tf.linalg.triangular_solve(scales, eye)  # [K, D, D]
-            stacked = tf.reshape(inverses, [-1, self.latent_size])
-            white = tf.matmul(standard, stacked, transpose_b=True)
-            white = tf.reshape(white, [-1, self.components, self.latent_size])
-            white -= tf.linalg.matvec(inverses, tf.identity(self._means))
-            diagonals = tf.linalg.diag_part(scales)
+            log_normals = self._log_normals(standard, scales)
         else:
-            white = (standard[:, None] - self._means) / scales
-            diagonals = scales
-        log_normals = -0.5 * tf.reduce_sum(
-            tf.square(white) + math.log(2.0 * math.pi), axis=-1
-        ) - tf.reduce_sum(tf.math.log(diagonals), axis=-1)
+            log_normals = normal.log_probs(standard, self._means, scales)
         log_joint = tf.nn.log_softmax(logits) + log_normals  # [B, K]
         return tf.reduce_logsumexp(log_joint, axis=-1) + log_det
+
+    def _log_normals(self, x, factors):
+        """log N(x; means[k], factors[k] factors[k]'), `[batch, components]`."""
+        # TFP solves a triangular system per code and component. One inverse per
+        # component turns all of them into a single matrix product.
+        eye = tf.eye(self.latent_size, batch_shape=[self.components])
+        inverses = tf.linalg.triangular_solve(factors, eye)  # [K, D, D]
+        stacked = tf.reshape(inverses, [-1, self.latent_size])
+        white = tf.matmul(x, stacked, transpose_b=True)
+        white = tf.reshape(white, [-1, self.components, self.latent_size])
+        white -= tf.linalg.matvec(inverses, tf.identity(self._means))
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(factors)), axis=-1)
+        squares = tf.square(white) + math.log(2.0 * math.pi)
+        return -0.5 * tf.reduce_sum(squares, axis=-1) - log_det
 
     @property
     def learns_by_steps(self):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core import normal
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
@@ -85,13 +86,27 @@ class VampPrior(Prior):
         return tf.sigmoid(self._pixels)
 
     def standard_distribution(self, context=None, temperature=1.0):
-        return self._mixture(context, temperature, beta=0.0)
+        means, scales = self._means_and_scales(beta=0.0)
+        scales *= tf.cast(temperature, tf.float32)
+        components = tfd.MultivariateNormalDiag(means, scales)
+        if self._standardization is not None:
+            affine = self._standardization.bijector()
+            components = tfd.TransformedDistribution(components, tfb.Invert(affine))
+        weights = tfd.Categorical(logits=self._weights(context))
+        return tfd.MixtureSameFamily(weights, components)
 
     def nll(self, z, beta, seed=None, context=None):
         del seed
-        mixture = self._mixture(self.checked(context), 1.0, beta)
-        standard, log_det = self.standardization(scale_gradient(z, beta))
-        return -mixture.log_prob(standard) - log_det
+        return -self._log_density(scale_gradient(z, beta), self.checked(context), beta)
+
+    def _log_prob(self, z, context):
+        return self._log_density(z, self.checked(context), beta=0.0)
+
+    def _log_density(self, z, context, beta):
+        means, scales = self._means_and_scales(beta)
+        log_joint = tf.nn.log_softmax(self._weights(context))
+        log_joint += normal.log_probs(self._flat(z), means, scales)
+        return tf.reduce_logsumexp(log_joint, axis=-1)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         # TFP would draw from every component and keep one.
@@ -134,13 +149,3 @@ class VampPrior(Prior):
                 "FixedScaleNormalPosterior."
             )
         return components.mean(), components.stddev()
-
-    def _mixture(self, context, temperature, beta):
-        mean, scale = self._means_and_scales(beta)
-        scale *= tf.cast(temperature, tf.float32)
-        components = tfd.MultivariateNormalDiag(mean, scale)
-        if self._standardization is not None:
-            affine = self._standardization.bijector()
-            components = tfd.TransformedDistribution(components, tfb.Invert(affine))
-        weights = tfd.Categorical(logits=self._weights(context))
-        return tfd.MixtureSameFamily(weights, components)
