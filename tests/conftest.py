@@ -8,7 +8,6 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tests import object_store
 from tests.reliability.faults import Faults
 from tfp_priors import divergences
 from tfp_priors import likelihoods
@@ -72,13 +71,6 @@ def data_dir(tmp_path_factory):
     folder /= "data"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def store():
-    """The environment in which commands find an empty object store."""
-    with object_store.served() as port:
-        yield object_store.environment(port)
 
 
 @pytest.fixture(autouse=True)

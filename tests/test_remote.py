@@ -37,6 +37,13 @@ _TRAIN = {
 }
 
 
+@pytest.fixture(scope="module")
+def store():
+    """The environment in which commands find an empty object store."""
+    with object_store.served() as port:
+        yield object_store.environment(port)
+
+
 @pytest.fixture(autouse=True)
 def here(store, monkeypatch, tmp_path):
     """This process finds the store, and leaves nothing open."""

@@ -1,4 +1,4 @@
-"""Our evaluation: features, the Frechet distance, and both from draws; and SciPy's."""
+"""Our features of images and Frechet distance; and SciPy's."""
 
 import keras
 import numpy as np
@@ -13,11 +13,8 @@ from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import classifier_extractor
 from tfp_priors.evaluation.feature_metrics import frechet_distance
 from tfp_priors.evaluation.images import Images
-from tfp_priors.evaluation.subject import subject_of_model
 
 _FRECHET_SHAPE = (10_000, 2048)
-_SAMPLES = 10_000
-_FEATURES = 128
 
 
 def versions():
@@ -28,20 +25,14 @@ def build(variant, case):
     keras.utils.set_random_seed(0)
     if case == "frechet":
         return _frechet({"ours": frechet_distance, "scipy": _by_scipy}[variant])
-    return {"extract": _extract, "end_to_end": _end_to_end}[case]()
-
-
-def _model(name):
-    config.parse([str(ROOT / "gin" / f"{name}.gin")])
-    return config.trainer().make_model()
-
-
-def _activator():
-    return Activator(classifier_extractor(_model("mnist_classifier"), "fresh"))
+    return _extract()
 
 
 def _extract():
-    activator, array = _activator(), pictures.arrays(1000)[..., None]
+    config.parse([str(ROOT / "gin" / "mnist_classifier.gin")])
+    classifier = config.trainer().make_model()
+    activator = Activator(classifier_extractor(classifier, "fresh"))
+    array = pictures.arrays(1000)[..., None]
 
     def call():
         images = Images(len(array), lambda start, stop: array[start:stop], "array")
@@ -61,14 +52,3 @@ def _by_scipy(first, second):
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     shift = np.sum((first.mean(0) - second.mean(0)) ** 2)
     return shift + np.trace(covariances[0] + covariances[1] - 2 * root)
-
-
-def _end_to_end():
-    subject, activator = subject_of_model(_model("mnist_beta0"), "fresh"), _activator()
-    real = np.random.RandomState(0).rand(_SAMPLES, _FEATURES)
-
-    def call():
-        features = activator.activations(subject.samples(_SAMPLES, 0)).features
-        return float(frechet_distance(real, features))
-
-    return call

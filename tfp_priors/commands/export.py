@@ -2,7 +2,7 @@
 
 bin/export --run_dir=runs/mnist_beta0 --out=sampler
 bin/export --run_dir=runs/mnist_beta0 --out=sampler.tflite --format=tflite
-bin/export --run_dir=runs/mnist_beta0 --out=sampler --format=onnx
+bin/export --run_dir=runs/mnist_beta0 --out=sampler_onnx --format=onnx
 
 A SavedModel needs TensorFlow:
 
@@ -18,7 +18,7 @@ functions take the random numbers, a sample is one of z0:
   >>> z0 = np.random.randn(64, 8).astype("float32")
   >>> sample = Interpreter("sampler.tflite").get_signature_runner("sample")
   >>> images = sample(z0=z0)["images"]
-  >>> session = onnxruntime.InferenceSession("sampler/sample.onnx")
+  >>> session = onnxruntime.InferenceSession("sampler_onnx/sample.onnx")
   >>> images = session.run(None, {"z0": z0})[0]
 """
 

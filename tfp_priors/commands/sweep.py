@@ -5,7 +5,7 @@
       --grid=BETA=0.0,1e-3,1e-2,0.1,1.0 --grid=seed=0,1,2 \\
       --classifier="runs/{data}_classifier" --metrics=fcd10k_test
   bin/sweep --out=sweeps/search --gin_file=gin/mnist_vae.gin \\
-      --search="BETA=log(1e-4,1)" --trials=40 --metric=prior_nll_held_out
+      --search="BETA=log(1e-4,1)" --trials=40 --metric=nll500_iw100_held_out
 
 An axis is a gin binding, the seed, or the word that stands in braces in other flags.
 Runs go to OUT/NAME, their output to OUT/logs, all results to OUT/results.csv and to the
@@ -46,7 +46,7 @@ _SEARCH = flags.DEFINE_multi_string(
 )
 _TRIALS = flags.DEFINE_integer("trials", None, "Runs of the search in all.")
 _METRIC = flags.DEFINE_string(
-    "metric", None, "What the search goes by, such as prior_nll_held_out."
+    "metric", None, "What the search goes by, such as nll500_iw100_held_out."
 )
 _MAXIMIZE = flags.DEFINE_boolean(
     "maximize", False, "The metric is the better the higher."

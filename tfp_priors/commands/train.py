@@ -1,7 +1,8 @@
 """Trains a model, or resumes the training of a run.
 
   bin/train --gin_file=gin/mnist_beta0.gin
-  bin/train --gin_file=gin/mnist_beta0.gin --gin_param="LATENT_SIZE = 2" --steps=5000
+  bin/train --gin_file=gin/mnist_beta0.gin --gin_param="LATENT_SIZE = 2" \\
+      --steps=5000 --run_dir=runs/two_dimensions
 
 Run again with the same --run_dir, it goes on from the last checkpoint. Where a prior
 learns last, from the codes of the autoencoder at rest, as in gin/mnist_beta0.gin,

@@ -101,7 +101,7 @@ def check_metric(name: str) -> str:
         raise UserError(
             f"--metric={name} is not measured on held-out images, and choices are "
             "never made on the test images: expected one of the split held_out, such "
-            "as prior_nll_held_out."
+            "as nll500_iw100_held_out."
         )
     return request.name
 
