@@ -1,10 +1,12 @@
 """The errors that a command turns into one line for its user, and common checks."""
 
 import contextlib
+import importlib
 import numbers
 import os
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 
@@ -94,6 +96,27 @@ def raised_in_graph() -> Iterator[None]:
         if found is None:
             raise
         raise UserError(found.group(1).removesuffix("]")) from error
+
+
+def imported(module: str, extra: str, asked: str) -> ModuleType:
+    """A module of an optional package.
+
+    Args:
+      module: its name.
+      extra: of this package that brings it.
+      asked: what needs it.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise UserError(
+            f"{asked} needs {error.name}: pip install 'tfp-priors[{extra}]'."
+        ) from error
 
 
 def check_counts(owner: str, **counts: int) -> None:

@@ -34,7 +34,7 @@ def floats(split, index=slice(None)):
 
 def explored(model):
     randomize(model.prior, scale=0.3)
-    return Explored(model, dataset, "identity", "RUN")
+    return Explored(model, dataset, "RUN")
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_gan_has_draws_and_paths_between_them():
     generator = networks.ProgressiveGenerator(SHAPE, 4, channel_max=4)
     discriminator = networks.ProgressiveDiscriminator(SHAPE, channel_max=4)
     model = models.ProgressiveGAN(generator, discriminator, steps_per_phase=2)
-    run = Explored(model, dataset, "identity", "RUN")
+    run = Explored(model, dataset, "RUN")
     images = run.decoded(run.codes(Settings(seed=3), 5))
     np.testing.assert_allclose(images, model.sample(5, 3), atol=1e-6)
     z = run.codes(Settings(), 2)

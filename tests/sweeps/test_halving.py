@@ -1,52 +1,13 @@
 """Successive halving: what is read off trainings, who is stopped, what is said."""
 
 import csv
-import math
 
 import pytest
-import tensorflow as tf
 
 from tests import commands
 from tests.sweeps import stand_in
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
-from tfp_priors.sweeps.halving import Scalars
-
-
-def test_scalars_are_those_that_tensorflow_writes(tmp_path):
-    writer = tf.summary.create_file_writer(str(tmp_path))
-    scalars = Scalars(tmp_path, "held_out/prior_nll")
-    assert list(scalars.new()) == []
-    for step, value in ((10, 0.25), (20, math.pi)):
-        with writer.as_default(step=step):
-            tf.summary.scalar("held_out/prior_nll", value)
-            tf.summary.scalar("held_out/other", 9.0)
-            tf.summary.image("samples", tf.zeros([1, 30, 30, 3]))
-        # They are there at the end of the block, as those of `Summaries` are.
-        assert list(scalars.new()) == [(step, pytest.approx(value))]
-    writer.close()
-    assert list(scalars.new()) == []
-    # A resumed training writes a file of its own; steps that are known are left out.
-    writer = tf.summary.create_file_writer(str(tmp_path), filename_suffix=".later")
-    for step in (20, 30):
-        with writer.as_default(step=step):
-            tf.summary.scalar("held_out/prior_nll", step)
-    assert list(scalars.new()) == [(30, 30.0)]
-    writer.close()
-
-
-def test_part_of_a_record_is_read_once_it_is_whole(tmp_path):
-    stand_in.write_scalar(tmp_path / "whole", 1, 0.5)
-    stand_in.write_scalar(tmp_path / "whole", 2, 0.75)
-    (whole,) = (tmp_path / "whole").iterdir()
-    text = whole.read_bytes()
-    scalars = Scalars(tmp_path, "train/val_loss")
-    read = []
-    for end in range(len(text) + 1):
-        (tmp_path / whole.name).write_bytes(text[:end])
-        read += [(end, *new) for new in scalars.new()]
-    half = len(text) // 2
-    assert read == [(half, 1, 0.5), (len(text), 2, 0.75)]
 
 
 def by_hand(comers, factor):
@@ -128,6 +89,15 @@ def test_a_sweep_that_goes_on_compares_with_what_there_was(plan, sweep):
         ({"halving": "val_loss"}, "expected both --halving=MEASURE and --halving_from"),
         ({"halving_from": 5}, "expected both --halving=MEASURE and --halving_from"),
         ({"halving": "val_loss", "halving_from": 0}, "expected --halving_from >= 1"),
+        (
+            {"halving": "val_loss", "halving_from": 5, "halving_factor": 1},
+            "--halving_factor >= 2, received 5 and 1",
+        ),
+        ({"halving_factor": 2}, "--halving_factor is of --halving: expected --halving"),
+        (
+            {"halving": "val_loss", "halving_from": 9, "steps": 9},
+            "expected --halving_from below --steps=9, received 9",
+        ),
         (
             {
                 "halving": "val_loss",

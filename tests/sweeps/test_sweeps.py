@@ -34,6 +34,8 @@ METRICS = "two_sample_accuracy_quadratic_test,reconstruction_error500_test"
         ("a.b=(1, 2),(3,)", ["(1, 2)", "(3,)"]),
         ("x=@A(),'b,c',None", ["@A()", "'b,c'", "None"]),
         ("x=[1, 2],{'a': 1, 'b': 2}", ["[1, 2]", "{'a': 1, 'b': 2}"]),
+        ("x=((1,2),(3,4)),5", ["((1,2),(3,4))", "5"]),
+        ("x=')',[']',2]", ["')'", "[']',2]"]),
     ],
 )
 def test_axis(text, values):
@@ -100,11 +102,51 @@ def test_plan_crosses_all_axes_the_last_one_fastest():
             "which --gin_param=BETA = ",
         ),
         (["seed=1,2", "train.seed=1,2"], {"flags": ()}, "has seed and train.seed"),
+        (["metric=1,2"], {}, "has metric, which is a column of the results"),
     ],
 )
 def test_plan_refuses(axes, kwargs, message):
     with pytest.raises(UserError, match=message):
         make_plan(axes, **kwargs)
+
+
+def test_an_axis_that_only_the_measuring_names_is_trained_by_too():
+    axes = [sweeps.parse_axis(axis) for axis in ("LATENT_SIZE=2,4", "seed=3,4")]
+    flags = ["--gin_file=gin/mnist_vae.gin"]
+    networks = ["--classifier=runs/c_{LATENT_SIZE}_{seed}"]
+    run = sweeps.plan("out", axes, flags, networks, ["fcd10k_test"])[-1]
+    assert run.name == "LATENT_SIZE=4_seed=4"
+    assert run.train[1:] == [*flags, "--gin_param=LATENT_SIZE = 4", "--seed=4"]
+    assert run.evaluate[1:3] == ["--classifier=runs/c_4_4", "--seed=4"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "flags", "message"),
+    [
+        ("fcd10k_test", [], "fcd10k_test needs another network: expected --classifier"),
+        ("prdc_classifier10k_test", [], "expected --classifier"),
+        ("pose_error5k", [], "expected --keypoint_regressor"),
+        ("lpips_diversity_alex_v0.1_1c2kp", [], "expected --lpips_weights"),
+        (
+            "fid10k_test",
+            ["--inception_dir={a}_"],
+            "run a: --inception_dir=a_ is not th",
+        ),
+    ],
+)
+def test_what_measures_is_looked_for_before_a_training(metric, flags, message):
+    axes = [sweeps.parse_axis("a=a,b")]
+    train = ["--gin_file=gin/{a}.gin"]
+    run = sweeps.plan("out", axes, train, flags, [metric])[0]
+    with pytest.raises(UserError, match=message):
+        sweeps.check_networks(run)
+
+
+def test_inception_is_downloaded_without_a_flag(tmp_path):
+    axes = [sweeps.parse_axis("seed=0,1")]
+    flags = [f"--classifier={tmp_path}"]
+    metrics = ["fid10k_test", "fcd10k_test", "memorization_pixels10k"]
+    sweeps.check_networks(sweeps.plan("out", axes, [], flags, metrics)[0])
 
 
 def sweep_flags(folder, out, grid, **flags):
@@ -241,11 +283,25 @@ def test_layout_of_one_axis_and_of_none(tmp_path):
     layout = sweeps.layout(tmp_path / "one")
     assert layout == sweeps.Layout("BETA", None, [])
     assert layout.line_of({"BETA": "1"}) == layout.panel_of({"BETA": "1"}) == "all"
-    describe(tmp_path / "words", ["model=a,b"])
-    with pytest.raises(UserError, match="no axis of numbers .* its axes are model"):
-        sweeps.layout(tmp_path / "words")
+    for name, axes in {"words": ["m=a,b"], "below": ["m=a,b", "x=-1,1,inf"]}.items():
+        describe(tmp_path / name, axes)
+        assert sweeps.layout(tmp_path / name).x is None
     with pytest.raises(UserError, match="is not a sweep: expected an --out"):
         sweeps.layout(tmp_path)
+
+
+def test_runs_without_an_axis_of_numbers_stand_by_their_words(tmp_path):
+    describe(tmp_path, ["model=a,b", "seed=1,0"], ["model=c"])
+    for run in sweeps.values_of(tmp_path):
+        if run != "model=b_seed=0":
+            run_dir.set_finished(tmp_path / run, 7)
+    assert sweeps.first_of_each(tmp_path) == {
+        "all": {
+            "a": tmp_path / "model=a_seed=0",
+            "b": tmp_path / "model=b_seed=1",
+            "c": tmp_path / "model=c",
+        }
+    }
 
 
 def test_a_table_holds_finished_models_of_all_grids_in_a_folder(tmp_path):
@@ -308,6 +364,13 @@ def plan_of_one(out, *evaluate_flags, axes=("BETA=1.0",), metrics=("is50k",)):
         (run.folder / "environment.jsonl").write_text(text)
     sweeps.describe([run])
     return run
+
+
+def test_a_later_result_by_another_seed_hides_none(tmp_path):
+    run = plan_of_one(tmp_path, axes=("BETA=1.0", "seed=2"))
+    measured(run.folder, 0.25, seed=2)
+    measured(run.folder, 0.5, seed=0)
+    assert run.is_done and values(tmp_path) == [0.25]
 
 
 def values(out):

@@ -24,8 +24,8 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
-# Flags of what may be on a store that are read where they are used, and of what is
-# written; the others are read alone.
+# Flags of what may be on a store that are read where they are used, and of what most
+# commands write to; the others are read alone.
 _OF_DATA = ("data_dir", "codes", "context")
 _WRITTEN = ("run_dir", "out")
 
@@ -39,7 +39,7 @@ def told(text: str) -> str:
     text = remote.named(text)
     if Path(sys.argv[0]).parent.name == "bin":
         return text
-    return re.sub(r"\bbin/(\w+)", r"tfp-priors \1", text)
+    return re.sub(r"(?<![\w./-])bin/(\w+)", r"tfp-priors \1", text)
 
 
 def say(text: str) -> None:
@@ -101,18 +101,18 @@ def _main(module):
     try:
         for name in flags.FLAGS.flag_values_dict():
             flag = flags.FLAGS[name]
-            without = getattr(module, "WITHOUT", ())
             if isinstance(flag.value, list):
-                flag.value = [_copy_of(name, value, without) for value in flag.value]
+                flag.value = [_copy_of(name, value, module) for value in flag.value]
             else:
-                flag.value = _copy_of(name, flag.value, without)
+                flag.value = _copy_of(name, flag.value, module)
         module.main()
     finally:
         remote.close()
 
 
-def _copy_of(name, value, without):
-    """The copy of what a flag names on a store; other values as they are."""
+def _copy_of(name, value, module):
+    """The copy of what a flag of a command names on a store; other values as they
+    are."""
     from tfp_priors.errors import UserError
 
     if not isinstance(value, str):
@@ -122,10 +122,11 @@ def _copy_of(name, value, without):
         return value
     if name == "cache_dir":
         raise UserError(f"expected a --cache_dir on this disk, received {value}.")
-    if name in _WRITTEN:
+    without = getattr(module, "WITHOUT", ())
+    if name in getattr(module, "WRITTEN", _WRITTEN):
         copy = remote.mirrored(value, without=without)
     else:
-        copy = remote.cached(value)
+        copy = remote.cached(value, without=without if name == "run_dir" else ())
     return f"{copy}/" if value.endswith("/") else str(copy)
 
 
@@ -134,7 +135,8 @@ def run(module) -> None:
 
     Args:
       module: has a function `main` of no arguments, and the text of --help; perhaps
-        `WITHOUT`, names of folders on a store that it does not need.
+        `WITHOUT`, names of folders of a run or sweep on a store that it does not need,
+        and `WRITTEN`, the flags whose folders and files it writes to.
     """
 
     def guarded(_):

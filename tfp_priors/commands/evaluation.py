@@ -29,7 +29,9 @@ SEED = flags.DEFINE_integer(
     lower_bound=0,
     upper_bound=2**31 - 1,
 )
-STRATEGY = flags.DEFINE_string("strategy", "auto", "As of bin/train.")
+STRATEGY = flags.DEFINE_enum(
+    "strategy", "auto", gin_flags.STRATEGIES, "As of bin/train."
+)
 flags.adopt_module_key_flags(gin_flags)
 
 

@@ -17,14 +17,17 @@ or attributes take &given=7, or &given=0+3, and draws those with guidance &guida
 """
 
 import logging
+import shlex
 import socket
 import webbrowser
 from pathlib import Path
 
 from absl import flags
 
+from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", [], "Folder of a run of bin/train; repeatable."
@@ -38,12 +41,17 @@ _VIEW = flags.DEFINE_string("view", None, "Write a view, and show no page.")
 _OUT = flags.DEFINE_string("out", None, "PNG file of --view.")
 flags.adopt_module_key_flags(gin_flags)
 
+# Of a run on a store: it is only read, and not all of it.
+WRITTEN = ("out",)
+WITHOUT = UNREAD
+
 # More columns would be too narrow.
 _MOST_RUNS = 3
 
 
 def main():
     from tfp_priors.errors import UserError
+    from tfp_priors.errors import imported
 
     if not 1 <= len(_RUN_DIR.value) <= _MOST_RUNS:
         raise UserError(
@@ -63,26 +71,13 @@ def main():
         return
     listening = _listening(_PORT.value)
     command.import_tensorflow()
-    make_app = _imported_page()
+    imported("dash", "explore", "bin/explore without --view and --out")
+    from tfp_priors.explorer.page import make_app
+
     runs = {folder: _explored(folder) for folder in _RUN_DIR.value}
     _check_same_data(runs)
     app = make_app([explored for _, explored in runs.values()], _program())
     _serve(app.server, listening)
-
-
-def _imported_page():
-    from tfp_priors.errors import UserError
-
-    try:
-        from tfp_priors.explorer.page import make_app
-    except ModuleNotFoundError as error:
-        if error.name not in ("dash", "plotly"):
-            raise
-        raise UserError(
-            "the page needs Dash: pip install 'tfp-priors[explore]'; --view and --out "
-            "do without."
-        ) from error
-    return make_app
 
 
 def _listening(port):
@@ -112,7 +107,7 @@ def _explored(folder):
     from tfp_priors.models import GenerativeModel
 
     run = gin_flags.config().load_run(folder, _DATA_DIR.value, GenerativeModel)
-    explored = Explored(run.model, run.load_dataset, run.identity, folder)
+    explored = Explored(run.model, run.load_dataset, remote.named(folder))
     return run.dataset, explored
 
 
@@ -134,8 +129,12 @@ def _check_same_data(runs):
 
 
 def _program():
-    data_dir = f" --data_dir={_DATA_DIR.value}" if _DATA_DIR.value else ""
-    return command.told("bin/explore") + data_dir
+    words = [command.told("bin/explore")]
+    if _DATA_DIR.value:
+        words.append(f"--data_dir={shlex.quote(_DATA_DIR.value)}")
+    if flags.FLAGS["allow_gin_imports"].value:
+        words.append("--allow_gin_imports")
+    return " ".join(words)
 
 
 def _serve(application, listening):

@@ -28,6 +28,7 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
 _OUT = flags.DEFINE_string("out", None, "What to write; must not exist.")
@@ -35,6 +36,10 @@ _FORMAT = flags.DEFINE_enum(
     "format", "saved_model", ["saved_model", "tflite", "onnx"], "What is written."
 )
 flags.adopt_module_key_flags(gin_flags)
+
+# Of a run on a store: it is only read, and not all of it.
+WRITTEN = ("out",)
+WITHOUT = UNREAD
 
 
 def main():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import evaluation
 
@@ -47,6 +48,7 @@ def main():
     if _FIGURES.value and len(_RUN_DIR.value) != 1:
         raise UserError("--figures is of one run: give one --run_dir, or leave it out.")
 
+    evaluation.networks()
     command.import_tensorflow()
     out = Path(_OUT.value)
     if _SWEEP.value:
@@ -54,7 +56,7 @@ def main():
     elif len(_RUN_DIR.value) > 1:
         names = [Path(folder).name for folder in _RUN_DIR.value]
         if len({*names}) < len(names):
-            names = _RUN_DIR.value
+            names = [remote.named(folder) for folder in _RUN_DIR.value]
         _compare(dict(zip(names, _RUN_DIR.value, strict=True)), out, "models")
     else:
         _show_run(_RUN_DIR.value[0], out)
@@ -75,18 +77,17 @@ def _show_run(run_dir, out):
             raise UserError(
                 f"there is no figure {name!r}: choose of {', '.join(gallery.FIGURES)}."
             )
-    strategy = evaluation.strategy()
-    subject, dataset, load_dataset = evaluation.subject_of_run(run_dir, strategy)
-    evaluator = evaluation.evaluator(
-        subject, dataset, load_dataset, strategy, Path(run_dir)
-    )
+    evaluator = _evaluator(run_dir)
+    if not evaluator.subject.of_codes:
+        # What is wrong with the data is no figure's fault.
+        evaluator.dataset("test")
     choice = gallery.Choice(_ATTRIBUTE.value, _PAIRS.value)
     left_out = []
     for name in _FIGURES.value or gallery.FIGURES:
         try:
             gallery.FIGURES[name](evaluator, out, choice)
         except UserError:
-            if _FIGURES.value:
+            if _FIGURES.value or _is_asked_for(name):
                 raise
             left_out.append(name)
     if left_out:
@@ -95,15 +96,33 @@ def _show_run(run_dir, out):
         )
 
 
-def _compare(run_dirs, out, name):
-    """A row of draws for each run, or for each of its conditions."""
+def _evaluator(run_dir):
+    strategy = evaluation.strategy()
+    subject, *data = evaluation.subject_of_run(run_dir, strategy)
+    return evaluation.evaluator(subject, *data, strategy, Path(run_dir))
+
+
+def _is_asked_for(figure):
+    """Whether a flag is of this figure alone."""
+    return figure == "attribute" and flags.FLAGS["attribute"].present
+
+
+def _compare(run_dirs, out, name, may_lack=False):
+    """A row of draws for each run, or for each of its conditions.
+
+    Args:
+      run_dirs: folders by label.
+      out: folder of the picture.
+      name: of the picture.
+      may_lack: leave runs out that draw nothing, such as classifiers.
+    """
     from tfp_priors.report import gallery
 
     draws = {}
     for label, folder in run_dirs.items():
-        strategy = evaluation.strategy()
-        subject, *data = evaluation.subject_of_run(folder, strategy)
-        evaluator = evaluation.evaluator(subject, *data, strategy, Path(folder))
+        evaluator = _evaluator(folder)
+        if may_lack and evaluator.subject.samples is None:
+            continue
         for condition, images in gallery.rows_of(evaluator, _PAIRS.value).items():
             draws[condition, label] = images
     # Rows of one condition below each other.
@@ -111,16 +130,20 @@ def _compare(run_dirs, out, name):
         f"{condition}, {label}".removeprefix(", "): draws[condition, label]
         for condition, label in sorted(draws, key=lambda key: int(key[0] or 0))
     }
-    gallery.compare(rows, out / name, evaluation.SEED.value)
+    if rows:
+        gallery.compare(rows, out / name, evaluation.SEED.value)
 
 
 def _show_sweep(folder, out):
     from tfp_priors import sweeps
     from tfp_priors.report import gallery
 
+    if sweeps.layout(folder).x is None:
+        command.say("No axis of numbers to draw scores over; results.csv has them.")
     gallery.scores(folder, out)
     for panel, runs in sweeps.first_of_each(folder).items():
-        _compare(runs, out, "_".join(["draws", *panel.split()]))
+        name = sweeps.file_name("_".join(["draws", *panel.split()]))
+        _compare(runs, out, name, may_lack=True)
 
 
 def _explain():

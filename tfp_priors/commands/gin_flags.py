@@ -4,6 +4,9 @@ from absl import flags
 
 from tfp_priors.commands import command
 
+#: Values of --strategy.
+STRATEGIES = ["auto", "one_device", "mirrored", "multi_worker", "tpu"]
+
 _ALLOW_IMPORTS = flags.DEFINE_boolean(
     "allow_gin_imports", False, "Let gin files import any module, which runs its code."
 )

@@ -28,6 +28,7 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of bin/export.")
@@ -66,6 +67,10 @@ _OUT = flags.DEFINE_string(
     "out", None, "PNG or .npy file to write; or a new or empty folder, samples/."
 )
 flags.adopt_module_key_flags(gin_flags)
+
+# Of a run on a store: it is only read, and not all of it.
+WRITTEN = ("out",)
+WITHOUT = UNREAD
 
 # Draws of each label, if --n does not say it.
 _PER_LABEL = 10
@@ -269,9 +274,9 @@ def _sample_codes(out):
     model, n, given = _model(), _N.value, ()
     if _draws_images(model):
         raise UserError("the model draws images: expected --out=FILE.png.")
-    _refuse_conditions_but("context")
+    argument, size = _condition_of(model)
+    _refuse_conditions_but(argument)
     guidance = _guidance(model)
-    _, size = _condition_of(model)
     if _CONTEXT.value:
         context = open_array(_CONTEXT.value)[:]
         if flags.FLAGS["n"].present and n != len(context):

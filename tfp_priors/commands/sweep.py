@@ -53,8 +53,10 @@ _MAXIMIZE = flags.DEFINE_boolean(
 )
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "As of bin/train; repeatable.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "As of bin/train; repeatable.")
-_STEPS = flags.DEFINE_integer("steps", None, "As of bin/train.")
-_STRATEGY = flags.DEFINE_string("strategy", None, "As of bin/train.")
+_STEPS = flags.DEFINE_integer("steps", None, "As of bin/train.", lower_bound=1)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", None, gin_flags.STRATEGIES, "As of bin/train."
+)
 _METRICS = flags.DEFINE_list(
     "metrics", [], "As of bin/evaluate [how well the prior matches the codes]."
 )
@@ -127,6 +129,8 @@ def main():
     else:
         first, source = _grid(out, is_left)
         count = len(first)
+    for run in first:
+        sweeps.check_networks(run)
     _check([run for run in first if not run.is_trained], _SEARCH.value or halving)
     if _PRINT_COMMANDS.value:
         sweeps.describe(first)
@@ -330,9 +334,14 @@ def _parse(runs, needs_held_out):
     config = gin_flags.config()
     for run in runs:
         try:
-            steps = [f"train.steps = {number}" for number in run.given("steps")]
-            config.parse(run.given("gin_file"), [*run.given("gin_param"), *steps])
-            if needs_held_out and not config.trainer().validation_share:
+            of_flags = [
+                f"train.{name} = {value}"
+                for name in ("steps", "seed")
+                for value in run.given(name)
+            ]
+            config.parse(run.given("gin_file"), [*run.given("gin_param"), *of_flags])
+            trainer = config.trainer()
+            if needs_held_out and not trainer.validation_share:
                 raise UserError(
                     "train.validation_share is 0, so that it holds no images out that "
                     "--search and --halving could choose by: expected one above 0."

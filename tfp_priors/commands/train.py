@@ -27,7 +27,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data [TFDS
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
-    ["auto", "one_device", "mirrored", "multi_worker", "tpu"],
+    gin_flags.STRATEGIES,
     "Devices: auto takes all GPUs, and the cluster of TF_CONFIG if it is set [auto].",
 )
 _AUTOENCODER = flags.DEFINE_string(

@@ -90,7 +90,6 @@ class Explored:
     Args:
       model: with a decoder; conditional on labels or attributes at most.
       load_dataset: maps the name of a split to an `ImageDataset`.
-      identity: a text that changes with the weights.
       name: what the page calls the run.
 
     Raises:
@@ -101,7 +100,6 @@ class Explored:
         self,
         model: GenerativeModel,
         load_dataset: Callable[[str], ImageDataset],
-        identity: str,
         name: str,
     ):
         self.model, self.name = model, name
@@ -115,7 +113,7 @@ class Explored:
         self.has_encoder = model.has_encoder
         self.is_invertible = model.prior.is_invertible
         self.has_density = model.prior.has_density
-        subject = subject_of_model(model, identity, name)
+        subject = subject_of_model(model, name, name)
         self._evaluator = Evaluator(subject, load_dataset)
         self._encode, self._decode = subject.encode, subject.decode
         self._log_prob = subject.log_prob

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.errors import silenced
 from tfp_priors.export.portable import OUTPUTS
 from tfp_priors.export.portable import no_place
@@ -29,13 +29,9 @@ def write_onnx(model: PriorModel, folder: Path) -> None:
       UserError: as `portable_functions`, if tf2onnx is not installed, and if it has no
         operations for the model's.
     """
-    try:
-        import onnx
-        import tf2onnx
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "the format onnx needs tf2onnx: pip install 'tfp-priors[onnx]'."
-        ) from error
+    onnx, tf2onnx = (
+        imported(name, "onnx", "the format onnx") for name in ("onnx", "tf2onnx")
+    )
     errors = (
         ValueError,
         onnx.checker.ValidationError,

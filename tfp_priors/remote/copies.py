@@ -14,6 +14,7 @@ from tfp_priors.files import write_text
 from tfp_priors.remote import folders
 from tfp_priors.remote.mirror import Mirror
 from tfp_priors.remote.mirror import fetched
+from tfp_priors.remote.mirror import patiently
 from tfp_priors.remote.store import Store
 from tfp_priors.remote.store import is_remote
 
@@ -98,14 +99,18 @@ def refreshed(path: str | Path, copy: Path, without: Collection[str] = ()) -> Pa
 
     Returns:
       What is to be used in place of `path` in this process.
+
+    Raises:
+      StoreError: if its store is away for a minute.
     """
     if not is_remote(path):
         return Path(path)
     for mirror in _mirrors:
         if copy.is_relative_to(mirror.copy):
-            mirror.fetch(str(copy.relative_to(mirror.copy)).removeprefix("."))
+            part = str(copy.relative_to(mirror.copy)).removeprefix(".")
+            patiently(lambda: mirror.fetch(part))
             return copy
-    return cached(path, without=without)
+    return patiently(lambda: cached(path, without=without))
 
 
 def close() -> None:

@@ -7,8 +7,9 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tfp_priors.errors import StoreError
 from tfp_priors.errors import UserError
@@ -20,10 +21,12 @@ from tfp_priors.remote.lock import StoreLock
 from tfp_priors.remote.lock import warn
 from tfp_priors.remote.store import Store
 
+_T = TypeVar("_T")
+
 # Beats between two times that a file which grows all the time is sent.
 _BEATS_OF_EVENTS = 6
 
-# Seconds for which the last files are tried to be sent.
+# Seconds for which what may not fail is tried again.
 _PATIENCE = 60
 
 # How often lines are added to a file that others add to, and seconds between.
@@ -222,15 +225,7 @@ class Mirror:
         Raises:
           StoreError: if the store cannot be reached for a minute.
         """
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                self.send()
-                return
-            except StoreError as error:
-                if time.monotonic() > end or isinstance(error, LostError):
-                    raise
-                time.sleep(min(self._beat, 5))
+        patiently(self.send)
 
     def close(self) -> None:
         """Sends what is left, and ends.
@@ -250,6 +245,22 @@ class Mirror:
                 self.root.parent
             )
             raise StoreError(f"{error} What was not sent is kept in {kept}.") from error
+
+
+def patiently(work: Callable[[], _T]) -> _T:
+    """What `work` returns, which is tried again for a minute while a store is away.
+
+    Raises:
+      StoreError: if the store is away for longer.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work()
+        except StoreError as error:
+            if time.monotonic() > end or isinstance(error, LostError):
+                raise
+            time.sleep(min(_beat(), 5))
 
 
 def fetched(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tfp_priors import remote
 from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.report import page
@@ -34,4 +35,5 @@ def write_report(
             f"{folder} is neither a run nor a sweep: it has no {run.CONFIG} and no "
             "runs. Expected a --run_dir of bin/train or an --out of bin/sweep."
         )
-    write_text(path, page.page(folder.resolve().name, sections))
+    # What is on a store is named as the user did, not by its copy.
+    write_text(path, remote.named(page.page(folder.resolve().name, sections)))

@@ -310,7 +310,7 @@ def compare(draws: dict[str, np.ndarray], path: Path, seed: int) -> None:
 
 
 def scores(folder: str | Path, out: Path) -> None:
-    """Each metric of a sweep over its last axis of numbers (figure 3).
+    """Each metric of a sweep over its last axis of numbers, if it has one (figure 3).
 
     Args:
       folder: of the sweep.
@@ -323,7 +323,7 @@ def scores(folder: str | Path, out: Path) -> None:
     by_metric: dict[str, list] = {}
     for row in sweeps.table(folder):
         # Else it is of another grid, or no number came out.
-        if layout.x in row and row["value"] is not None:
+        if row.get(layout.x) is not None and row["value"] is not None:
             named = {"panel": layout.panel_of(row), "line": layout.line_of(row)}
             named[row["metric"]] = row["value"]
             by_metric.setdefault(row["metric"], []).append(row | named)

@@ -24,6 +24,7 @@ from tfp_priors.report.page import Table
 from tfp_priors.report.page import Text
 from tfp_priors.report.page import text
 from tfp_priors.runs import run_dir as runs
+from tfp_priors.runs.scalars import Scalars
 
 CONFIG = "config.gin"
 _OPERATIVE_CONFIG = "operative_config.gin"
@@ -286,27 +287,10 @@ def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
 
     Where a resumed training has taken a step again, the newer value counts.
     """
-    if not any(folder.glob("*tfevents*")):
-        return {}
-    # It imports TensorFlow to read records: seconds.
-    from tensorboard.backend.event_processing.plugin_event_accumulator import (
-        EventAccumulator,
-    )
-    from tensorboard.util.tensor_util import make_ndarray
-
-    # All scalars, and of the pictures as few as it lets one ask for.
-    events = EventAccumulator(
-        str(folder), size_guidance={"tensors": 1}, tensor_size_guidance={"scalars": 0}
-    ).Reload()
-    scalars = {}
-    for tag in sorted(events.Tags()["tensors"]):
-        if tag.startswith("train/"):
-            points = {
-                event.step: float(make_ndarray(event.tensor_proto))
-                for event in sorted(events.Tensors(tag), key=lambda e: e.wall_time)
-            }
-            scalars[tag.removeprefix("train/")] = dict(sorted(points.items()))
-    return scalars
+    scalars: dict[str, dict[int, float]] = {}
+    for tag, step, value in Scalars(folder, "train/").new():
+        scalars.setdefault(tag.removeprefix("train/"), {})[step] = value
+    return {name: dict(sorted(scalars[name].items())) for name in sorted(scalars)}
 
 
 def draw_curves(scalars: Mapping[str, Mapping[int, float]]) -> bytes:

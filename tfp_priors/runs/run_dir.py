@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ _PACKAGES = (
 #: format of its own.
 FORMAT = 1
 
-#: Folders of a run that hold none of its records.
-LARGE = ("checkpoints", "evaluation", "samples", "tensorboard")
+#: Folders of a run that no model is loaded from, and those that hold no records.
+UNREAD = ("evaluation", "samples", "tensorboard")
+LARGE = ("checkpoints", *UNREAD)
 
 _ENVIRONMENT = "environment.jsonl"
 _FINISHED = "finished.json"
@@ -226,10 +228,17 @@ def record_metrics(run_dir: str | Path, results: list[dict[str, Any]]) -> None:
     _add_line(Path(run_dir) / _METRICS, *results)
 
 
-def metrics(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The results in `metrics.jsonl`, the newest of each name; None for NaN."""
-    newest = {result["name"]: result for result in _lines(Path(run_dir) / _METRICS)}
-    return list(newest.values())
+def metrics(
+    run_dir: str | Path, among: Callable[[dict[str, Any]], bool] = lambda result: True
+) -> list[dict[str, Any]]:
+    """The results in `metrics.jsonl`, the newest of each name; None for NaN.
+
+    Args:
+      run_dir: folder of the run.
+      among: which results count.
+    """
+    results = filter(among, _lines(Path(run_dir) / _METRICS))
+    return list({result["name"]: result for result in results}.values())
 
 
 def to_json(value: Any) -> str:

@@ -8,8 +8,10 @@ from tfp_priors.sweeps.axes import number_or_text
 from tfp_priors.sweeps.grid import Axis
 from tfp_priors.sweeps.grid import Planner
 from tfp_priors.sweeps.grid import Run
+from tfp_priors.sweeps.grid import check_networks
 from tfp_priors.sweeps.grid import command_line
 from tfp_priors.sweeps.grid import describe
+from tfp_priors.sweeps.grid import file_name
 from tfp_priors.sweeps.grid import parse_axis
 from tfp_priors.sweeps.grid import plan
 from tfp_priors.sweeps.halving import Halving

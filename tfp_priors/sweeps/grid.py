@@ -22,10 +22,8 @@ from tfp_priors.sweeps.results import results_of
 # Flags of bin/train that say what is trained, as opposed to where.
 _WHAT = ("--gin_file=", "--gin_param=", "--steps=", "--seed=", "--autoencoder=")
 
-# What stands between two commas outside of brackets and quotes.
-_PIECE = re.compile(
-    r"""(?:[^,(\[{'"]|\([^)]*\)|\[[^]]*\]|\{[^}]*\}|'[^']*'|"[^"]*")+"""
-)
+# Columns of results and of figures that an axis may not be called.
+_COLUMNS = ("run", "metric", "value", "panel", "line")
 
 
 class Axis(NamedTuple):
@@ -101,9 +99,10 @@ def parse_axis(text: str) -> Axis:
         is not closed.
     """
     name, _, values = text.partition("=")
-    if _PIECE.sub("", values).strip(","):
+    pieces = _pieces(values)
+    if pieces is None:
         raise UserError(f"--grid={text} has a bracket or a quote that is not closed.")
-    pieces = [piece.strip() for piece in _PIECE.findall(values)]
+    pieces = [piece.strip() for piece in pieces]
     axis = Axis(name.strip(), [piece for piece in pieces if piece])
     if not axis.name or not axis.values or len(set(axis.values)) < len(axis.values):
         raise UserError(
@@ -113,11 +112,33 @@ def parse_axis(text: str) -> Axis:
     return axis
 
 
+def _pieces(text):
+    """What stands between commas outside of brackets and quotes; None if one of these
+    is not closed."""
+    closing = {"(": ")", "[": "]", "{": "}"}
+    pieces, quote, brackets = [""], "", []
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in closing:
+            brackets.append(closing[character])
+        elif character in closing.values() and brackets[-1:] == [character]:
+            brackets.pop()
+        elif character == "," and not brackets:
+            pieces.append("")
+            continue
+        pieces[-1] += character
+    return None if quote or brackets else pieces
+
+
 class Planner:
     """Makes the runs of a sweep of given values.
 
-    "{NAME}" in a flag stands for the value of the axis NAME. An axis that no flag names
-    so is a gin binding "NAME = VALUE", or the seed if it is called "seed".
+    "{NAME}" in a flag stands for the value of the axis NAME. An axis that no flag of
+    bin/train names so is a gin binding "NAME = VALUE", or the seed if it is called
+    "seed".
 
     Args:
       out: folder of the runs' folders.
@@ -145,14 +166,20 @@ class Planner:
                 raise UserError(
                     f"{flag} has {name} twice: give all its values at once."
                 )
+            if name in _COLUMNS:
+                raise UserError(
+                    f"{flag} has {name}, which is a column of the results: choose "
+                    "another word."
+                )
         self.metrics = [find(name).name for name in metrics]
         _check_fixed(names, train_flags, flag)
         self.train_flags = list(train_flags)
         self.evaluate_flags = list(evaluate_flags)
         self._out = Path(out)
-        flags = [*train_flags, *evaluate_flags]
         self._bound = [
-            name for name in names if not any(f"{{{name}}}" in flag for flag in flags)
+            name
+            for name in names
+            if not any(f"{{{name}}}" in flag for flag in self.train_flags)
         ]
 
     def run(self, values: dict[str, str]) -> Run:
@@ -195,6 +222,27 @@ def plan(
     return runs
 
 
+def check_networks(run: Run) -> None:
+    """Refuses metrics whose networks are missing, before a training and not after it.
+
+    Raises:
+      UserError: if a flag that a metric needs is not given, or its folder or file is
+        not there.
+    """
+    given = networks(run.evaluate)
+    for request in map(find, run.metrics):
+        flag = NETWORKS.get(request.network)
+        # Inception is downloaded without one.
+        if flag not in (None, NETWORKS["inception"], *given):
+            raise UserError(f"{request.name} needs another network: expected --{flag}.")
+    for flag, place in given.items():
+        if not remote.is_remote(place) and not Path(place).expanduser().exists():
+            raise UserError(
+                f"run {run.name}: --{flag}={place} is not there: expected what "
+                "measures its images."
+            )
+
+
 def command_line(run: Run) -> str:
     """What is left of a run as a line for a shell."""
     return " && ".join(shlex.join(command) for command in run.commands())
@@ -234,7 +282,12 @@ def _run_name(values, bound):
         f"{axis.rsplit('.', 1)[-1]}={value}" if axis in bound else value
         for axis, value in values.items()
     ]
-    return re.sub(r"[^\w.,=+-]+", "-", "_".join(parts))
+    return file_name("_".join(parts))
+
+
+def file_name(text: str) -> str:
+    """A text with what names of files should not have replaced by dashes."""
+    return re.sub(r"[^\w.,=+-]+", "-", text)
 
 
 def _filled(flags, values):

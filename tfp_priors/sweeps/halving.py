@@ -1,14 +1,12 @@
 """Runs that are stopped early: successive halving on held-out data."""
 
 import json
-import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.files import write_text
-from tfp_priors.sweeps.extras import imported
+from tfp_priors.runs.scalars import Scalars
 from tfp_priors.sweeps.grid import Run
 from tfp_priors.sweeps.results import STOPPED
 
@@ -61,7 +59,9 @@ class Halving:
             folder = run.folder / "tensorboard"
             self._scalars[run.name] = Scalars(folder, MEASURES[self._measure])
         trial, is_hopeless = self._trials[run.name], False
-        for step, value in self._scalars[run.name].new():
+        for _, step, value in self._scalars[run.name].new():
+            if step <= self._newest.get(run.name, (-1,))[0]:
+                continue  # A training that went on has taken it again.
             self._newest[run.name] = step, value
             trial.report(value, step)
             is_hopeless |= trial.should_prune()
@@ -83,48 +83,3 @@ class Halving:
 def forget_stop(run: Run) -> None:
     """A run that was stopped early goes on."""
     (run.folder / STOPPED).unlink(missing_ok=True)
-
-
-class Scalars:
-    """The scalars of one tag in a folder of TensorBoard events, as they are written.
-
-    Needs no TensorFlow.
-
-    Args:
-      folder: of the events; it may not be there yet.
-      tag: of the scalars.
-    """
-
-    def __init__(self, folder: Path, tag: str):
-        self._folder = folder
-        self._tag = tag
-        self._read: dict[Path, int] = {}
-        self._step = -1
-
-    def new(self) -> Iterator[tuple[int, float]]:
-        """Steps and values since the last call; no step comes twice or too late."""
-        from tensorboard.util import tensor_util
-
-        for event in self._events():
-            for value in event.summary.value:
-                if value.tag == self._tag and event.step > self._step:
-                    self._step = event.step
-                    yield event.step, float(tensor_util.make_ndarray(value.tensor))
-
-    def _events(self):
-        from tensorboard.compat.proto import event_pb2
-
-        # Their names begin with the time of the start.
-        for path in sorted(self._folder.glob("events.out.tfevents.*")):
-            if path.name.endswith(".hparams"):
-                continue
-            with open(path, "rb") as file:
-                file.seek(self._read.get(path, 0))
-                # Length, its checksum, the event and its checksum.
-                while len(head := file.read(12)) == 12:
-                    (length,) = struct.unpack("<Q", head[:8])
-                    data = file.read(length)
-                    if len(file.read(4)) < 4:
-                        break  # The rest is still being written.
-                    self._read[path] = file.tell()
-                    yield event_pb2.Event.FromString(data)

@@ -62,7 +62,8 @@ def table(out: str | Path) -> list[dict]:
     for run, values in values_of(out).items():
         for result in results_of(Path(out) / run):
             told = {key: result[key] for key in result if key not in _LEFT_OUT}
-            rows.append(values | {"run": run, "metric": told.pop("name")} | told)
+            metric = told.pop("name")
+            rows.append(values | {"run": run, "metric": metric} | told | values)
     return rows
 
 
@@ -114,11 +115,10 @@ def results_of(folder: Path, measured_by: dict[str, str] | None = None) -> list[
     if measured_by is None:
         measured_by = description(folder).get("measured_by", {})
     step = run_dir.kept_step(folder)
-    return [
-        result
-        for result in run_dir.metrics(folder)
-        if result["step"] == step and _is_by(result, measured_by)
-    ]
+    return run_dir.metrics(
+        folder,
+        lambda result: result["step"] == step and _is_by(result, measured_by),
+    )
 
 
 def _is_by(result, measured_by):

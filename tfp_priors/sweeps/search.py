@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.evaluation.metrics import find
-from tfp_priors.sweeps.extras import imported
 from tfp_priors.sweeps.grid import Planner
 from tfp_priors.sweeps.grid import Run
 from tfp_priors.sweeps.grid import describe
@@ -102,6 +102,11 @@ def check_metric(name: str) -> str:
             f"--metric={name} is not measured on held-out images, and choices are "
             "never made on the test images: expected one of the split held_out, such "
             "as nll500_iw100_held_out."
+        )
+    if request.metric.parts:
+        raise UserError(
+            f"--metric={name} has several results, "
+            f"{', '.join(request.metric.parts)}: a search goes by one number."
         )
     return request.name
 

@@ -61,6 +61,11 @@ class Request(NamedTuple):
     metric: Metric
     values: dict[str, Any]
 
+    @property
+    def network(self) -> str:
+        """The network that it needs besides, see `Metric`; nothing if none."""
+        return self.metric.network.format(**self.values)
+
 
 def find(name: str) -> Request:
     """The metric of a name.

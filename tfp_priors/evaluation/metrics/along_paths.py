@@ -34,6 +34,7 @@ def _path_density(evaluator, n, split):
     "attribute_unevenness100_z_test",
     "an encoder, labels, a classifier; for z0 a flow prior",
     "11 n passes of decoder and classifier per attribute",
+    network="classifier",
 )
 def _attribute_unevenness(evaluator, n, space, split):
     """How unevenly an attribute or class appears along the path from a code without it

@@ -31,7 +31,13 @@ def _correct(logits, asked):
     return (logits > 0) == (asked > 0)
 
 
-@metric("condition_accuracy{n}", "condition_accuracy10k", _NEEDS, "n passes of it")
+@metric(
+    "condition_accuracy{n}",
+    "condition_accuracy10k",
+    _NEEDS,
+    "n passes of it",
+    network="classifier",
+)
 def _condition_accuracy(evaluator, n):
     """Share of n samples that the classifier takes for what was asked for: what test
     images have. Of attributes, the mean share of them; the ceiling is that of the test
@@ -51,7 +57,13 @@ def _condition_accuracy(evaluator, n):
     }
 
 
-@metric("fcd{n}_within_{split}", "fcd10k_within_test", _NEEDS, "n passes of it")
+@metric(
+    "fcd{n}_within_{split}",
+    "fcd10k_within_test",
+    _NEEDS,
+    "n passes of it",
+    network="classifier",
+)
 def _fcd_within(evaluator, n, split):
     """Frechet distance in a classifier's features between samples and images of one
     label, the mean over labels; not an FID."""

@@ -11,6 +11,7 @@ from tfp_priors.evaluation.metrics.metric import metric
     "lpips_diversity_alex_v0.1_1c2kp",
     "LPIPS weights",
     "2 n m passes of the network",
+    network="lpips",
 )
 def _lpips_diversity(evaluator, net, version, n, m):
     """Mean LPIPS between m disjoint pairs of samples of each of n conditions; a model
@@ -35,6 +36,7 @@ def _lpips_diversity(evaluator, net, version, n, m):
     "feature_diversity_classifier_100c10p",
     "the extractor",
     "2 n m passes of the extractor",
+    network="{extractor}",
 )
 def _feature_diversity(evaluator, extractor, n, m):
     """Mean distance in an extractor's features between m disjoint pairs of samples of
@@ -61,6 +63,7 @@ def _feature_diversity(evaluator, extractor, n, m):
     "factor_entropy_200c50s",
     "a classifier, and data with independent uniform factors: procedural_people",
     "n m passes of the classifier",
+    network="classifier",
 )
 def _factor_entropy(evaluator, n, m):
     """Share of the factors' entropy that m samples of each of n conditions cover, as
@@ -95,6 +98,7 @@ def _factors(evaluator):
     "factor_score5k",
     "a classifier, and data with independent uniform factors: procedural_people",
     "n passes of the classifier",
+    network="classifier",
 )
 def _factor_score(evaluator, n):
     """Classifier score of each factor, and as value their geometric mean; beside it

@@ -35,7 +35,13 @@ def _fid(evaluator, n, split):
     return _frechet(evaluator, "inception", n, split)
 
 
-@metric("fcd{n}_{split}", "fcd10k_test", "a classifier", "n passes of the classifier")
+@metric(
+    "fcd{n}_{split}",
+    "fcd10k_test",
+    "a classifier",
+    "n passes of the classifier",
+    network="classifier",
+)
 def _fcd(evaluator, n, split):
     """Frechet distance in the features of a classifier of the data set; not an FID."""
     return _frechet(evaluator, "classifier", n, split)

@@ -33,7 +33,13 @@ def _kid(evaluator, n, split):
     return _kernel(evaluator, "inception", n, split)
 
 
-@metric("kcd{n}_{split}", "kcd10k_test", "a classifier", "as fcd; shares its passes")
+@metric(
+    "kcd{n}_{split}",
+    "kcd10k_test",
+    "a classifier",
+    "as fcd; shares its passes",
+    network="classifier",
+)
 def _kcd(evaluator, n, split):
     """Kernel distance as KID, in the features of a classifier of the data set."""
     return _kernel(evaluator, "classifier", n, split)

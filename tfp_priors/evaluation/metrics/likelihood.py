@@ -33,6 +33,7 @@ def _nll(evaluator, n, k, split):
     "rate_distortion10k_test",
     "densities of prior and posterior",
     "n passes of encoder and decoder",
+    parts=("rate", "distortion"),
 )
 def _rate_distortion(evaluator, n, split):
     """Rate E[log q(z|x) - log p(z)] and distortion -E[log p(x|z)] in nats, one draw

@@ -10,6 +10,7 @@ from tfp_priors.evaluation.metrics.metric import metric
     "memorization_pixels10k",
     "train and test images",
     "n distances to each of 2n images",
+    network="{features}",
 )
 def _memorization(evaluator, features, n):
     """Share of n samples nearer to a test than to a training image, both in equal

@@ -16,6 +16,9 @@ class Metric(NamedTuple):
       cost: what takes the time.
       description: in a sentence.
       compute: maps an `Evaluator` and the placeholders' values to results.
+      network: what must be given besides: "classifier", "keypoints", "lpips", or a
+        placeholder such as "{extractor}".
+      parts: names of its results, if there are several.
     """
 
     template: str
@@ -24,13 +27,22 @@ class Metric(NamedTuple):
     cost: str
     description: str
     compute: Callable[..., Iterator[dict[str, Any]]]
+    network: str = ""
+    parts: tuple[str, ...] = ()
 
 
 #: All of them, once their modules are imported.
 METRICS: list[Metric] = []
 
 
-def metric(template: str, example: str, needs: str, cost: str) -> Callable:
+def metric(
+    template: str,
+    example: str,
+    needs: str,
+    cost: str,
+    network: str = "",
+    parts: tuple[str, ...] = (),
+) -> Callable:
     """Makes a function of an `Evaluator` and a template's values a metric.
 
     Its docstring describes it. It yields results, dicts with the key "value"; one with
@@ -42,7 +54,9 @@ def metric(template: str, example: str, needs: str, cost: str) -> Callable:
 
     def register(compute):
         description = " ".join(compute.__doc__.split())
-        METRICS.append(Metric(template, example, needs, cost, description, compute))
+        METRICS.append(
+            Metric(template, example, needs, cost, description, compute, network, parts)
+        )
         return compute
 
     return register

@@ -10,6 +10,7 @@ from tfp_priors.evaluation.metrics.metric import metric
     "pose_error5k",
     "a model conditional on keypoints, and a regressor of them",
     "n passes of the regressor",
+    network="keypoints",
 )
 def _pose_error(evaluator, n):
     """Mean distance, in units of the image's side, between the joints that samples were

@@ -9,6 +9,8 @@ from tfp_priors.evaluation.metrics.metric import metric
     "prdc_classifier10k_test",
     "a classifier or Inception",
     "the passes of fcd or fid, and n^2 distances",
+    network="{extractor}",
+    parts=("precision", "recall", "density", "coverage"),
 )
 def _prdc(evaluator, extractor, n, split):
     """Precision, recall, density and coverage with 5 neighbours; four results."""

@@ -26,7 +26,9 @@ def _is(evaluator, n):
     return _score(evaluator, "inception", n)
 
 
-@metric("cs{n}", "cs10k", "a classifier", "n passes of the classifier")
+@metric(
+    "cs{n}", "cs10k", "a classifier", "n passes of the classifier", network="classifier"
+)
 def _cs(evaluator, n):
     """Classifier score: as the Inception score, from 1 to the number of classes."""
     return _score(evaluator, "classifier", n)

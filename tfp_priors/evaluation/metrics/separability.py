@@ -9,6 +9,7 @@ from tfp_priors.evaluation.metrics.metric import metric
     "separability200k_z",
     "a prior and a classifier",
     "n samples and passes of the classifier, a support vector machine per attribute",
+    network="classifier",
 )
 def _separability(evaluator, n, space):
     """StyleGAN's linear separability of z or z0 by the classifier's attributes or
@@ -21,6 +22,7 @@ def _separability(evaluator, n, space):
     "separability_all200k_z",
     "a prior and a classifier",
     "as separability200k_z",
+    network="classifier",
 )
 def _separability_of_all(evaluator, n, space):
     """The same with all n samples kept, so that an attribute of few or unsure ones

@@ -50,7 +50,8 @@ class _Job(launcher.Job):
         return self._future.done()
 
     def problem(self):
-        return self._future.result()
+        error = self._future.exception()
+        return str(error) if error else self._future.result()
 
     def stop(self):
         self._carrier.stop()

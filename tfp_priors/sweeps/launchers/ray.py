@@ -6,10 +6,10 @@ import os
 import time
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.sweeps.carrier import Carrier
 from tfp_priors.sweeps.carrier import threads
 from tfp_priors.sweeps.carrier import with_package
-from tfp_priors.sweeps.extras import imported
 from tfp_priors.sweeps.launchers import launcher
 
 # Seconds that an actor gets to hear that it is to stop.

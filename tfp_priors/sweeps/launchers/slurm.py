@@ -12,11 +12,11 @@ import time
 
 from tfp_priors import remote
 from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.runs.signals import stop_handled
 from tfp_priors.sweeps.carrier import Carrier
 from tfp_priors.sweeps.carrier import threads
 from tfp_priors.sweeps.carrier import with_package
-from tfp_priors.sweeps.extras import imported
 from tfp_priors.sweeps.launchers import launcher
 
 # Seconds after which a job without a result is lost that Slurm no longer knows: a file
@@ -25,6 +25,9 @@ _SHOWN_WITHIN = 10
 
 # Before a job's time is over its training saves its state.
 _SIGNAL = "TERM@120"
+
+# Seconds for which squeue is waited for.
+_ANSWERS_WITHIN = 60
 
 
 class Launcher(launcher.Launcher):
@@ -111,16 +114,18 @@ class Launcher(launcher.Launcher):
         """The comments of this user's jobs that wait or are at work, by number."""
         if time.monotonic() - self._looked < self.seconds:
             return self._queue
-        asked = subprocess.run(
-            ["squeue", "--me", "--noheader", "--format=%i|%k"],
-            capture_output=True,
-            text=True,
-        )
-        # Else the controller does not answer; the jobs go on.
-        if asked.returncode == 0:
+        self._looked = time.monotonic()
+        # If the controller does not answer, the jobs go on.
+        with contextlib.suppress(subprocess.SubprocessError):
+            asked = subprocess.run(
+                ["squeue", "--me", "--noheader", "--format=%i|%k"],
+                capture_output=True,
+                text=True,
+                timeout=_ANSWERS_WITHIN,
+                check=True,
+            )
             lines = (line.partition("|") for line in asked.stdout.splitlines())
             self._queue = {number: comment for number, _, comment in lines}
-            self._looked = time.monotonic()
         return self._queue
 
 
