@@ -4,16 +4,21 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from tests import commands
+from tests.conftest import randomize
 from tfp_priors import config
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.export import export
+from tfp_priors.figures.grid import image_grid
+from tfp_priors.training import checkpoints_of
 
 SHAPE = (28, 28, 1)
 GIN = "gin/embedded_digits_beta0.gin"
@@ -78,6 +83,7 @@ def test_same_run_dir_resumes_and_another_config_is_refused(trained):
 _FRESH = """
 import sys
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 model = tf.saved_model.load(sys.argv[1])
 images = model.sample(7, 3, 0.5)
 z = model.encode(images)
@@ -164,6 +170,147 @@ def test_a_saved_model_of_another_program_is_refused(tmp_path):
         flags = {"saved_model": tmp_path / folder, "out": f"{tmp_path}/{out}"}
         line = commands.refused("sample", **flags)
         assert f"{folder} has no function sample of a seed: expected a Saved" in line
+
+
+def made_up(folder, name, *params):
+    """A run of no training, whose weights are noise; its folder and its model."""
+    gin_file = str(commands.ROOT / "gin" / f"embedded_digits_{name}.gin")
+    text = config.parse([gin_file], [*commands.TINY, *params])
+    folder.mkdir()
+    (folder / "config.gin").write_text(text)
+    model = config.trainer().compiled_model()
+    for part in (model.prior, model.decoder):
+        randomize(part, scale=0.5)
+    checkpoints_of(folder)[0].save(model, 1)
+    return folder, model
+
+
+def drawn(**flags):
+    commands.run("sample", **flags)
+    with Image.open(flags["out"]) as picture:
+        return np.asarray(picture).astype(int)
+
+
+def grid_of(rows, columns=None):
+    return image_grid(np.concatenate(rows), columns)[..., 0].astype(int)
+
+
+@pytest.fixture(scope="module")
+def of_labels(tmp_path_factory):
+    """A run whose prior is given labels, and its model."""
+    return made_up(tmp_path_factory.mktemp("labels") / "run", "labels")
+
+
+@pytest.mark.parametrize(
+    "source", ["run_dir", pytest.param("saved_model", marks=pytest.mark.slow)]
+)
+def test_draws_of_labels(of_labels, tmp_path, source):
+    run, model = of_labels
+    flags = {source: run, "seed": 1, "out": tmp_path / "grid.png"}
+    if source == "saved_model":
+        flags[source] = tmp_path / "sampler"
+        said = commands.run("export", run_dir=run, out=flags[source]).stdout
+        assert said.endswith("/sampler --label=all --out=grid.png\n")
+    of_two, of_three, guided = (
+        grid_of([model.sample_of_condition(label, 4, 1, guidance=guidance)])
+        for label, guidance in ((2, 1.0), (3, 1.0), (2, 3.0))
+    )
+    # What is told apart below is not alike.
+    assert min(np.abs(other - of_two).max() for other in (of_three, guided)) > 9
+    of_all = grid_of([model.sample_of_condition(n, 2, 1) for n in range(10)], columns=2)
+    for expected, given in (
+        (of_two, {"label": 2, "n": 4}),
+        (guided, {"label": 2, "n": 4, "guidance": 3}),
+        (of_all, {"label": "all", "n": 2}),
+    ):
+        np.testing.assert_allclose(drawn(**flags, **given), expected, atol=1)
+
+
+def test_draws_of_attributes(tmp_path):
+    params = (
+        "LatentVariableModel.conditioner = @AttributeContext()",
+        "AttributeContext.attributes = 3",
+        "FlowMatchingPrior.context_size = 3",
+    )
+    run, model = made_up(tmp_path / "run", "labels", *params)
+    expected, other = (
+        grid_of([model.sample_of_condition(np.float32(present), 4, 1)])
+        for present in ([1, 0, 1], [0, 1, 0])
+    )
+    assert np.abs(expected - other).max() > 9
+    flags = {"run_dir": run, "seed": 1, "out": tmp_path / "grid.png", "n": 4}
+    np.testing.assert_allclose(drawn(attributes="0,2", **flags), expected, atol=1)
+    line = commands.refused("sample", attributes="0,3", **flags)
+    assert "--attributes=3: expected a number from 0 to 2." in line
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "the model is given labels: expected --label=NUMBER, or all."),
+        ({"label": 10}, "--label=10: expected a number from 0 to 9."),
+        ({"label": "x"}, "--label=x: expected a number from 0 to 9."),
+        ({"label": 1, "attributes": 1}, "is not given attributes: leave --attributes"),
+        ({"label": "all", "n": 1001}, "received 1001 of each of 10 labels: take a sm"),
+    ],
+)
+def test_what_is_no_label_is_refused(of_labels, tmp_path, given, message):
+    out = tmp_path / "grid.png"
+    line = commands.refused("sample", run_dir=of_labels[0], out=out, **given)
+    assert message in line and not out.exists()
+
+
+def functions(path):
+    """The functions of an export and their arguments, as its own runtime tells them."""
+    if path.is_dir():
+        for file in path.iterdir():
+            inputs = onnxruntime.InferenceSession(file).get_inputs()
+            assert {x.type for x in inputs} == {"tensor(float)"}
+            yield file.stem, {x.name: x.shape for x in inputs}
+        return
+    interpreter = Interpreter(str(path))
+    for name in interpreter.get_signature_list():
+        inputs = interpreter.get_signature_runner(name).get_input_details()
+        assert {x["dtype"] for x in inputs.values()} == {np.float32}
+        yield name, {x: inputs[x]["shape_signature"].tolist() for x in inputs}
+
+
+def line_of(name, arguments):
+    """What bin/export says of a function of floats."""
+    shapes = (
+        f"{argument} float32 {[n if n != -1 else 'n' for n in shape]}"
+        for argument, shape in arguments.items()
+    )
+    return f"  {name}({', '.join(shapes)})".replace("'", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_a_portable_export_tells_its_functions(trained, tmp_path, format):
+    out = tmp_path / f"sampler.{format}"
+    flags = {"run_dir": trained[0] / "run", "out": out, "format": format}
+    first, *lines = commands.run("export", **flags).stdout.splitlines()
+    assert first == f"{format} in {out}, with the functions"
+    found = dict(functions(out))
+    names = {"sample", "decode", "encode", "log_prob", "to_base", "from_base"}
+    assert set(found) == names
+    assert {*lines} == {line_of(*function) for function in found.items()}
+
+
+@pytest.mark.slow
+def test_a_portable_export_of_no_base_tells_that_it_has_no_sample(tmp_path):
+    params = ["GaussianMixturePrior.components = 2"]
+    run, _ = made_up(tmp_path / "run", "gmm_beta1", *params)
+    out = tmp_path / "sampler.tflite"
+    flags = {"run_dir": run, "out": out, "format": "tflite"}
+    _, *lines, last = commands.run("export", **flags).stdout.splitlines()
+    found = dict(functions(out))
+    assert set(found) == {"decode", "encode", "log_prob"}
+    assert {*lines} == {line_of(*function) for function in found.items()}
+    assert last == (
+        "  and no sample: a GaussianMixturePrior has no z0 to draw; "
+        "--format=saved_model has one."
+    )
 
 
 @pytest.mark.slow

@@ -395,23 +395,30 @@ def test_adam_is_kerass():
         (
             "beta0",
             "LatentVariableModel.prior = @GeneratorPrior()",
-            "needs log p.z., wh",
+            "KLDivergence needs log p(z), which a GeneratorPrior does not have",
         ),
-        ("beta0", "LatentVariableModel.beta = 0.5", "needs log q.z.x., which a Determ"),
-        ("vamp_beta1", "VampPrior.pseudo_inputs = 0", "pseudo_inputs must be at l"),
         (
             "beta0",
-            "LATENT_SIZE = 1",
-            "RealNVPPrior expects a latent size of at least 2",
+            "LatentVariableModel.beta = 0.5",
+            "KLDivergence needs log q(z|x), which a DeterministicPosterior does not",
         ),
-        ("spline_beta0", "SplinePrior.bins = 1", "expects bins >= 2"),
-        ("aae", "LatentVariableModel.prior = @GaussianMixturePrior()", "no gradient"),
-        ("ae_gmm", "PostHoc.steps = 0", "PostHoc.steps must be at least 1"),
-        ("rae_l2", "CodeNorm.weight = -1.0", "finite weight >= 0"),
+        (
+            "aae",
+            "LatentVariableModel.prior = @GaussianMixturePrior()",
+            "and those of a GaussianMixturePrior have no gradient: use KLDivergence.",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_get_one_line(name, param, message):
     config.parse([str(ROOT / "gin" / f"mnist_{name}.gin")], [*TINY, param])
-    with pytest.raises(UserError, match=message) as error:
+    with pytest.raises(UserError) as error:
         config.trainer().make_model()
-    assert "\n" not in str(error.value).splitlines()[0]
+    # Gin adds lines of its own, which the commands leave out.
+    line, *_ = str(error.value).splitlines()
+    assert message in line and line.endswith(".")
+
+
+def test_held_out_images_are_of_a_run_alone():
+    _, load = config.dataset_of(str(GIN / "embedded_digits.gin"))
+    with pytest.raises(UserError, match="^Only a run holds images out, so that held_o"):
+        load("held_out")

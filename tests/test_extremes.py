@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from tests import commands
 from tests.commands import ROOT
 from tfp_priors import config
 from tfp_priors.data import ImageDataset
-from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
 from tfp_priors.models import Classifier
 
@@ -145,9 +143,3 @@ def test_a_code_that_cannot_be_split_gets_one_line(tmp_path):
     )
     assert "RealNVPPrior expects a latent size of at least 2, received 1" in line
     assert not (tmp_path / "run").exists()
-
-
-def test_a_folder_of_one_picture_gets_one_line(tmp_path):
-    Image.new("L", SHAPE[:2]).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match="has 1 image: expected at least 2"):
-        prepare("image_folder/one", tmp_path, str(tmp_path / "data"))

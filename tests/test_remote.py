@@ -404,6 +404,13 @@ def test_places_that_are_none(url, message):
         remote.mirrored(url)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", ""])
+def test_seconds_that_are_none(monkeypatch, seconds):
+    monkeypatch.setenv("TFP_PRIORS_SYNC_SECONDS", seconds)
+    with pytest.raises(UserError, match=f"SYNC_SECONDS > 0, received '{seconds}'"):
+        remote.mirrored("s3://bucket/beat")
+
+
 def test_what_is_nearly_a_place():
     for path, expected in (("s3:/bucket/x", "s3://bucket/x"), ("S3://b/x", "s3://b/x")):
         with pytest.raises(UserError, match=f"expected {expected}, or"):

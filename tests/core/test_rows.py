@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfp_priors.core.rows import Rows
+from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
 from tfp_priors.core.rows import warn_of_few
@@ -46,3 +47,11 @@ def test_fewer_codes_than_numbers_are_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_few(6, 6)
+
+
+def test_labels_become_one_hot_vectors():
+    labels = np.array([2, 0, 2])
+    np.testing.assert_array_equal(checked_context(labels, None, 3), np.eye(3)[labels])
+    np.testing.assert_array_equal(checked_context(labels, 4, 3), np.eye(4)[labels])
+    with pytest.raises(UserError, match="labels below 65,536, .* received 1,000,000"):
+        checked_context(np.array([0, 10**6]), None, 2)

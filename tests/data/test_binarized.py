@@ -8,6 +8,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.data.binarized import BinarizedDataset
 
 GREY = np.array([0, 1, 64, 128, 254, 255], np.uint8)
+WHITE = GREY / 255
 
 
 def grey(size=400):
@@ -26,12 +27,14 @@ def training(dataset, **kwargs):
 
 
 def check_shares(images):
-    """Within 5 standard errors of the grey values, of 20,000 pixels each."""
-    share = (images == 255).mean(axis=(0, 2, 3))
-    p = GREY / 255
-    n = images.size / len(GREY)
-    assert np.all(np.abs(share - p) <= 5 * np.sqrt(p * (1 - p) / n))
+    """Of 20,000 pixels of each grey value."""
+    check_share((images == 255).mean(axis=(0, 2, 3)), WHITE, images.size / len(GREY))
     np.testing.assert_array_equal(np.unique(images), [0, 255])
+
+
+def check_share(share, p, n):
+    """Within 5 standard errors, of n independent pixels."""
+    assert np.all(np.abs(share - p) <= 5 * np.sqrt(p * (1 - p) / n))
 
 
 def test_white_as_often_as_the_grey_value_says(dataset):
@@ -73,9 +76,26 @@ def test_each_step_draws_anew_and_resumes(dataset):
         np.testing.assert_array_equal(a["label"], c["label"])
     np.testing.assert_array_equal(later[0]["image"], first[1]["image"])
     assert not np.array_equal(first[0]["image"], first[1]["image"])
-    learned, _ = dataset.split(0.5, seed=0)
-    epochs = training(learned), training(learned, start_step=10)
-    labels, later = ([b["label"] for b in batches] for batches in epochs)
-    assert set(np.ravel(labels)) & set(np.ravel(later))
     workers = [training(dataset, worker=i, workers=2)[2]["image"] for i in range(2)]
     np.testing.assert_array_equal(np.concatenate(workers), first[2]["image"])
+
+
+def test_each_epoch_draws_every_image_anew(dataset):
+    learned, _ = dataset.split(0.5, seed=0)
+    # A batch is all 200 images; here each is in its own place.
+    epochs = learned.training_batches(200, seed=1).take(50).as_numpy_iterator()
+    drawn = np.stack([b["image"][np.argsort(b["label"])] == 255 for b in epochs])
+    # Pixels of two epochs agree if both are white or neither is.
+    agree = (drawn[0] == drawn[1]).mean(axis=(0, 2, 3))
+    check_share(agree, WHITE**2 + (1 - WHITE) ** 2, 200 * 50)
+    # In the mean over all epochs each image is the grey one.
+    check_share(drawn.mean(axis=(0, 3, 4)), WHITE, 50 * 50)
+
+
+def test_known_factors_are_those_of_the_grey_images():
+    images = grey()
+    images.factors = {"shade": slice(0, 3)}
+    dataset = BinarizedDataset(images)
+    for part in (dataset, *dataset.split(0.5, seed=0)):
+        assert part.factors == images.factors
+    assert BinarizedDataset(grey()).factors == {}

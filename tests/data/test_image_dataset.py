@@ -1,5 +1,7 @@
 """Batches of images in memory: their order, their shares, what is held out."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -87,16 +89,16 @@ def test_workers_together_see_the_batches_of_one(workers):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "message"),
+    ("images", "received"),
     [
-        ({"batch_size": 0}, "batch_size must be at least 1, received 0"),
-        ({"batch_size": 6, "workers": 4}, "batch_size = 6 does not divide by the 4"),
-        ({"batch_size": 6, "worker": 2, "workers": 2}, "less than workers = 2, rec"),
+        (np.full([3, 2, 2, 1], 0.5, "f4"), "float32 (3, 2, 2, 1) in [0.5, 0.5]"),
+        (np.zeros([3, 2, 3, 1], np.uint8), "uint8 (3, 2, 3, 1)"),
     ],
 )
-def test_batches_that_cannot_be(kwargs, message):
-    with pytest.raises(UserError, match=message):
-        numbered().training_batches(seed=0, **kwargs)
+def test_images_that_are_no_bytes_of_the_shape(images, received):
+    expected = f"uint8 of shape ('size', 2, 2, 1), received {received}: floats in"
+    with pytest.raises(UserError, match=re.escape(expected)):
+        ImageDataset(images, {}, (2, 2, 1))
 
 
 def test_stored_order():
@@ -121,6 +123,15 @@ def test_a_split_is_a_function_of_the_seed_and_nothing_is_in_both():
     assert again.tolist() == labels_of[1] != other.tolist()
     seen = labels(fit, 9, batch_size=4, seed=0)
     assert sorted(seen) == labels_of[0]
+
+
+def test_parts_have_the_factors_of_the_whole():
+    whole = numbered()
+    assert [part.factors for part in whole.split(0.5, seed=0)] == [{}, {}]
+    whole.factors = {"shape": slice(0, 4), "side": slice(4, 6)}
+    for part in whole.split(0.5, seed=0):
+        assert part.factors == whole.factors
+        assert part.split(0.5, seed=0)[1].factors == whole.factors
 
 
 def test_a_split_of_few_images_and_of_no_share():

@@ -123,6 +123,13 @@ def test_large_photographs_are_scaled(tmp_path):
     assert (read_image(path, (3, 4), 1) == 200).all()
 
 
+def test_crop_is_centred(tmp_path):
+    picture = Image.new("L", (30, 10), 0)
+    picture.paste(255, (10, 0, 20, 10))
+    picture.save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", (10, 10), 1) == 255).all()
+
+
 def test_larger_ones_are_not_decoded(tmp_path):
     # The header of a picture of 100,000 x 100,000 pixels.
     data = io.BytesIO()

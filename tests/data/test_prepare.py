@@ -12,7 +12,6 @@ from PIL import Image
 
 from tfp_priors.data import load_dataset
 from tfp_priors.data import prepare as prepare_module
-from tfp_priors.data.pictures import read_image
 from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
 
@@ -221,34 +220,11 @@ def test_names_of_pictures_and_classes(folder, tmp_path):
         (path / "1.png").unlink()
 
 
-def test_transparent_pixels_are_white(tmp_path):
-    picture = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    picture.putpixel((0, 0), (255, 0, 0, 255))
-    picture.save(tmp_path / "a.png")
-    pixels = read_image(tmp_path / "a.png", (4, 4), 3)
-    assert pixels[0, 0].tolist() == [255, 0, 0]
-    assert pixels[3, 3].tolist() == [255, 255, 255]
-
-
-def test_sixteen_bit_grey_keeps_its_range(tmp_path):
-    values = np.array([[0, 65535], [32896, 257]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    pixels = read_image(tmp_path / "a.png", (2, 2), 1)
-    assert pixels[..., 0].tolist() == [[0, 255], [128, 1]]
-
-
 @pytest.mark.parametrize("name", ["mnist", "celeb_a", "deepfashion", "embedded_digits"])
 def test_a_size_is_for_image_folders_alone(tmp_path, name):
     with pytest.raises(UserError, match=f"image_size .* image_folder .* for {name}"):
         prepare(name, tmp_path, str(tmp_path / "data"), image_size=8)
     assert not (tmp_path / "data").exists()
-
-
-def test_crop_is_centred(tmp_path):
-    picture = Image.new("L", (30, 10), 0)
-    picture.paste(255, (10, 0, 20, 10))
-    picture.save(tmp_path / "a.png")
-    assert (read_image(tmp_path / "a.png", (10, 10), 1) == 255).all()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_priors.data import Views
+from tfp_priors.data.views import PERIOD
 from tfp_priors.errors import UserError
 
 
@@ -38,6 +39,13 @@ def test_views_are_functions_of_seed_and_copy():
     np.testing.assert_array_equal(first, Views(2, shift=2)(x, 0))
     assert np.abs(first - Views(2, shift=2)(x, 1)).max() > 0
     assert np.abs(first - Views(2, shift=2, seed=5)(x, 0)).max() > 0
+
+
+def test_views_do_not_depend_on_how_many_devices_share_a_batch():
+    x = images(n=2 * PERIOD + 3)
+    views = Views(shift=2)
+    parts = [views(x[i : i + PERIOD], 0) for i in range(0, len(x), PERIOD)]
+    np.testing.assert_array_equal(views(x, 0), np.concatenate(parts))
 
 
 @pytest.mark.parametrize("kwargs", [{"copies": 0, "shift": 1}, {"shift": -1}, {}])

@@ -16,6 +16,7 @@ from tfp_priors.networks import MLP
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import GeneratorPrior
+from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
 
 SEED = tf.constant([1, 2])
@@ -121,6 +122,25 @@ def test_penalties_of_a_plane():
         float(
             AdversarialDivergence(plane, WassersteinLoss(), **kwargs)
             .critic_terms(z, prior, SEED)
+            .loss
+        )
+        for kwargs in ({}, {"gradient_penalty": 10.0}, {"r1": 2.0})
+    ]
+    np.testing.assert_allclose(losses[1] - losses[0], 160.0, rtol=1e-5)
+    np.testing.assert_allclose(losses[2] - losses[0], 25.0, rtol=1e-5)
+
+
+def test_penalties_are_of_the_code_and_not_of_its_context():
+    """T = 3 z_1 - 4 z_2 + 12 c has a slope of 5 by the code."""
+    z = tf.random.stateless_normal([16, 2], [3, 4])
+    context = tf.random.stateless_normal([16, 1], [5, 6])
+    prior = RealNVPPrior(2, couplings=1, hidden_sizes=(), context_size=1)
+    prior.build()
+    plane = Plane([3.0, -4.0, 12.0])
+    losses = [
+        float(
+            AdversarialDivergence(plane, WassersteinLoss(), **kwargs)
+            .critic_terms(z, prior, SEED, context)
             .loss
         )
         for kwargs in ({}, {"gradient_penalty": 10.0}, {"r1": 2.0})

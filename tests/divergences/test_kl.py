@@ -144,6 +144,17 @@ def test_free_bits_with_a_learned_prior(pushed):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("kwargs", [{"free_bits": 9.0, "subset_size": 1}, {}])
+def test_without_a_push_no_bits_are_free(kwargs):
+    """As in a phase at rest, where the prior learns from any posterior."""
+    prior = RealNVPPrior(3, couplings=1, hidden_sizes=())
+    prior.build()
+    posterior = tfd.MultivariateNormalDiag(MEAN, SCALE)
+    z = posterior.sample(seed=SEED)
+    terms = KLDivergence(**kwargs).terms(posterior, z, prior, 0.0, SEED)
+    np.testing.assert_allclose(terms.loss, -prior.log_prob(z), rtol=1e-6)
+
+
 def test_bad_arguments():
     with pytest.raises(UserError, match="free_bits >= 0"):
         KLDivergence(free_bits=-1.0)

@@ -115,14 +115,6 @@ def test_other_images_or_weights_share_nothing(tmp_path):
         assert reads == [0, 1000, 2000]
 
 
-def test_pickles_are_not_read(tmp_path):
-    Activator(extractor()).activations(from_array(ARRAY[:10]), tmp_path)
-    (path,) = tmp_path.rglob("*.npz")
-    np.savez(path, features=np.array([{}], object), logits=np.array([{}], object))
-    features, _ = Activator(extractor()).activations(from_array(ARRAY[:10]), tmp_path)
-    np.testing.assert_array_equal(features, ARRAY[:10].reshape(-1, 4))
-
-
 def test_images_that_do_not_fit():
     activator = Activator(extractor(image_shape=(8, 8, 3)))
     with pytest.raises(UserError, match="expects images of shape \\(8, 8, 3\\)"):

@@ -50,6 +50,19 @@ def extract(images):
 EXTRACTOR = Extractor("classifier", "known", extract)
 
 
+def log_terms(images, seed, draws):
+    """One Bernoulli-like world: log p(x|z) = -3, log p(z) = -2, log q(z|x) = -1."""
+    ones = tf.ones([draws, tf.shape(images)[0]])
+    return -3.0 * ones, -2.0 * ones, -1.0 * ones
+
+
+CLASSIFIER = {
+    "activations": lambda images: extract(tf.cast(images * 255.0, tf.uint8)),
+    "correct": lambda logits, targets: tf.argmax(logits, 1) == targets,
+    "target": "label",
+}
+
+
 def subject(**parts):
     """Samples are brighter than the data; codes are the four pixels themselves."""
     defaults = {
@@ -184,12 +197,6 @@ def test_reconstruction_error_by_hand(evaluator):
 
 
 def test_likelihood_of_a_known_world():
-    """One Bernoulli-like world: log p(x|z) = -3, log p(z) = -2, log q(z|x) = -1."""
-
-    def log_terms(images, seed, draws):
-        ones = tf.ones([draws, tf.shape(images)[0]])
-        return -3.0 * ones, -2.0 * ones, -1.0 * ones
-
     evaluator = Evaluator(subject(log_terms=log_terms), load_dataset)
     (bound,) = evaluator.evaluate("nll50_iw7_test")
     np.testing.assert_allclose(bound["value"], 4.0, rtol=1e-6)
@@ -293,14 +300,10 @@ def test_separability_of_a_rare_attribute():
 
 def test_accuracy_of_a_classifier():
     def activations(images):
-        features, logits = extract(tf.cast(images * 255.0, tf.uint8))
+        features, logits = CLASSIFIER["activations"](images)
         return features, -logits
 
-    parts = {
-        "activations": activations,
-        "correct": lambda logits, targets: tf.argmax(logits, 1) == targets,
-        "target": "label",
-    }
+    parts = CLASSIFIER | {"activations": activations}
     (result,) = Evaluator(subject(**parts), load_dataset).evaluate("accuracy_test")
     # It says the contrary of the truth.
     assert result["value"] < 0.02 and result["images"] == 400
@@ -354,32 +357,81 @@ def test_every_example_is_a_name_of_its_metric(metric):
 
 
 def few(n, **parts):
-    """An evaluator whose splits have n images."""
-    return Evaluator(
-        subject(**parts),
-        lambda split: ImageDataset(
-            SPLITS["train" if split == "learned" else split][:n],
-            {"label": np.arange(n) % 2},
-            SHAPE,
-        ),
-        {"classifier": lambda: EXTRACTOR},
-    )
+    """An evaluator whose splits have n images, of a subject that can do all that needs
+    no weights and no condition."""
+    defaults = CLASSIFIER | {
+        "decode": lambda z: np.reshape(np.clip(z, 0.0, 1.0), [-1, *SHAPE]),
+        "to_base": lambda z: 2.0 * z,
+        "from_base": lambda z0: z0 / 2.0,
+        "log_terms": log_terms,
+    }
+
+    def load(split):
+        features = {"label": np.arange(n) % 2, "keypoints": np.ones((n, 1, 2))}
+        images = SPLITS["train" if split == "learned" else split][:n]
+        dataset = ImageDataset(images, features, SHAPE)
+        dataset.factors = {"brightness": slice(0, 2)}
+        return dataset
+
+    networks = dict.fromkeys(("classifier", "inception"), lambda: EXTRACTOR)
+    return Evaluator(subject(**(defaults | parts)), load, networks)
+
+
+# What is said of a subject without weights or a condition.
+LACKING = {
+    "lpips_diversity_{net}_v{version}_{n}c{m}p": "make it with bin/convert_lpips",
+    "condition_accuracy{n}": "conditional on nothing: expected .* label or attributes",
+    "fcd{n}_within_{split}": "conditional on nothing: expected .* given label",
+    "pose_error{n}": "not conditional on keypoints",
+}
+
+# The fewest images of which a number comes, and what is said of fewer.
+FEWEST = {
+    "path_density{n}_{split}": (2, "1 pairs need 2 images, the split has 1: ask"),
+    "attribute_unevenness{n}_{space}_{split}": (2, "received 1 with and 0 without"),
+    "two_sample_accuracy_{classifier}_{split}": (12, "at least 12 codes, .* received"),
+    "mmd_{split}": (2, "at least 2 codes and 2 draws of the prior, received 1 and 1"),
+    "fid{n}_{split}": (2, "at least 2 images, received 1"),
+    "fcd{n}_{split}": (2, "at least 2 images, received 1"),
+    "kid{n}_{split}": (2, "at least 2 real images and 2 samples, received 1 and 1"),
+    "kcd{n}_{split}": (2, "at least 2 real images and 2 samples, received 1 and 1"),
+    "prdc_{extractor}{n}_{split}": (6, "received k = 5, . real points and . samples"),
+    "separability{n}_{space}": (2, "the number of samples, 1, received 0"),
+} | {template: (np.inf, words) for template, words in LACKING.items()}
+
+
+def example(metric, n):
+    """A name of a metric that asks for what a split of n images has."""
+    values = {"extractor": "classifier", "features": "pixels", "space": "z", "k": 3}
+    values |= {"classifier": "mlp", "split": "test", "net": "alex", "version": "0.1"}
+    if "{m}" in metric.template:
+        return metric.template.format(n=1, m=n, **values)  # The only condition.
+    if metric.template.startswith(("path_density", "attribute_unevenness")):
+        n = max(1, n // 2)  # Two images for each.
+    return metric.template.format(n=n, **values)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 12])
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda m: m.template)
 @pytest.mark.filterwarnings("ignore:.*singular covariance")
 def test_few_images_give_a_number_or_one_line(metric, n):
-    values = {"extractor": "classifier", "features": "pixels", "space": "z", "k": 3}
-    values |= {"classifier": "mlp", "split": "test", "net": "alex", "version": "0.1"}
-    name = metric.template.format(n=n, m=n, **values)
-    try:
-        results = few(n).evaluate(name)
-    except UserError:
+    name = example(metric, n)
+    assert metrics.find(name).metric is metric
+    regressor = {"target": "keypoints"} if name.startswith("joint_distance") else {}
+    evaluator = few(n, **regressor)
+    fewest, words = FEWEST.get(metric.template, (1, None))
+    if n < fewest:
+        with pytest.raises(UserError, match=words) as refused:
+            evaluator.evaluate(name)
+        assert "\n" not in str(refused.value)
         return
-    for result in results:
+    for result in evaluator.evaluate(name):
         numbers = [value for value in result.values() if isinstance(value, float)]
         assert np.isfinite(result["value"]) and np.all(np.isfinite(numbers))
+
+
+def test_what_is_said_of_few_images_is_of_metrics_that_there_are():
+    assert FEWEST.keys() <= {metric.template for metric in metrics.METRICS}
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,25 @@ def test_parts_that_do_not_divide():
         classifier(accumulation=0)
 
 
+@pytest.mark.parametrize(
+    "kwargs",
+    [{}, {"clip_norm": 1.0}, {"accumulation": 2}, {"precision": "mixed_float16"}],
+)
+def test_a_variable_that_the_loss_does_not_reach_stays(kwargs):
+    class Unused(Network):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.idle = self.add_weight(name="idle", shape=(3,), initializer="ones")
+
+    model = Classifier(Unused(), classes=3)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False, **kwargs)
+    before = weights(model)
+    model.train_step(BATCH)
+    np.testing.assert_array_equal(model.network.idle, np.ones(3))
+    moved = [np.abs(a - b).max() for a, b in zip(weights(model), before, strict=True)]
+    assert sum(move > 0 for move in moved) >= 4
+
+
 def test_the_networks_alone_compute_in_less():
     model = classifier(precision="mixed_bfloat16")
     assert model.network.compute_dtype == "bfloat16"
@@ -127,6 +146,11 @@ def test_loss_scaling_does_not_change_the_clipped_step():
     np.testing.assert_allclose(norm, 0.1 * 0.05, rtol=1e-3)
     for a, b in zip(small, large, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_without_a_likelihood_there_is_no_bound():
+    with pytest.raises(UserError, match="^A Classifier has no likelihood that trainin"):
+        classifier().bound_of(None)
 
 
 def test_unknown_precision():

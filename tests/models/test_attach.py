@@ -12,6 +12,7 @@ from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.export import export
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
+from tfp_priors.priors import StandardNormalPrior
 
 IMAGES = np.random.RandomState(0).rand(60, 8, 8, 1).astype(np.float32)
 
@@ -33,6 +34,16 @@ def parts():
     prior = GaussianMixturePrior(32, components=1, standardize=True)
     prior.fit(encoder(2 * IMAGES - 1).numpy())
     return encoder, decoder, prior
+
+
+def test_a_model_of_which_nothing_learns_is_evaluated(parts):
+    encoder, decoder, _ = parts
+    model = models.attach(encoder, decoder, StandardNormalPrior(32), value_range=(-1, 1))
+    model.compile()
+    found = model.evaluate(IMAGES, verbose=0, return_dict=True)
+    codes = encoder(2 * IMAGES - 1).numpy().reshape(60, 32)
+    nll = -StandardNormalPrior(32).log_prob(codes)
+    assert found["prior_nll"] == pytest.approx(np.mean(nll), rel=1e-5)
 
 
 def test_the_model_does_what_its_parts_do(parts, tmp_path):

@@ -170,3 +170,22 @@ def test_classes_or_attributes():
     for kwargs in ({}, {"classes": 2, "attributes": 2}):
         with pytest.raises(UserError, match="one of classes and attributes"):
             Classifier(ConvFeatures(SHAPE), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"classes": 0}, "Classifier.classes must be at least 1"),
+        ({"attributes": 2.5}, "Classifier.attributes must be a whole number"),
+        ({"classes": 2, "dropout": 1.0}, "dropout in .0, 1. .* received 1"),
+        ({"classes": 2, "shift": -1}, "received 0.0 and -1"),
+    ],
+)
+def test_numbers_that_cannot_be(kwargs, message):
+    with pytest.raises(UserError, match=message):
+        Classifier(ConvFeatures(SHAPE), **kwargs)
+
+
+def test_a_classifier_has_no_phase_at_rest():
+    with pytest.raises(UserError, match="A Classifier has no prior .* train.post_hoc"):
+        make().at_rest()

@@ -7,7 +7,6 @@ import pytest
 from tests.conftest import small_decoder
 from tests.conftest import small_encoder
 from tfp_priors import likelihoods
-from tfp_priors import posteriors
 from tfp_priors import priors
 from tfp_priors.errors import UserError
 
@@ -46,6 +45,11 @@ def test_features_that_are_maps_are_rows_of_a_vector_code(make_model):
     np.testing.assert_allclose(one.encode(images), two.encode(images), atol=1e-6)
 
 
+def of_unknown_size():
+    layer = keras.layers.Lambda(lambda x: x[:, 0, 0], output_shape=(None,))
+    return keras.Sequential([keras.Input(SHAPE), layer])
+
+
 def two_inputs():
     x, y = keras.Input(SHAPE), keras.Input((3,))
     flat = keras.layers.Flatten()(x)
@@ -64,6 +68,7 @@ def two_inputs():
             {"encoder": keras.Sequential([keras.layers.Dense(4)])},
             "of no shape: give it an Input",
         ),
+        ({"encoder": of_unknown_size()}, r"features of known size, received \(None,\)"),
         ({"encoder": lambda x: x}, "encoder to be a Keras Layer, received a function"),
         ({"encoder": "resnet"}, "encoder to be a Keras Layer, received 'resnet'"),
         (
@@ -104,12 +109,6 @@ def test_a_bounded_decoder_below_a_sigmoid_is_refused(make_model, activation):
         with pytest.raises(UserError, match=f"ends with the activation {activation}"):
             make_model(decoder=bounded, likelihood=likelihood)
     make_model(decoder=bounded, likelihood=likelihoods.NormalLikelihood(squash=False))
-
-
-@pytest.mark.parametrize("size", [None, "8", 2.5, 0])
-def test_latent_sizes(size):
-    with pytest.raises(UserError, match="a latent size of at least 1, or .*, received"):
-        posteriors.NormalPosterior(size)
 
 
 def test_a_frozen_encoder_does_not_learn(make_model):

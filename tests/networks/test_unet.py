@@ -101,20 +101,23 @@ def test_keypoints_keep_their_digits_in_bfloat16():
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("shape", "message"),
     [
-        lambda: UNetDecoder((16, 12, 3)),
-        lambda: UNetDecoder((16, 16, 1)),
-        lambda: UNetDecoder((24, 24, 3)),
-        lambda: UNetDecoder((4, 4, 3)),
-        lambda: AppearanceEncoder(SHAPE, LATENT, crop_size=12),
+        ((16, 12, 3), r" expects square images of 3 .*, received \(16, 12, 3\)"),
+        ((16, 16, 1), r" expects square images of 3 .*, received \(16, 16, 1\)"),
+        ((24, 24, 3), "'s image expects a side of 8, 16, 32 or .*, received 24"),
+        ((4, 4, 3), "'s image expects a side of 8, 16, 32 or .*, received 4"),
     ],
 )
-def test_shapes_that_do_not_fit(make):
-    with pytest.raises(
-        UserError, match="expects (square images of 3|a side of 8, 16, 32)"
-    ):
-        make()
+def test_shapes_that_do_not_fit(shape, message):
+    with pytest.raises(UserError, match=f"^UNetDecoder{message}"):
+        UNetDecoder(shape)
+
+
+def test_crops_that_do_not_fit():
+    message = "^AppearanceEncoder.crop_size expects a side of 8, .*, received 12"
+    with pytest.raises(UserError, match=message):
+        AppearanceEncoder(SHAPE, LATENT, crop_size=12)
 
 
 def test_latent_size_that_does_not_fit():

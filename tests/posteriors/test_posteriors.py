@@ -64,19 +64,23 @@ def test_deterministic_sample_is_the_head():
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "given", "message"),
     [
-        lambda: NormalPosterior(0),
-        lambda: NormalPosterior(2, scale_floor=0.0),
-        lambda: FixedScaleNormalPosterior(2, scale=-1.0),
-        lambda: InverseAutoregressivePosterior(2, flows=0),
-        lambda: InverseAutoregressivePosterior(2, flows=2.5),
-        lambda: InverseAutoregressivePosterior(2, context_size=0),
+        (NormalPosterior, {"latent_size": 0}, "a latent size of at least 1, or"),
+        (NormalPosterior, {"scale_floor": 0.0}, "expects scale_floor > 0, received 0"),
+        (FixedScaleNormalPosterior, {"scale": -1.0}, "expects scale > 0, received -1"),
+        (InverseAutoregressivePosterior, {"flows": 0}, "flows must be at least 1, rec"),
+        (InverseAutoregressivePosterior, {"flows": 2.5}, "flows must be a whole numbe"),
+        (
+            InverseAutoregressivePosterior,
+            {"context_size": 0},
+            "size must be at least 1",
+        ),
     ],
 )
-def test_bad_arguments(make):
-    with pytest.raises(UserError, match="expects|must be"):
-        make()
+def test_bad_arguments(make, given, message):
+    with pytest.raises(UserError, match=f"^{make.__name__}.*{message}"):
+        make(**{"latent_size": 2} | given)
 
 
 @pytest.fixture

@@ -143,10 +143,17 @@ def test_held_out_codes_are_as_likely_as_they_can_be(learned):
 
 
 @pytest.mark.parametrize(
-    "given", [{"units": 0}, {"steps": 0}, {"steps": 1.5}, {"dropout": 1.0}]
+    ("given", "message"),
+    [
+        ({"units": 0}, ".units must be at least 1, received 0"),
+        ({"steps": 0}, ".steps must be at least 1, received 0"),
+        ({"steps": 1.5}, ".steps must be a whole number, received 1.5"),
+        ({"dropout": 1.0}, r" expects a dropout in \[0, 1\), received 1.0"),
+        ({"context_dropout": -0.1}, r" expects a dropout in .*, received -0.1"),
+    ],
 )
-def test_bad_arguments(given):
-    with pytest.raises(UserError, match="FlowMatchingPrior"):
+def test_bad_arguments(given, message):
+    with pytest.raises(UserError, match=f"^FlowMatchingPrior{message}"):
         FlowMatchingPrior(3, **given)
 
 
@@ -156,3 +163,17 @@ def test_steps_may_be_set():
     assert prior.steps == 3 and prior.sample(2).shape == (2, 3)
     with pytest.raises(UserError, match="steps must be a whole number, received 2.5"):
         prior.steps = 2.5
+
+
+def test_a_context_of_zeros_is_not_none():
+    """Else the velocity of numbers about 0 would be that of all codes in part."""
+    prior = FlowMatchingPrior(2, units=8, context_size=1)
+    prior.build()
+    randomize(prior, seed=1, scale=0.3)
+    zeros = tf.zeros([50, 1])
+    given = prior.sample(50, SEED, context=zeros)
+    with prior.guided(0.0):
+        without = prior.sample(50, SEED, context=zeros)
+        anything = prior.sample(50, SEED, context=zeros + 3.0)
+    np.testing.assert_allclose(without, anything, atol=1e-5)
+    assert np.abs(given - without).max() > 0.01

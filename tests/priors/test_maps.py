@@ -31,9 +31,6 @@ class TestStandardNormal(MapContract):
     def make(self, latent_size=SHAPE, **kwargs):
         return priors.StandardNormalPrior(latent_size, **kwargs)
 
-    def test_every_variable_learns(self):
-        """There are none."""
-
 
 @pytest.mark.slow
 class TestFlowMatching(MapContract):

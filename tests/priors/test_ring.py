@@ -169,5 +169,6 @@ def test_ring(make_model, name):
     assert sliced_wasserstein(draws, held_out) < 0.15
     if prior.has_density:
         gap = np.mean(log_density(held_out) - prior.log_prob(held_out))
-        # The gap's standard error, over 4,000 codes, is about 0.01.
-        assert gap < 0.1
+        # No density is above the ring's own on average; the gap's standard error, over
+        # 4,000 codes, is 0.005 at most.
+        assert -0.02 < gap < 0.1

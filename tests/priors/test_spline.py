@@ -69,7 +69,10 @@ class TestSplinePrior(FlowContract):
         prior.log_prob(np.zeros([2, 4], np.float32))
         assert len(searched) == 3
 
-    @pytest.mark.parametrize("kwargs", [{"bins": 1}, {"bound": 0.0}])
-    def test_bad_arguments(self, kwargs):
-        with pytest.raises(UserError, match="SplinePrior expects"):
+    @pytest.mark.parametrize(
+        ("kwargs", "message"),
+        [({"bins": 1}, "bins >= 2, rec"), ({"bound": 0.0}, "a finite bound > 0")],
+    )
+    def test_bad_arguments(self, kwargs, message):
+        with pytest.raises(UserError, match=f"^SplinePrior expects {message}"):
             SplinePrior(4, **kwargs)

@@ -147,13 +147,9 @@ def test_interpolations_of_a_prior_without_density_or_inverse(tmp_path):
 
 def test_code_paths_begin_and_end_at_the_same_codes(tmp_path):
     rows = draw("code_paths", tmp_path)
-    ends = {
-        space: [(row["x"], row["y"]) for row in rows if row["path"].startswith(space)]
-        for space in ("z", "z0")
-    }
     of_z0 = [row for row in rows if row["path"] == "z0"]
     of_z = [row for row in rows if row["path"] == "z"]
-    assert len(of_z) == len(of_z0) == paths.STEPS and ends
+    assert len(of_z) == len(of_z0) == paths.STEPS
     for name in ("x", "y", "log_density"):
         for end in (0, -1):
             assert float(of_z[end][name]) == pytest.approx(
@@ -212,6 +208,23 @@ def test_latent_panels_hold_all_codes_and_need_two_dimensions(tmp_path):
 
     with pytest.raises(UserError, match="need 2 latent dimensions, world has 3"):
         draw("latent_panels", tmp_path, encode=three)
+
+
+def test_code_scatter_has_a_draw_for_each_drawn_code(tmp_path):
+    def half(images, seed):
+        return linear_world.encode(images) / 2
+
+    rows = draw("code_scatter", tmp_path, sample_posterior=half)
+    assert [row["kind"] for row in rows] == ["code"] * 200 + ["draw"] * 200
+    written = np.stack([column(rows, f"component_{i}") for i in (1, 2)], axis=1)
+    # Draws of q(z|x), not its means.
+    codes = linear_world.codes("test") / 2
+    draws = linear_world.evaluator().prior_codes(200)["z"]
+    # A plane of two dimensions is turned and moved: distances stay, in any order.
+    for points, found in ((codes, written[:200]), (draws, written[200:])):
+        expected = np.linalg.norm(points - codes.mean(0), axis=1)
+        received = np.linalg.norm(found, axis=1)
+        np.testing.assert_allclose(np.sort(received), np.sort(expected), rtol=1e-4)
 
 
 def test_compare_has_a_row_per_model(tmp_path):

@@ -1,13 +1,16 @@
 """The report of a run made by hand."""
 
 import base64
+import contextlib
 
+import numpy as np
 import pytest
 
 from tests.commands import ROOT
 from tests.report import folders
 from tests.report import parsed
 from tfp_priors.configuration import parse
+from tfp_priors.figures.style import new_figure
 from tfp_priors.report import gallery
 from tfp_priors.report import page
 from tfp_priors.report import run
@@ -160,13 +163,43 @@ def test_curves_of_a_resumed_run(tmp_path):
     assert b"<svg" in base64.b64decode(data)
 
 
+SCALARS = {
+    "wide": {1: 1e-3, 2: 1e3},
+    "falling": {step: 31.0 - step for step in range(31)},
+    # Less than 30 times as much.
+    "narrow": {5: 1.0, 10: 29.0, 20: 2.0},
+    "signed": {1: -1.0, 2: 1e3},
+    "flat": {1: 0.0, 2: 0.0},
+    "one": {7: 2.0},
+    "broken": {1: float("nan"), 2: float("inf")},
+}
+
+
 def test_curves_of_equal_runs_are_equal_files_whatever_they_hold():
-    scalars = {
-        "wide": {1: 1e-3, 2: 1e3},
-        "flat": {1: 0.0, 2: 0.0},
-        "broken": {1: float("nan"), 2: float("inf")},
-    }
-    assert run.draw_curves(scalars) == run.draw_curves(scalars)
+    assert run.draw_curves(SCALARS) == run.draw_curves(SCALARS)
+
+
+def test_curves_are_the_scalars_and_logarithmic_where_they_span_much(monkeypatch):
+    figures = []
+
+    @contextlib.contextmanager
+    def keep(*size, **kwargs):
+        with new_figure(*size, **kwargs) as figure:
+            figures.append(figure)
+            yield figure
+
+    monkeypatch.setattr(run, "new_figure", keep)
+    run.draw_curves(SCALARS)
+    panels = {axes.get_title(): axes for axes in figures[0].axes}
+    assert list(panels) == list(SCALARS)
+    scales = {name: axes.get_yscale() for name, axes in panels.items()}
+    logarithmic = dict.fromkeys(("wide", "falling"), "log")
+    assert scales == dict.fromkeys(SCALARS, "linear") | logarithmic
+    for name, points in SCALARS.items():
+        (line,) = panels[name].lines
+        np.testing.assert_array_equal(line.get_xydata(), list(points.items()))
+        # A line of one point is seen by its marker.
+        assert line.get_marker() == ("." if len(points) < 10 else "None")
 
 
 def test_pictures_in_order_with_captions(tmp_path):

@@ -64,6 +64,12 @@ def test_no_space(text):
         sweeps.parse_space(text)
 
 
+@pytest.mark.parametrize("text", ["seed=log(1,9)", "train.seed=lin(1,9)"])
+def test_no_space_of_seeds(text):
+    with pytest.raises(UserError, match=r"whole numbers, received '.*: take int\(A,B"):
+        sweeps.parse_space(text)
+
+
 def test_a_search_comes_near_the_best(search, sweep):
     found = search(trials=25)
     assert sweep(found, jobs=2).run() == {}
@@ -245,6 +251,11 @@ def test_refused(tmp_path, flags, message):
             ["--print_commands"],
             {"search": BETA, "trials": 3, "metric": stand_in.METRIC},
             "--print_commands cannot tell the runs of a --search",
+        ),
+        (
+            ["--print_commands"],
+            {"grid": "BETA=1", "launcher": "local"},
+            "--print_commands carries nothing out: leave it or --launcher out",
         ),
     ],
 )

@@ -10,6 +10,9 @@ from tfp_priors.errors import UserError
 # Rows that are looked at at a time.
 _AT_ONCE = 100_000
 
+# One-hot vectors are no longer than this.
+_MOST_LABELS = 2**16
+
 # Squares of what is farther out are infinite in float32, or nearly.
 _FARTHEST = 1e18
 
@@ -116,7 +119,15 @@ def checked_context(context, size: int | None, rows: int):
         if low < 0 or (size is not None and high >= size):
             most = f"to {size - 1}, the prior's context_size less 1" if size else "on"
             raise UserError(f"Expected labels from 0 {most}, received {low} to {high}.")
-        return np.eye(size or high + 1, dtype=np.float32)[context.astype(int)]
+        width = size or high + 1
+        if width > _MOST_LABELS:
+            raise UserError(
+                f"Expected labels below {_MOST_LABELS:,}, as they become vectors of as "
+                f"many numbers, received {high:,}: give numbers [{rows}, size]."
+            )
+        vectors = np.zeros([rows, width], np.float32)
+        vectors[np.arange(rows), context.astype(int)] = 1.0
+        return vectors
     vectors, _ = checked_rows("context", context)
     if size is not None and vectors.shape[1] != size:
         raise UserError(

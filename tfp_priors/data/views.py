@@ -4,6 +4,10 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 
+#: Places in a batch after which its shifts repeat, so that they are the same in batches
+#: of any multiple: on any number of devices.
+PERIOD = 500
+
 
 class Views:
     """Images that are shifted at random, and mirrored in every other copy.
@@ -34,7 +38,7 @@ class Views:
 
         Args:
           images: `[batch, height, width, channels]`; a batch's shifts depend on the
-            places of its images alone.
+            places of its images alone, and repeat after `PERIOD`.
           copy: number of the view.
         """
         if self.mirrored and copy % 2 == 0:
@@ -43,8 +47,9 @@ class Views:
             return images
         count = tf.shape(images)[0]
         shifts = tf.random.stateless_uniform(
-            [count, 2], [self.seed, copy], -self.shift, self.shift + 1, tf.int32
+            [PERIOD, 2], [self.seed, copy], -self.shift, self.shift + 1, tf.int32
         )
+        shifts = tf.gather(shifts, tf.range(count) % PERIOD)
         dy, dx = tf.unstack(tf.cast(shifts, tf.float32), axis=1)
         zero, one = tf.zeros_like(dx), tf.ones_like(dx)
         shifted = tf.raw_ops.ImageProjectiveTransformV3(

@@ -97,13 +97,20 @@ class AdversarialDivergence(Divergence):
                 replicas.size(codes),
             )
             between = share * draws + (1.0 - share) * codes
-            norm = gradient_norm(self.discriminator, between)
+            norm = self._slopes(between, prior.latent_size)
             loss += self.gradient_penalty * tf.reduce_mean(tf.square(norm - 1.0))
         if self.r1:
             leader = codes if prior.trainable_variables else draws
-            norm = gradient_norm(self.discriminator, leader)
+            norm = self._slopes(leader, prior.latent_size)
             loss += 0.5 * self.r1 * tf.reduce_mean(tf.square(norm))
         right = [t_draws > 0.0, t_codes < 0.0]
         accuracy = tf.reduce_mean(tf.cast(tf.concat(right, axis=0), tf.float32))
         metrics = {"discriminator_loss": loss, "discriminator_accuracy": accuracy}
         return CriticTerms(loss, metrics)
+
+    def _slopes(self, rows, size):
+        """|dT / dz| of rows that are codes and, beside them, contexts."""
+        z, context = tf.split(rows, [size, rows.shape[-1] - size], axis=-1)
+        return gradient_norm(
+            lambda z: self.discriminator(tf.concat([z, context], axis=-1)), z
+        )

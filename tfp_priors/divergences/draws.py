@@ -22,7 +22,7 @@ def codes_and_draws(z, prior, beta, seed, context):
     Returns:
       Two float tensors `[batch, latent_size + context_size]`.
     """
-    codes = prior.standardized(scale_gradient(z, beta))
+    codes, _ = prior.standardization(scale_gradient(z, beta))
     n = replicas.size(z)
     draws = prior.standard_sample(n, seed, context=prior.checked(context))
     draws = tf.ensure_shape(draws, z.shape)

@@ -18,7 +18,7 @@ class KLDivergence(Divergence):
     With free bits (Kingma et al. 2016) the code is pushed only while the divergence,
     averaged over the batch, exceeds `free_bits`: the autoencoder minimises
     max(free_bits, KL) for each subset of the latent dimensions. The prior learns as
-    ever.
+    ever, and at beta = 0, without a push, free bits are none.
 
     Metrics: `kl` (only if q(z|x) has a density) and `prior_nll` = -log p(z), nats; for
     a prior that knows a bound only, their bounds.
@@ -70,12 +70,13 @@ class KLDivergence(Divergence):
                 "prior_nll": prior.nll(z, 0.0, seed, context),
             }
             return DivergenceTerms(beta * self._with_free_bits(closed_form), metrics)
-        if self.subset_size is not None:
+        has_free_bits = self.free_bits > 0 and not is_zero(beta)
+        if self.subset_size is not None and not is_zero(beta):
             raise UserError(
                 "KLDivergence.subset_size needs the closed form of a diagonal "
                 "posterior and the standard normal prior: remove it."
             )
-        kl = None if self.free_bits else prior.kl(posterior, z, beta, context)
+        kl = None if has_free_bits else prior.kl(posterior, z, beta, context)
         if kl is not None:
             metrics = {"kl": kl, "prior_nll": prior.nll(z, 0.0, seed, context)}
             return DivergenceTerms(kl, metrics)
@@ -83,7 +84,7 @@ class KLDivergence(Divergence):
             nll = prior.nll(z, beta, seed, context)
             return DivergenceTerms(nll, {"prior_nll": nll})
         log_q = posterior.log_prob(z)
-        if self.free_bits:
+        if has_free_bits:
             kl = tf.reduce_mean(log_q + prior.nll(z, 0.0, seed, context))
             # max(free_bits, kl) has the gradient of kl, or none.
             beta *= tf.cast(replicas.mean(kl) > self.free_bits, tf.float32)

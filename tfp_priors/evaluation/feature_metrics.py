@@ -58,7 +58,9 @@ def moments(chunks: Iterable[np.ndarray]) -> Moments:
         mean = mean + step * (len(chunk) / total)
         n = total
     if n < 2:
-        raise UserError(f"A covariance needs at least 2 images, received {n}.")
+        raise UserError(
+            f"A covariance needs at least 2 images, received {n}: give more."
+        )
     return Moments(mean, scatter / (n - 1), n)
 
 

@@ -19,8 +19,8 @@ def random_pairs(size: int, n: int, seed: int) -> np.ndarray:
     """
     if 2 * n > size:
         raise UserError(
-            f"{n} pairs need {2 * n} images, the split has {size}: ask for at most "
-            f"{size // 2} pairs."
+            f"{n} pairs need {2 * n} images, the split has {size}: ask for "
+            "fewer pairs, or give more images."
         )
     return np.random.RandomState(seed).permutation(size)[: 2 * n].reshape(2, n)
 

@@ -10,6 +10,7 @@ from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
 from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import filled
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.learning.prior_model import PriorModel
 
@@ -109,7 +110,8 @@ class CodeLearner(PriorModel):
         with tf.GradientTape() as tape:
             terms = self.divergence.critic_terms(z, self.prior, seed, context)
             loss = self.scaled_loss(terms.loss, [group])
-        gradients = tape.gradient(loss, self.divergence.trainable_variables)
+        variables = self.divergence.trainable_variables
+        gradients = filled(tape.gradient(loss, variables), variables)
         return terms.metrics | self.apply_gradients(group, gradients)
 
     def prior_scalars(self, z, context=None) -> dict[str, Any]:
@@ -220,16 +222,20 @@ class CodeLearner(PriorModel):
             for i in range(0, len(rows), ROWS_AT_ONCE)
         ]
 
-        def objective(batch):
-            # Without the dropout of a step.
+        def objective(batch, number):
+            # Without the dropout of a step, and at noise that is always the same.
             with self.prior.learning(None, _known(batch)):
-                seed, context = self.step_seed(self.seed, 0), self.context_of(batch)
+                seed = fold_in(self.step_seed(self.seed, 0), number)
+                context = self.context_of(batch)
                 return self.prior_objective(batch[POSTERIOR], seed, context).loss
 
         compiled = tf.function(objective, autograph=False, reduce_retracing=True)
 
         def mean():
-            values = [float(compiled(batch)) for batch in batches]
+            values = [
+                float(compiled(batch, tf.constant(number)))
+                for number, batch in enumerate(batches)
+            ]
             sizes = [len(batch[POSTERIOR]) for batch in batches]
             return float(np.average(values, weights=sizes))
 

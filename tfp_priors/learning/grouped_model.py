@@ -1,7 +1,7 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -102,6 +102,17 @@ class GroupedModel(CheckedModel):
         raise UserError(
             f"A {type(self).__name__} has no likelihood that training could be ended "
             "by: leave train.early_stopping unset."
+        )
+
+    def at_rest(self, prior=None, divergence=None):
+        """The model of a last phase, in which the prior alone learns; see `PostHoc`.
+
+        Raises:
+          UserError: if the model has no prior that could.
+        """
+        raise UserError(
+            f"A {type(self).__name__} has no prior that learns from codes at rest: "
+            "leave train.post_hoc unset."
         )
 
     def summary_of(self, batch) -> Summary:
@@ -279,6 +290,10 @@ class GroupedModel(CheckedModel):
     def train_step(self, data):
         batch = self.batch_of(data)
         groups = self.groups_on(batch)
+        if not groups:
+            raise UserError(
+                "Nothing learns from such batches: the prior has no variables."
+            )
         step = self._optimizers[groups[0]].iterations
         seed = self.step_seed(self.seed, step)
         if self.accumulation == 1:
@@ -298,7 +313,9 @@ class GroupedModel(CheckedModel):
             objective = self.objective_on(batch, step, seed)
             loss = self.scaled_loss(objective.loss, groups)
         gradients = tape.gradient(loss, {name: variables[name] for name in groups})
-        return objective, gradients
+        return objective, {
+            name: filled(gradients[name], variables[name]) for name in groups
+        }
 
     def _accumulated(self, batch, groups, step, seed):
         """As `_gradients`, part by part; the codes are those of all parts."""
@@ -457,6 +474,14 @@ class GroupedModel(CheckedModel):
         """A stateless seed for one step, int32 `[2]`, the same on all replicas."""
         # TFP takes int32 seeds only. The second number keeps the noise of earlier runs.
         return fold_in(fold_in(tf.constant([seed, 0], tf.int32), step), 0)
+
+
+def filled(gradients: Sequence, variables: Sequence) -> list:
+    """Gradients, zeros for the variables that a loss does not reach."""
+    return [
+        tf.zeros(variable.shape) if gradient is None else gradient
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
 
 
 def fold_in(seed, number):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_seed
 from tfp_priors.errors import raised_in_graph
 from tfp_priors.learning.grouped_model import GroupedModel
 
@@ -99,6 +100,8 @@ class PriorModel(GroupedModel):
           condition: of a conditional model, one for each code, `[n, ...]`.
           guidance: see `Prior.guided`.
         """
+        if not tf.is_tensor(seed):
+            check_seed(seed)
         stateless_seed = tf.stack([tf.cast(seed, tf.int32), 0])
         context = self.context(condition)
         with self.prior.guided(guidance):

@@ -26,14 +26,16 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
 
     @functools.cache
     def ratios():
-        """Relative to the first one's, which may come back from 0."""
-        rates = [_constant(name, one) for name, one in optimizers.items()]
-        if not rates[0] > 0:
+        """Of others and their rates to the first one's, which may come back from 0."""
+        rate = _rate(first)
+        if not rate > 0:
             raise UserError(
                 "The learning rate is set, and multiplies that of all groups: "
                 "expected one > 0 for the first group, received 0."
             )
-        return [own / rates[0] for own in rates[1:]]
+        # A schedule stays one, as where a checkpoint brings the first one's rate back.
+        constant = [other for other in others if not _has_schedule(other)]
+        return [(other, _rate(other) / rate) for other in constant]
 
     def set_rate(self, rate):
         if callable(rate):
@@ -41,6 +43,13 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
                 "The learning rate of all groups is set by a number: compile with a "
                 "dict of optimizers that have schedules."
             )
+        for name, optimizer in optimizers.items():
+            if _has_schedule(optimizer):
+                raise UserError(
+                    f"The learning rate is set while that of the group {name!r} "
+                    "follows a schedule: compile with numbers, or leave the callback "
+                    "out."
+                )
         ratios()
         kind.learning_rate.fset(self, rate)
 
@@ -51,7 +60,7 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
         def assign_all(rate):
             # A checkpoint that brings the same rate back changes none.
             if float(rate) != float(variable):
-                for other, ratio in zip(others, ratios(), strict=True):
+                for other, ratio in ratios():
                     other.learning_rate = ratio * float(rate)
             return assign(rate)
 
@@ -64,15 +73,13 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     first.__class__ = leading
 
 
-def _constant(name, optimizer):
-    """The rate of a group, which may be multiplied."""
+def _has_schedule(optimizer):
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if isinstance(inner._learning_rate, _SCHEDULE):
-        raise UserError(
-            f"The learning rate is set while that of the group {name!r} follows a "
-            "schedule: compile with numbers, or leave the callback out."
-        )
-    return float(inner.learning_rate)
+    return isinstance(inner._learning_rate, _SCHEDULE)
+
+
+def _rate(optimizer):
+    return float(getattr(optimizer, "inner_optimizer", optimizer).learning_rate)
 
 
 def copied(optimizer: str | dict | keras.optimizers.Optimizer):

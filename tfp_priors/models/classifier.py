@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.labels import checked_labels
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
@@ -48,6 +49,15 @@ class Classifier(Predictor):
                 "Classifier expects one of classes and attributes, received "
                 f"classes = {classes}, attributes = {attributes}: set "
                 "Classifier.classes or Classifier.attributes to their number."
+            )
+        given = (
+            {"classes": classes} if attributes is None else {"attributes": attributes}
+        )
+        check_counts("Classifier", **given)
+        if not 0 <= dropout < 1 or shift < 0:
+            raise UserError(
+                "Classifier expects a dropout in [0, 1) and shift >= 0, received "
+                f"{dropout} and {shift}."
             )
         self.classes = classes
         self.attributes = attributes

@@ -482,7 +482,9 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         return scalars
 
     def test_step(self, data):
-        step = next(iter(self._optimizers.values())).iterations
+        # A model of fixed parts has no optimizer.
+        steps = (optimizer.iterations for optimizer in self._optimizers.values())
+        step = next(steps, tf.zeros([], tf.int64))
         batch, rows = self.held_out(data)
         objective = self.objective(
             batch["image"],

@@ -13,6 +13,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import describe
+from tfp_priors.learning.grouped_model import filled
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.priors import StandardNormalPrior
@@ -260,12 +261,8 @@ class ProgressiveGAN(GenerativeModel):
                             batch["image"], z, shares, level, phase.alpha
                         )
                     scaled = self.scaled_loss(loss, groups)
-                gradients = tape.gradient(scaled, variables)
-                # Those of other levels have none.
-                gradients = [
-                    tf.zeros(v.shape) if g is None else g
-                    for g, v in zip(gradients, variables, strict=True)
-                ]
+                # Zero for those of other levels.
+                gradients = filled(tape.gradient(scaled, variables), variables)
                 return loss, metrics, gradients
 
             return turn

@@ -164,10 +164,10 @@ class _Moments:
     def add(self, codes, shares):
         """Args: codes `[n, d]`, and the components' shares of each, `[n, k]`."""
         self._size += len(codes)
-        self._counts += shares.sum(axis=0, dtype=np.float64)
         for k, centre in enumerate(self._means):
             mine = shares[:, k] > _SMALLEST_SHARE
             share = shares[mine, k]
+            self._counts[k] += share.sum(dtype=np.float64)
             moved = codes[mine] - centre.astype(np.float32)
             self._first[k] += share @ moved
             moved *= np.sqrt(share)[:, None]

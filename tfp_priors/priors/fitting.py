@@ -65,6 +65,8 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     model = CodeModel(prior, settings.divergence, seed=data.seed)
     batch_size = min(settings.batch_size, len(learned[0]))
     by_steps = prior.learns_by_steps
+    if not by_steps:
+        _refuse_settings_of_steps(prior, settings)
     epochs = settings.epochs
     if epochs is None:
         epochs = prior.usual_epochs if by_steps else _ITERATIONS
@@ -105,13 +107,18 @@ def evaluate(prior, codes, context, learned, seed: int) -> dict[str, float]:
     if len(codes) > _DRAWS:
         chosen = np.random.RandomState(seed).permutation(len(codes))[:_DRAWS]
         chosen.sort()
-    some = codes[chosen]
+    some = codes[chosen].reshape(len(chosen), -1)
     given = None if context is None else tf.constant(context[chosen])
     draws = prior.sample(len(chosen), tf.constant([seed, 0]), context=given)
     draws = draws.numpy().reshape(len(chosen), -1)
+    distance = latent_match.sliced_wasserstein(some, draws, seed=seed)
+    if context is not None:
+        # A prior that ignores its context matches the codes, not the pairs.
+        some, draws = (np.hstack([each, context[chosen]]) for each in (some, draws))
+    accuracy = latent_match.two_sample_accuracy(some, draws, seed=seed)
     return results | {
-        "two_sample_accuracy": latent_match.two_sample_accuracy(some, draws, seed=seed),
-        "sliced_wasserstein": latent_match.sliced_wasserstein(some, draws, seed=seed),
+        "two_sample_accuracy": accuracy,
+        "sliced_wasserstein": distance,
     }
 
 
@@ -164,6 +171,21 @@ def _checked_settings(settings, data):
                 f"{optimizer!r}."
             ) from error
     return settings._replace(callbacks=callbacks, optimizer=optimizer)
+
+
+def _refuse_settings_of_steps(prior, settings):
+    """Raises: UserError: if what only steps obey is given where there are none."""
+    if not prior.trainable:
+        raise UserError(
+            f"The {type(prior).__name__} would learn nothing: its trainable is False."
+        )
+    names = ("optimizer", "divergence", "patience", "callbacks")
+    given = [name for name in names if getattr(settings, name)]
+    if given:
+        raise UserError(
+            f"The {type(prior).__name__} is fitted without gradient steps: leave "
+            f"{', '.join(given)} out."
+        )
 
 
 def _finite(prior, history):

@@ -57,10 +57,10 @@ class FlowMatchingPrior(FlowPrior):
       steps: of the Runge-Kutta method of order 4, with four velocities each, from z0 to
         z or back.
       standardize: see `Prior`.
-      context_size: see `Prior`; the context is an input of the velocity.
+      context_size: see `Prior`; the context is an input of the velocity, and whether
+        it is left out another one.
       dropout: share of the hidden units that a training step leaves out.
-      context_dropout: share of the codes whose context a training step leaves out, as
-        zeros.
+      context_dropout: share of the codes whose context a training step leaves out.
     """
 
     context_moves_base = False
@@ -116,7 +116,8 @@ class FlowMatchingPrior(FlowPrior):
         self._steps = steps
 
     def build(self, input_shape=None):
-        self._network.build((None, self.latent_size + self.context_size))
+        told = self.context_size + 1 if self.context_size else 0
+        self._network.build((None, self.latent_size + told))
         super().build(input_shape)
 
     @contextlib.contextmanager
@@ -137,6 +138,8 @@ class FlowMatchingPrior(FlowPrior):
         seed = self._step_seed
         if seed is not None:
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
+        if context is not None:
+            context = _told(context, tf.zeros([1, 1], bool))
         return _ContinuousFlow(self._network, self.steps, context, self._guidance, seed)
 
     def _to_base(self, z, context):
@@ -172,14 +175,23 @@ class FlowMatchingPrior(FlowPrior):
         return 0.5 * _QUARTER * tf.reduce_sum(squares, axis=-1)
 
     def _some_left_out(self, context):
-        """The context with zeros for some rows, in a step of training."""
-        if context is None or self._step_seed is None or not self.context_dropout:
-            return context
+        """What the velocity is told: in training, of some rows no context."""
+        if context is None:
+            return None
+        if self._step_seed is None or not self.context_dropout:
+            return _told(context, tf.zeros([1, 1], bool))
         seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
         noise = replicas.rows(
             lambda n: tf.random.stateless_uniform([n, 1], seed), replicas.size(context)
         )
-        return tf.where(noise >= self.context_dropout, context, 0.0)
+        return _told(context, noise < self.context_dropout)
+
+
+def _told(context, is_left_out):
+    """A context, or zeros, beside which stands 1, where it is left out."""
+    kept = tf.where(is_left_out, 0.0, context)
+    beside = tf.broadcast_to(is_left_out, [tf.shape(context)[0], 1])
+    return tf.concat([kept, tf.cast(beside, tf.float32)], axis=-1)
 
 
 def _times(n, seed):
@@ -196,7 +208,7 @@ class _ContinuousFlow(tfb.Bijector):
       network: `VelocityMLP` or `VelocityUNet`; its velocity is per radian of a quarter
         of a turn.
       steps: from end to end.
-      context: `[batch, context_size]`, or None.
+      context: of `_told`, or None.
       guidance: None, or a scalar, for the way from z0.
       seed: of an estimated divergence in a step of training, or None.
     """
@@ -243,7 +255,7 @@ class _ContinuousFlow(tfb.Bijector):
     def _velocity(self, y, t):
         v, nothing_of_density = self._unguided(y, t)
         if self._guidance is not None:
-            nothing = tf.zeros_like(self._context[:1])
+            nothing = _told(self._context[:1, :-1], tf.ones([1, 1], bool))
             without = self._network(y, self._network.conditions(t, nothing))
             v = without + self._guidance * (v - without)
         return v, nothing_of_density

@@ -55,10 +55,10 @@ class GaussianMixturePrior(Prior):
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         check_counts(type(self).__name__, components=components)
-        if covariance not in _COVARIANCES or not scale_floor > 0:
+        if covariance not in _COVARIANCES or not 0 < scale_floor < 1:
             raise UserError(
                 f"GaussianMixturePrior expects a covariance of {_COVARIANCES} and "
-                f"scale_floor > 0, received {covariance!r} and {scale_floor}."
+                f"scale_floor in (0, 1), received {covariance!r} and {scale_floor}."
             )
         self.components = components
         self.covariance = covariance

@@ -74,7 +74,7 @@ class MixtureStandardization(LatentStandardization):
         self._constants = self.add_weight(name="constants", shape=(k,), **state)
         self._shifts = self.add_weight(name="shifts", shape=(k, d), **state)
         self._inverses = self.add_weight(name="inverses", shape=(k, d, d), **state)
-        self._assign(np.zeros(1), np.zeros((1, d)), np.eye(d)[None])
+        self._forget()
 
     def fit(self, codes, seed):
         """Sets the moments, and fits the mixture.
@@ -83,6 +83,7 @@ class MixtureStandardization(LatentStandardization):
         is the shrunk one of Ledoit & Wolf (2004); with 2 or fewer it stays N(0, I).
         """
         super().fit(codes, seed)
+        self._forget()
         most = len(codes) // (_CODES_PER_DIMENSION * self.latent_size)
         present = min(self.components, most)
         codes = (codes - self.mean.numpy()) / self._scale().numpy()
@@ -95,6 +96,11 @@ class MixtureStandardization(LatentStandardization):
         inverses, constants = whitening(mixture)
         shifts = np.einsum("kij,kj->ki", inverses, mixture.means)
         self._assign(constants, shifts, inverses)
+
+    def _forget(self):
+        """One standard normal, which is `LatentStandardization`."""
+        d = self.latent_size
+        self._assign(np.zeros(1), np.zeros((1, d)), np.eye(d)[None])
 
     def _assign(self, constants, shifts, inverses):
         """Sets the components, and leaves the others out."""
@@ -116,17 +122,8 @@ class MixtureStandardization(LatentStandardization):
     def bijector(self):
         return tfb.Chain([super().bijector(), _Rosenblatt(self)])
 
-    def log_prob(self, u):
-        """log p(u) in nats: `[batch, latent_size]` to `[batch]`."""
-        constants, shifts, inverses = self._present()
-        white = _white(u, shifts, inverses)
-        log_joint = constants - 0.5 * tf.reduce_sum(
-            tf.square(white) + math.log(2.0 * math.pi), axis=-1
-        )
-        return tf.reduce_logsumexp(log_joint, axis=-1)
-
     def to_normal(self, u):
-        """u to N(0, I), `[batch, latent_size]` to the same."""
+        """u, `[batch, latent_size]`, to N(0, I), and log p(u) in nats, `[batch]`."""
         constants, shifts, inverses = self._present()
         white = _white(u, shifts, inverses)
         scales = self._scales(inverses)  # [k, d]
@@ -140,7 +137,8 @@ class MixtureStandardization(LatentStandardization):
         tail = normal.cdf(-tf.abs(white))
         below = tf.reduce_sum(shares * tf.where(white < 0, tail, 1.0 - tail), axis=1)
         above = tf.reduce_sum(shares * tf.where(white < 0, 1.0 - tail, tail), axis=1)
-        return normal.quantile(below, above)
+        log_joint = weights + tf.reduce_sum(log_densities, axis=-1)
+        return normal.quantile(below, above), tf.reduce_logsumexp(log_joint, axis=-1)
 
     def from_normal(self, z0):
         """The inverse of `to_normal`: an equation per dimension, one by one."""
@@ -153,7 +151,7 @@ class MixtureStandardization(LatentStandardization):
                 # dz0 / du is lower triangular, so du / dz0 takes one solution.
                 with tf.GradientTape() as tape:
                     tape.watch(u)
-                    base = self.to_normal(u)
+                    base, _ = self.to_normal(u)
                 jacobian = tape.batch_jacobian(base, u)
                 solved = tf.linalg.triangular_solve(
                     jacobian, upstream[..., None], adjoint=True
@@ -206,19 +204,24 @@ class _Rosenblatt(tfb.Bijector):
     def __init__(self, mixture):
         super().__init__(forward_min_event_ndims=1, name="rosenblatt")
         self._mixture = mixture
+        self._last = None, None
 
     def _forward(self, z0):
         return self._mixture.from_normal(z0)
 
     def _inverse(self, u):
-        return self._mixture.to_normal(u)
+        return self._solution(u)[0]
 
     def _inverse_log_det_jacobian(self, u):
-        z0 = self._mixture.to_normal(u)
-        log_normal = -0.5 * tf.reduce_sum(
-            tf.square(z0) + math.log(2.0 * math.pi), axis=-1
-        )
-        return self._mixture.log_prob(u) - log_normal
+        z0, log_prob = self._solution(u)
+        squares = tf.square(z0) + math.log(2.0 * math.pi)
+        return log_prob + 0.5 * tf.reduce_sum(squares, axis=-1)
+
+    def _solution(self, u):
+        # Both are asked of the same codes, one after the other.
+        if self._last[0] is not u:
+            self._last = u, self._mixture.to_normal(u)
+        return self._last[1]
 
 
 def _white(u, shifts, inverses):

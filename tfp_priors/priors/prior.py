@@ -444,9 +444,10 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     ) -> keras.callbacks.History:
         """Fits the prior to codes, and keeps what is best on those that are held out.
 
-        The standardisation, if any, takes the moments of all codes. A prior that has
-        a way of its own, as EM for the Gaussian mixture, is fitted by it; others take
-        gradient steps.
+        The standardisation, if any, takes the moments of the codes that are not held
+        out; of codes that are read from files, of a random part of 128 MB. A prior that
+        has a way of its own, as EM for the Gaussian mixture, is fitted by it; others
+        take gradient steps.
 
         Args:
           codes: finite numbers `[n, latent_size]`, or of another shape with as many
@@ -498,9 +499,10 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
 
         Returns:
           `nll`, the mean of -log p(z) in nats, if there is a density;
-          `two_sample_accuracy` of a classifier that tells codes from draws, 0.5 for a
-          perfect match; `sliced_wasserstein`, in units of the code; and, given what
-          was learned, `overfitting`, nats by which the NLL exceeds that of it.
+          `two_sample_accuracy` of a classifier that tells codes from draws, both with
+          their context, 0.5 for a perfect match; `sliced_wasserstein`, in units of the
+          code; and, given what was learned, `overfitting`, nats by which the NLL
+          exceeds that of it.
         """
         return fitting.evaluate(self, codes, context, learned, seed)
 

@@ -59,6 +59,12 @@ class VampPrior(Prior):
         self._parts = None
 
     def connect(self, encoder, posterior):
+        shape = tuple(getattr(encoder, "image_shape", self.image_shape))
+        if shape != self.image_shape:
+            raise UserError(
+                f"VampPrior has pseudo-inputs of shape {self.image_shape}, the encoder "
+                f"takes images of {shape}: give both the same image_shape."
+            )
         # In a function: Keras would count the layers' variables as the prior's.
         self._parts = lambda: (encoder, posterior)
 

@@ -12,6 +12,7 @@ from tfp_priors.core import replicas
 from tfp_priors.data import CodeDataset
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import Views
+from tfp_priors.data.views import PERIOD
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
@@ -21,7 +22,7 @@ from tfp_priors.priors import Prior
 from tfp_priors.training.checkpoints import checkpoints_of
 from tfp_priors.training.course import TrainingResult
 
-_ENCODED_PER_REPLICA = 500
+_ENCODED_PER_REPLICA = PERIOD
 
 
 class PostHoc:
@@ -90,6 +91,8 @@ class PostHoc:
           None; of a set of codes, these.
         """
         if isinstance(dataset, CodeDataset):
+            if views is not None:
+                raise UserError("codes have no other views: leave PostHoc.views unset.")
             return dataset.rows, dataset.context
         strategy = model.distribute_strategy
         batch_size = _ENCODED_PER_REPLICA * strategy.num_replicas_in_sync

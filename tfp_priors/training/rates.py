@@ -43,9 +43,10 @@ def scale_learning_rate(
       factor: of the rate, or of all values of its schedule.
     """
     rate = configured._learning_rate
-    # Not by its property, which moves those of other groups too.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         inner._learning_rate = ScaledSchedule(rate, factor)
     else:
-        inner._learning_rate.assign(factor * float(rate.numpy()))
+        # Not as `share_rate` has it, which moves those of other groups too.
+        variable = inner._learning_rate
+        type(variable).assign(variable, factor * float(rate.numpy()))

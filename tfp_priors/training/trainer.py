@@ -215,6 +215,7 @@ class Trainer:
         if self.post_hoc is not None:
             # What does not fit is told now rather than after hours.
             self.compiled_model(at_rest=True)
+            gc.collect()
         model = self.compiled_model()
         # It may have to be prepared.
         with workers.chief_first():

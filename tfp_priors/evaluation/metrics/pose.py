@@ -44,4 +44,9 @@ def _joint_distance(evaluator, split):
     units of the image's side."""
     from tfp_priors.evaluation.diversity import joint_distances
 
+    if evaluator.subject.target != "keypoints":
+        raise UserError(
+            f"{evaluator.subject.name} finds no joints: give the run of a "
+            "KeypointRegressor."
+        )
     yield mean_of(joint_distances(*evaluator.predictions(split)))
