@@ -38,11 +38,13 @@ def parts():
 
 def test_a_model_of_which_nothing_learns_is_evaluated(parts):
     encoder, decoder, _ = parts
-    model = models.attach(encoder, decoder, StandardNormalPrior(32), value_range=(-1, 1))
+    model = models.attach(
+        encoder, decoder, StandardNormalPrior(32), value_range=(-1, 1)
+    )
     model.compile()
     found = model.evaluate(IMAGES, verbose=0, return_dict=True)
     codes = encoder(2 * IMAGES - 1).numpy().reshape(60, 32)
-    nll = -StandardNormalPrior(32).log_prob(codes)
+    nll = -prior.log_prob(codes)
     assert found["prior_nll"] == pytest.approx(np.mean(nll), rel=1e-5)
 
 

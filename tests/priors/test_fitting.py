@@ -401,4 +401,6 @@ def test_a_prior_that_ignores_its_context_is_told_apart():
     for same, variable in zip(blind.weights, mixture.weights, strict=False):
         same.assign(variable)
     found = blind.evaluate(codes, labels)
-    assert found["two_sample_accuracy"] > 0.9 and found["sliced_wasserstein"] < 1.0
+    # Half of its draws lie where others have their label; the rest are as good.
+    assert found["two_sample_accuracy"] == pytest.approx(0.75, abs=0.03)
+    assert found["sliced_wasserstein"] < 1.0
