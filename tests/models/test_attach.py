@@ -38,9 +38,8 @@ def parts():
 
 def test_a_model_of_which_nothing_learns_is_evaluated(parts):
     encoder, decoder, _ = parts
-    model = models.attach(
-        encoder, decoder, StandardNormalPrior(32), value_range=(-1, 1)
-    )
+    prior = StandardNormalPrior(32)
+    model = models.attach(encoder, decoder, prior, value_range=(-1, 1))
     model.compile()
     found = model.evaluate(IMAGES, verbose=0, return_dict=True)
     codes = encoder(2 * IMAGES - 1).numpy().reshape(60, 32)
