@@ -67,6 +67,11 @@ def test_crop_and_scale(data_dir):
             "memory_limit >= 0, .* -1",
         ),
         ({"name": "image_folder/cats"}, "bin/prepare_data --dataset=image_folder/cats"),
+        (
+            {"name": "embedded_digits", "crop_size": (20,)},
+            r"crop_size to be a side or \(height, width\) .* received \(20,\)",
+        ),
+        ({"name": "embedded_digits", "image_size": 0}, "image_size .* received 0"),
     ],
 )
 def test_bad_input(data_dir, kwargs, message):
@@ -86,6 +91,29 @@ def test_a_set_without_images_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="words has no feature 'image'"):
         load_dataset("words", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("memory_limit", [10**9, 0])
+def test_an_image_smaller_than_the_crop_is_told(tmp_path, memory_limit):
+    """Not that the data is damaged."""
+    images = [np.zeros(shape, np.uint8) for shape in ((8, 9, 1), (9, 5, 1))]
+    features = {"image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8)}
+    spec = {"image": tf.TensorSpec((None, None, 1), tf.uint8)}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "sizes",
+        "1.0.0",
+        data_dir=tmp_path,
+        split_datasets={
+            "train": tf.data.Dataset.from_generator(
+                lambda: ({"image": image} for image in images), output_signature=spec
+            )
+        },
+        features=tfds.features.FeaturesDict(features),
+    )
+    settings = {"data_dir": str(tmp_path), "memory_limit": memory_limit}
+    assert load_dataset("sizes", crop_size=(8, 5), **settings).take(2)["image"].shape
+    with pytest.raises(UserError, match="of sizes is smaller than the crop of 6x6 pix"):
+        load_dataset("sizes", crop_size=6, **settings).take(2)
 
 
 def test_a_full_disk_is_not_called_a_failed_download(tmp_path, monkeypatch):

@@ -218,8 +218,19 @@ def _download_and_prepare(builder):
     builder.download_and_prepare(download_config=config)
 
 
-def _pair(size):
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _pair(name, size):
+    """A side, or `(height, width)`, as the latter."""
+    pair = (size, size) if isinstance(size, int) else size
+    if not (
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and all(isinstance(n, int) and n >= 1 for n in pair)
+    ):
+        raise UserError(
+            f"Expected load_dataset.{name} to be a side or (height, width) in pixels, "
+            f"received {size!r}."
+        )
+    return tuple(pair)
 
 
 def _transform(name, stored_shape, crop_size, image_size):
@@ -231,19 +242,24 @@ def _transform(name, stored_shape, crop_size, image_size):
         )
     *size, channels = stored_shape
     if crop_size is not None:
-        crop = _pair(crop_size)
+        crop = _pair("crop_size", crop_size)
         if None not in size and (size[0] < crop[0] or size[1] < crop[1]):
             raise UserError(
                 f"Cannot crop the {size[0]}x{size[1]} images of {name} to "
                 f"{crop[0]}x{crop[1]} pixels: choose a smaller crop_size."
             )
         size = crop
+        too_small = UserError(
+            f"An image of {name} is smaller than the crop of {crop[0]}x{crop[1]} "
+            "pixels: choose a smaller load_dataset.crop_size."
+        )
     if image_size is not None:
-        size = _pair(image_size)
+        size = _pair("image_size", image_size)
 
     def transform(image):
         if crop_size is not None:
             shape = tf.shape(image)
+            tf.debugging.assert_greater_equal(shape[:2], crop, too_small.in_graph)
             top = (shape[0] - crop[0]) // 2
             left = (shape[1] - crop[1]) // 2
             image = tf.image.crop_to_bounding_box(image, top, left, *crop)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_priors.data import tfrecords
 from tfp_priors.data.image_dataset import ImageDataset
 from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
 
 # Records that are parsed at a time when a split is read whole.
 _CHUNK = 64
@@ -100,7 +101,8 @@ def read_columns(shards, parse: Callable) -> dict[str, tf.Tensor]:
     )
     try:
         # TensorFlow puts the chunks together: NumPy would need twice the memory.
-        columns = columns.rebatch(size).get_single_element()
+        with raised_in_graph():
+            columns = columns.rebatch(size).get_single_element()
     except tf.errors.OpError as error:
         # Without the names of TensorFlow's own functions.
         message = re.sub(r"{{.*?}}|\[\[.*|\[Op:.*", "", error.message.splitlines()[0])
