@@ -151,7 +151,7 @@ def run(module) -> None:
         try:
             _main(module)
         except UserError as error:
-            _fail(str(error).splitlines()[0])
+            _fail(str(error))
         except (
             NonFiniteError,
             RunsFailedError,

@@ -23,6 +23,7 @@ functions take the random numbers, a sample is one of z0:
 """
 
 import shlex
+from pathlib import Path
 
 from absl import flags
 
@@ -49,8 +50,10 @@ def main():
         raise UserError("expected --run_dir=FOLDER and --out=PATH, see --help.")
 
     config = gin_flags.config()
+    from tfp_priors.export import check_new
     from tfp_priors.export import export
 
+    check_new(Path(_OUT.value))
     model = config.load_run(_RUN_DIR.value).model
     export(model, _OUT.value, _FORMAT.value)
     if _FORMAT.value != "saved_model":

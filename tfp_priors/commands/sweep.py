@@ -306,7 +306,8 @@ def _search(out, is_left):
         search = sweeps.Search(
             out, planner, spaces, _TRIALS.value, metric, _MAXIMIZE.value, is_left
         )
-        done = _TRIALS.value - search.total
+        # Of fewer trials than there were, none may be new and some still open.
+        done = max(0, _TRIALS.value - search.total)
         _say(f"{_TRIALS.value} trials in {out}, {done} of them done.")
         return search
 

@@ -10,9 +10,9 @@ from tfp_priors.explorer.elements import of_runs
 from tfp_priors.explorer.elements import saving
 from tfp_priors.explorer.elements import shown
 from tfp_priors.explorer.elements import slider
-from tfp_priors.explorer.hand import GIVEN
+from tfp_priors.explorer.hand import CONDITION
+from tfp_priors.explorer.hand import given_of
 from tfp_priors.explorer.hand import reader
-from tfp_priors.explorer.hand import settings_of
 from tfp_priors.explorer.views import Reference
 from tfp_priors.explorer.views import text_of
 
@@ -69,13 +69,13 @@ def register(app, runs, program):
         dash.Output("edited", "children"),
         dash.Input("places", "data"),
         dash.Input({"amount": dash.ALL}, "value"),
-        *GIVEN,
+        *CONDITION,
         dash.State("uploads", "data"),
     )
     @shown
     def show(places, values, *others):
-        *given, uploads = others
-        given = settings_of(given).given
+        *condition, uploads = others
+        given = given_of(*condition)
         reference = Reference.parse(places["of"])
         amounts = {i: float(x) for i, x in enumerate(values) if x}
         if not count:

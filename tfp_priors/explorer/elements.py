@@ -91,7 +91,7 @@ def shown(callback: Callable) -> Callable:
         try:
             return callback(*args)
         except UserError as error:
-            return message(str(error).splitlines()[0])
+            return message(str(error))
 
     return guarded
 
@@ -115,7 +115,7 @@ def of_runs(runs: Sequence[Explored], made: Callable) -> html.Div:
         try:
             content = made(run, number)
         except UserError as error:
-            content = message(str(error).splitlines()[0])
+            content = message(str(error))
         heading = [html.H3(run.name)] if len(runs) > 1 else []
         columns.append(html.Div([*heading, html.Div(content)], className="run"))
     return html.Div(columns, className="runs")

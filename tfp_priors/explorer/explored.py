@@ -399,6 +399,8 @@ class Explored:
 
 
 def _check_index(index, size, what):
+    if not size:
+        raise UserError(f"There is no {what}.")
     if not 0 <= index < size:
         raise UserError(f"There is no {what} {index}: expected 0 to {size - 1}.")
 

@@ -23,12 +23,10 @@ from tfp_priors.explorer.explored import Settings
 from tfp_priors.explorer.views import Reference
 from tfp_priors.explorer.views import settings
 
-#: Inputs of callbacks that depend on what conditional runs are given.
-GIVEN = (
-    dash.Input("label", "value"),
-    dash.Input("attributes", "value"),
-    dash.Input("guidance", "value"),
-)
+#: Inputs of callbacks that depend on what conditional runs are given, and of those
+#: that draw, on how much it counts.
+CONDITION = (dash.Input("label", "value"), dash.Input("attributes", "value"))
+GIVEN = (*CONDITION, dash.Input("guidance", "value"))
 
 _SPLITS = {"train": "training", "test": "test"}
 
@@ -47,21 +45,26 @@ _USES = {
 }
 
 
-def settings_of(given, seed=0, temperature=1.0) -> Settings:
-    """Settings of the values of `GIVEN` and others.
+def given_of(label, having) -> tuple[int, ...]:
+    """What runs are given, by the values of `CONDITION`.
 
     Where no run is given labels there is none, and attributes may all be absent.
+    """
+    return tuple(having if label is None else [label])
+
+
+def settings_of(given, seed=0, temperature=1.0) -> Settings:
+    """Settings of the values of `GIVEN` and others.
 
     Raises:
       UserError: if one is empty or out of its range.
     """
-    label, having, guidance = given
-    numbers = having if label is None else [label]
+    *condition, guidance = given
     values = {"seed": seed, "temperature": temperature, "guidance": guidance}
     for name, value in values.items():
         if value is None:
             raise UserError(f"{name} is empty or out of its range: give a number.")
-    values["given"] = "+".join(map(str, numbers))
+    values["given"] = "+".join(map(str, given_of(*condition)))
     return settings({name: str(value) for name, value in values.items()})
 
 
@@ -161,13 +164,13 @@ def register(app, runs, program):
     @app.callback(
         dash.Output("in-hand", "children"),
         dash.Input("hand", "data"),
-        *GIVEN,
+        *CONDITION,
         dash.State("uploads", "data"),
     )
     @shown
     def show(hand, *values):
-        *given, uploads = values
-        given, reference = settings_of(given).given, Reference.parse(hand)
+        *condition, uploads = values
+        given, reference = given_of(*condition), Reference.parse(hand)
 
         def one(run, number):
             del number
@@ -194,7 +197,7 @@ def _register_upload(app, image_shape):
         try:
             pixels = _read(content, name, image_shape)
         except UserError as error:
-            told = message(str(error).splitlines()[0])
+            told = message(str(error))
             return dash.no_update, dash.no_update, told, None
         others = [(n, old) for n, old in uploads.items() if n != name]
         newest = {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
@@ -234,7 +237,7 @@ def _offered(runs, number):
         return []
     size = run.dataset().size
     start = number * _OFFERED % size
-    indices = [i % size for i in range(start, start + _OFFERED)]
+    indices = [i % size for i in range(start, start + min(_OFFERED, size))]
     images = np.asarray(run.dataset().gather(indices)["image"])
     references = [Reference("test", i) for i in indices]
     return choices(images, references, [f"Test image {i}" for i in indices], "offered")

@@ -241,6 +241,6 @@ def _register_saving(app, runs):
         try:
             pixels = picture_of(run, view, hand.reader(uploads))
         except UserError as error:
-            return dash.no_update, message(str(error).splitlines()[0])
+            return dash.no_update, message(str(error))
         name = view.partition("?")[0]
         return dcc.send_bytes(png(pixels), f"{name}.png", type="image/png"), []

@@ -15,9 +15,9 @@ from tfp_priors.explorer.elements import picture
 from tfp_priors.explorer.elements import saving
 from tfp_priors.explorer.elements import shown
 from tfp_priors.explorer.elements import slider
-from tfp_priors.explorer.hand import GIVEN
+from tfp_priors.explorer.hand import CONDITION
+from tfp_priors.explorer.hand import given_of
 from tfp_priors.explorer.hand import reader
-from tfp_priors.explorer.hand import settings_of
 from tfp_priors.explorer.views import STEPS
 from tfp_priors.explorer.views import Reference
 from tfp_priors.explorer.views import text_of
@@ -49,13 +49,13 @@ def register(app, runs, program):
     """Makes the tab do what it shows."""
     inputs = (
         dash.Input("places", "data"),
-        *GIVEN,
+        *CONDITION,
         dash.State("uploads", "data"),
     )
 
     def ends(run, places, values):
-        *given, uploads = values
-        given = run.own(settings_of(given).given)
+        *condition, uploads = values
+        given = run.own(given_of(*condition))
         read = reader(uploads)
         ends = (Reference.parse(places[use]) for use in ("from", "to"))
         references = [end.fitting(run) for end in ends]

@@ -41,7 +41,7 @@ def export(
             f"there is no format {format!r}: choose of {', '.join(FORMATS)}."
         )
     out = Path(out)
-    _check_new(out)
+    check_new(out)
     if isinstance(model, Prior):
         model = CodeModel(model)
     with temporary_beside(out) as temporary:
@@ -49,10 +49,11 @@ def export(
         try:
             os.rename(temporary, out)
         except OSError:
-            _check_new(out)  # Another process may have written it meanwhile.
+            check_new(out)  # Another process may have written it meanwhile.
             raise
 
 
-def _check_new(out):
+def check_new(out: Path) -> None:
+    """Raises: UserError: if an export would overwrite what is there."""
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or choose another --out.")

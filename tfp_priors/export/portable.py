@@ -76,10 +76,10 @@ def portable_functions(model: PriorModel) -> list[PortableFunction]:
     if model.has_decoder:
         if prior.has_base:
             found.append(("sample", _sample(model), [z0, *given, *guidance]))
-        found.append(("decode", lambda z: model.decode(z), [z]))
+        found.append(("decode", model.decode, [z]))
     if model.has_encoder:
         images = tf.TensorSpec((None, *model.image_shape), tf.float32, "images")
-        found.append(("encode", lambda images: model.encode(images), [images]))
+        found.append(("encode", model.encode, [images]))
     if prior.has_density and prior.has_exact_density:
         found.append(("log_prob", model.log_prob, [z, *given]))
     if prior.is_invertible:
