@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.data.test_image_folder import fill
-from tests.data.test_image_folder import table
+from tests.data.builders.test_image_folder import fill
+from tests.data.builders.test_image_folder import table
 from tfp_priors.data import load_dataset
 from tfp_priors.data.attributes import read_attributes
 from tfp_priors.data.prepare import prepare

@@ -234,12 +234,7 @@ def test_bindings(cases, tmp_path, monkeypatch, faults):
     monkeypatch.setattr(config, "_load_dataset", stop)
     files = [str(ROOT / "gin/embedded_digits_vae.gin")]
 
-    def case(drawn):
-        part, name, parameter, value = drawn
-        names = list(inspect.signature(CONFIGURABLES[name]).parameters)
-        params = [f"{name}.{names[parameter % len(names)]} = {value}"]
-        if part is not None:
-            params.insert(0, f"LatentVariableModel.{part} = @{name}()")
+    def refused(params):
         try:
             line = refusal(config.train, tmp_path / "run", files, [*TINY, *params])
         except Built:
@@ -247,8 +242,25 @@ def test_bindings(cases, tmp_path, monkeypatch, faults):
         else:
             assert line is not None
         assert not (tmp_path / "run").exists()
-        words = re.findall(r"\w+", " ".join(params))
-        assert line is None or any(word in line for word in words), line
+        return line
+
+    def case(drawn):
+        part, name, parameter, value = drawn
+        names = list(inspect.signature(CONFIGURABLES[name]).parameters)
+        parameter = names[parameter % len(names)]
+        params = [f"{name}.{parameter} = {value}"]
+        if part is not None:
+            params.insert(0, f"LatentVariableModel.{part} = @{name}()")
+        line = refused(params)
+        if line is None:
+            return
+        words = re.findall(r"\w+", line.replace("latent size", "latent_size"))
+        # Or the part that it refers to, or that Keras refuses to make of it.
+        of_value = re.findall(r"@(?:\w+/)*(\w+)", value)
+        is_named = not {parameter, *of_value}.isdisjoint(words)
+        is_named |= line.startswith(f"A value of {name} is wrong: ")
+        # Or the part does not fit with any value.
+        assert is_named or line == refused(params[:-1]), (params, line)
 
     inputs = st.one_of(
         *(

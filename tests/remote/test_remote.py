@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tests import commands
-from tests import object_store
 from tests import states
+from tests.remote import object_store
 from tfp_priors import remote
 from tfp_priors.errors import StoreError
 from tfp_priors.errors import UserError
