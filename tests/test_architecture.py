@@ -71,6 +71,7 @@ ALLOWED = {
     "report": (
         "errors",
         "files",
+        "remote",
         "latent_space",
         "figures",
         "evaluation",
