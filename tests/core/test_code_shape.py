@@ -2,7 +2,6 @@ import pytest
 
 from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.errors import UserError
-from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import StandardNormalPrior
 
 
@@ -30,10 +29,3 @@ def test_a_part_says_what_it_is_of():
     assert of_maps.own_shape == of_maps.latent_argument == (4, 4, 2)
     assert of_vectors.own_shape == (32,) and of_vectors.latent_argument == 32
     assert repr(of_maps) == "StandardNormalPrior(latent_size=(4, 4, 2))"
-
-
-def test_a_part_that_takes_no_maps():
-    with pytest.raises(
-        UserError, match="GeneratorPrior expects codes that are vectors"
-    ):
-        GeneratorPrior((4, 4, 2))

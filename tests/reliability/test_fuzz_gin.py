@@ -158,9 +158,11 @@ def names_what_is_wrong(line, text):
     if lacking:
         names = map(re.escape, lacking[1].split(", "))
         return not any(re.search(rf"^{name} *=", text, re.M) for name in names)
-    bound = re.match(r"(?:Expected a finite )?([\w./]+)", line)
-    # A value is told with the macro that it came by.
-    return any(name in text for name in (bound[1], *re.findall(r"%([\w./]+)", line)))
+    key = re.match(r"(?:Expected a finite )?([\w./]+)", line)[1]
+    # It is told with its scope, and a value with the macro that it came by.
+    bound = key.removesuffix("/gin.macro").rpartition("/")[2]
+    names = map(re.escape, (bound, *re.findall(r"%([\w./]+)", line)))
+    return any(re.search(rf"(?<![\w.]){name}(?![\w.])", text) for name in names)
 
 
 @fuzz.few_or_many(30, 500)

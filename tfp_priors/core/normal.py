@@ -71,6 +71,22 @@ def log_probs(x, means, scales):
     return -0.5 * squares - constants
 
 
+def whitened(x, inverses, shifts):
+    """inverses[k] x - shifts[k] of all rows and components, by one product.
+
+    Args:
+      x: `[batch, dimensions]`.
+      inverses: of Cholesky factors, `[components, dimensions, dimensions]`.
+      shifts: inverses[k] means[k], `[components, dimensions]`.
+
+    Returns:
+      `[batch, components, dimensions]`, of N(0, I) where x is of the component.
+    """
+    d = x.shape[-1]
+    white = tf.matmul(x, tf.reshape(inverses, [-1, d]), transpose_b=True)
+    return tf.reshape(white, [-1, tf.shape(shifts)[0], d]) - shifts
+
+
 def cdf(x):
     """P(Z <= x), with a small relative error where it is small."""
     if not _ELEMENTARY.get():

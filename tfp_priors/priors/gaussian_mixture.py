@@ -139,14 +139,11 @@ class GaussianMixturePrior(Prior):
 
     def _log_normals(self, x, factors):
         """log N(x; means[k], factors[k] factors[k]'), `[batch, components]`."""
-        # TFP solves a triangular system per code and component. One inverse per
-        # component turns all of them into a single matrix product.
+        # TFP solves a triangular system per code and component.
         eye = tf.eye(self.latent_size, batch_shape=[self.components])
         inverses = tf.linalg.triangular_solve(factors, eye)  # [K, D, D]
-        stacked = tf.reshape(inverses, [-1, self.latent_size])
-        white = tf.matmul(x, stacked, transpose_b=True)
-        white = tf.reshape(white, [-1, self.components, self.latent_size])
-        white -= tf.linalg.matvec(inverses, tf.identity(self._means))
+        shifts = tf.linalg.matvec(inverses, tf.identity(self._means))
+        white = normal.whitened(x, inverses, shifts)
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(factors)), axis=-1)
         squares = tf.square(white) + math.log(2.0 * math.pi)
         return -0.5 * tf.reduce_sum(squares, axis=-1) - log_det

@@ -125,7 +125,7 @@ class MixtureStandardization(LatentStandardization):
     def to_normal(self, u):
         """u, `[batch, latent_size]`, to N(0, I), and log p(u) in nats, `[batch]`."""
         constants, shifts, inverses = self._present()
-        white = _white(u, shifts, inverses)
+        white = normal.whitened(u, inverses, shifts)
         scales = self._scales(inverses)  # [k, d]
         log_densities = tf.math.log(scales) - 0.5 * (
             tf.square(white) + math.log(2.0 * math.pi)
@@ -222,13 +222,6 @@ class _Rosenblatt(tfb.Bijector):
         if self._last[0] is not u:
             self._last = u, self._mixture.to_normal(u)
         return self._last[1]
-
-
-def _white(u, shifts, inverses):
-    """u as standard normal under each component, `[batch, k, d]`."""
-    d = u.shape[-1]
-    white = tf.matmul(u, tf.reshape(inverses, [-1, d]), transpose_b=True)
-    return tf.reshape(white, [-1, tf.shape(shifts)[0], d]) - shifts
 
 
 def _log_weights(constants, scales):
