@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import numbers
 import os
 import re
@@ -128,6 +129,20 @@ def check_counts(owner: str, **counts: int) -> None:
             )
         if value < 1:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
+
+
+def check_positive(owner: str, name: str, value: float) -> float:
+    """Returns what an owner has by a name.
+
+    Raises:
+      UserError: if it is no finite number > 0.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise UserError(
+            f"{owner} expects a finite {name} > 0, received {value!r}: choose another."
+        )
+    return value
 
 
 def check_widths(

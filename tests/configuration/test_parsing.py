@@ -64,7 +64,7 @@ def test_unknown_names_name_the_nearest(params, message):
             ],
             "BernoulliLikelihood has no parameter 'a'",
         ),
-        (["N = %N", "train.steps = %N"], "N/gin.macro refers to itself"),
+        (["N = %N", "train.steps = %N"], "N refers to itself: .*N -> N"),
         (
             ["LatentVariableModel.encoder = @LatentVariableModel()"],
             "LatentVariableModel refers to itself",

@@ -41,7 +41,7 @@ def test_a_launcher_is_a_file():
             "obeys --jobs, --cpus, --gpus: leave",
         ),
         ({"launcher": "ray", "cpus": 0}, "expected --cpus > 0, received 0"),
-        ({"launcher": "ray", "gpus": "nan"}, "expected --gpus >= 0, received nan"),
+        ({"launcher": "ray", "gpus": "nan"}, "a finite --gpus >= 0, received nan"),
         ({"retries": -1}, "retries"),
         ({"jobs": 0}, "jobs"),
     ],

@@ -219,7 +219,7 @@ def _check_flags():
     if _CPUS.value is not None and not 0 < _CPUS.value < math.inf:
         raise UserError(f"expected --cpus > 0, received {_CPUS.value:g}.")
     if _GPUS.value is not None and not 0 <= _GPUS.value < math.inf:
-        raise UserError(f"expected --gpus >= 0, received {_GPUS.value:g}.")
+        raise UserError(f"expected a finite --gpus >= 0, received {_GPUS.value:g}.")
     if _HALVING.value is None and flags.FLAGS["halving_factor"].present:
         raise UserError("--halving_factor is of --halving: expected --halving=MEASURE.")
     if _HALVING_FROM.value and _STEPS.value and _HALVING_FROM.value >= _STEPS.value:

@@ -74,8 +74,10 @@ def _parts(reference, scopes=(), above=()) -> Iterator[Part]:
     scopes = tuple(reference.scopes) or scopes
     complete, selector = reference.configurable.selector, reference.scoped_selector
     if (scopes, complete) in dict(above):
-        chain = " -> ".join(name for _, name in above)
-        raise UserError(f"{selector} refers to itself: {chain}.")
+        # A macro is a reference of gin's, of which the user knows the scope.
+        names = [name.removesuffix("/gin.macro") for _, name in above]
+        itself = selector.removesuffix("/gin.macro")
+        raise UserError(f"{itself} refers to itself: {' -> '.join([*names, itself])}.")
     above = (*above, ((scopes, complete), selector))
     part = Part(selector, complete.rsplit(".", 1)[-1], [], {}, {})
     for depth in range(len(scopes) + 1):

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_widths
 from tfp_priors.networks import MADE
 from tfp_priors.posteriors.normal import NormalPosterior
 
@@ -46,7 +47,7 @@ class InverseAutoregressivePosterior(NormalPosterior):
     ):
         check_counts(type(self).__name__, flows=flows, context_size=context_size)
         self.flows = flows
-        self.hidden_sizes = tuple(hidden_sizes)
+        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.context_size = context_size
         super().__init__(latent_size, scale_floor, **kwargs)
         self._networks = [

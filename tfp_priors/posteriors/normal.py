@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_positive
 from tfp_priors.posteriors.posterior import Posterior
 
 tfd = tfp.distributions
@@ -34,11 +34,8 @@ class NormalPosterior(Posterior):
         **kwargs,
     ):
         super().__init__(latent_size, **kwargs)
-        if not scale_floor > 0:
-            raise UserError(
-                f"NormalPosterior expects scale_floor > 0, received {scale_floor}."
-            )
-        self.scale_floor = scale_floor
+        owner = type(self).__name__
+        self.scale_floor = check_positive(owner, "scale_floor", scale_floor)
 
     def _parameters_size(self):
         return 2 * self.latent_size
@@ -69,12 +66,7 @@ class FixedScaleNormalPosterior(Posterior):
         **kwargs,
     ):
         super().__init__(latent_size, project, **kwargs)
-        if not scale > 0:
-            raise UserError(
-                f"FixedScaleNormalPosterior expects scale > 0, received {scale}. "
-                "DeterministicPosterior has no noise."
-            )
-        self.scale = scale
+        self.scale = check_positive("FixedScaleNormalPosterior", "scale", scale)
 
     def distribution(self, parameters):
         return tfd.MultivariateNormalDiag(

@@ -1,24 +1,9 @@
 """Bounded numbers and affine maps, as couplings and autoregressive flows use."""
 
-import math
-
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_priors.errors import UserError
-
 tfb = tfp.bijectors
-
-
-def check_bound(owner: str, name: str, bound: float) -> float:
-    """Returns the bound if it is a finite number > 0; raises UserError otherwise."""
-    is_number = isinstance(bound, (int, float, np.number))
-    if not is_number or isinstance(bound, bool) or not 0 < bound < math.inf:
-        raise UserError(
-            f"{owner} expects a finite {name} > 0, received {bound!r}: choose another."
-        )
-    return bound
 
 
 def bounded(x, bound):

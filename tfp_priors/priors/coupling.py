@@ -9,12 +9,12 @@ import tensorflow_probability as tfp
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_positive
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
 from tfp_priors.networks.map_conditioner import MapConditioner
 from tfp_priors.networks.map_conditioner import stays_in
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
@@ -137,7 +137,7 @@ class CouplingPrior(FlowPrior):
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.dropout = check_dropout(dropout, type(self).__name__)
         if input_bound is not None:
-            check_bound(name, "input_bound", input_bound)
+            check_positive(name, "input_bound", input_bound)
         self.input_bound = input_bound
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)

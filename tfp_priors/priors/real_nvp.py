@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.errors import check_positive
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.affine import check_bound
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -60,7 +60,7 @@ class RealNVPPrior(CouplingPrior):
             input_bound,
             **kwargs,
         )
-        self.log_scale_bound = check_bound(
+        self.log_scale_bound = check_positive(
             "RealNVPPrior", "log_scale_bound", log_scale_bound
         )
         self._log_scales = None

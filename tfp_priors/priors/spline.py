@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
-from tfp_priors.priors.affine import check_bound
+from tfp_priors.errors import check_positive
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.rational_quadratic import RationalQuadratic
 from tfp_priors.priors.standardization import LatentStandardization
@@ -55,7 +55,7 @@ class SplinePrior(CouplingPrior):
         if bins < 2:
             raise UserError(f"SplinePrior expects bins >= 2, received {bins}.")
         self.bins = bins
-        self.bound = check_bound("SplinePrior", "bound", bound)
+        self.bound = check_positive("SplinePrior", "bound", bound)
         super().__init__(
             latent_size,
             couplings,

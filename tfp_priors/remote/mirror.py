@@ -329,6 +329,6 @@ def _beat():
     """Seconds between two looks at what is to be sent, and renewals of a lock."""
     text = os.environ.get("TFP_PRIORS_SYNC_SECONDS", "10")
     with contextlib.suppress(ValueError):
-        if (seconds := float(text)) > 0:
+        if 0 < (seconds := float(text)) <= threading.TIMEOUT_MAX:
             return seconds
     raise UserError(f"Expected TFP_PRIORS_SYNC_SECONDS > 0, received {text!r}.")
