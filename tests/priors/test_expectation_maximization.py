@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.special
@@ -42,15 +44,23 @@ def test_as_scikit_learn(diagonal):
         3, covariance_type="diag" if diagonal else "full", random_state=0, tol=1e-5
     ).fit(z)
     order, peers = np.argsort(mixture.weights), np.argsort(peer.weights_)
-    covariances = peer.covariances_
-    if diagonal:
-        covariances = np.stack([np.diag(c) for c in covariances])
     np.testing.assert_allclose(mixture.weights[order], peer.weights_[peers], atol=5e-3)
     np.testing.assert_allclose(mixture.means[order], peer.means_[peers], atol=0.05)
     np.testing.assert_allclose(
-        mixture.covariances[order], covariances[peers], atol=0.05
+        mixture.covariances[order], peer.covariances_[peers], atol=0.05
     )
     assert log_density(mixture, z).mean() > peer.score(z) - 2e-3
+
+
+def test_a_diagonal_mixture_takes_no_matrix_for_each_component():
+    """64 of them would have 2 GB in 2,000 dimensions."""
+    z = np.random.RandomState(0).randn(100, 2_000).astype(np.float32)
+    tracemalloc.start()
+    mixture = fit_mixture(z, 64, 2, diagonal=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert mixture.covariances.shape == (64, 2_000)
+    assert peak < 100 * 2**20
 
 
 def test_of_many_codes_parts_lead_to_the_truth():

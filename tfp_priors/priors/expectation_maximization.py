@@ -28,7 +28,8 @@ class Mixture(NamedTuple):
     Attributes:
       weights: `[components]`.
       means: `[components, dimensions]`.
-      covariances: `[components, dimensions, dimensions]`.
+      covariances: `[components, dimensions, dimensions]`, or of diagonal ones the
+        diagonals, `[components, dimensions]`.
     """
 
     weights: np.ndarray
@@ -114,6 +115,8 @@ def whitening(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
 
 def _log_joint_of(mixture):
     """A function of codes: log weights[k] N(code; k), `[n, components]`."""
+    if mixture.covariances.ndim == 2:
+        return _log_joint_of_diagonal(mixture)
     inverses, constants = whitening(mixture)
     components, dimensions = mixture.means.shape
     stacked = np.ascontiguousarray(
@@ -130,6 +133,22 @@ def _log_joint_of(mixture):
     return log_joint
 
 
+def _log_joint_of_diagonal(mixture):
+    # In float64, as the terms of the squares cancel.
+    precisions = 1.0 / mixture.covariances
+    pulls = precisions * mixture.means
+    log_dets = np.log(2.0 * math.pi * mixture.covariances).sum(1)
+    constants = np.log(mixture.weights) - 0.5 * log_dets
+    constants -= 0.5 * (pulls * mixture.means).sum(1)
+
+    def log_joint(codes):
+        codes = codes.astype(np.float64)
+        squares = np.square(codes) @ precisions.T - 2.0 * codes @ pulls.T
+        return (constants - 0.5 * squares).astype(np.float32)
+
+    return log_joint
+
+
 class _Moments:
     """Shares, means and scatter of components, about the means of before."""
 
@@ -138,7 +157,7 @@ class _Moments:
         self._diagonal = diagonal
         self._means = means
         self._weights = np.zeros(components)
-        self._scatter = np.zeros((components, dimensions, dimensions))
+        self._scatter = np.zeros((components, *[dimensions] * (1 if diagonal else 2)))
         self._clear()
 
     def _clear(self):
@@ -172,7 +191,7 @@ class _Moments:
             self._first[k] += share @ moved
             moved *= np.sqrt(share)[:, None]
             if self._diagonal:
-                self._second[k] += np.diag(np.square(moved).sum(axis=0))
+                self._second[k] += np.square(moved).sum(axis=0)
             else:
                 self._second[k] += moved.T @ moved
 
@@ -185,11 +204,13 @@ class _Moments:
         second = (1.0 - rate) * self._scatter + new * self._second
         steps = first / weights[:, None]
         # What float32 loses of the sums of codes far away must not be negative.
-        lost = 1e-6 * np.einsum("kii->ki", second).max(axis=1)
-        self._scatter = second - first[:, :, None] * steps[:, None, :]
-        self._scatter += lost[:, None, None] * np.eye(self._means.shape[1])
         if self._diagonal:
-            self._scatter *= np.eye(self._means.shape[1])
+            lost = 1e-6 * second.max(axis=1)
+            self._scatter = second - first * steps + lost[:, None]
+        else:
+            lost = 1e-6 * np.einsum("kii->ki", second).max(axis=1)
+            self._scatter = second - first[:, :, None] * steps[:, None, :]
+            self._scatter += lost[:, None, None] * np.eye(self._means.shape[1])
         self._means = self._means + steps
         self._weights = weights
         self._clear()
@@ -198,7 +219,7 @@ class _Moments:
         """The mixture of these moments; `shrinkage` as a share of all codes."""
         weights, scatter = self._weights, self._scatter
         pooled = scatter.sum(axis=0) / weights.sum()
-        covariances = scatter + shrinkage * pooled
-        covariances /= (weights + shrinkage)[:, None, None]
-        covariances += floor * np.eye(scatter.shape[1])
+        shares = (weights + shrinkage).reshape(-1, *[1] * pooled.ndim)
+        covariances = (scatter + shrinkage * pooled) / shares
+        covariances += floor if self._diagonal else floor * np.eye(scatter.shape[1])
         return Mixture(weights / weights.sum(), self._means, covariances)

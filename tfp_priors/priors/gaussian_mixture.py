@@ -81,8 +81,8 @@ class GaussianMixturePrior(Prior):
         self._raw_scales = self.add_weight(
             name="raw_scales", shape=(k, size), initializer="zeros"
         )
-        # Zero raw scales are unit covariances.
-        self._raw_scales.assign(self._raw(np.tile(np.eye(d, dtype="f"), (k, 1, 1))))
+        unit = np.eye(d) if self.covariance == "full" else np.ones(d)
+        self._raw_scales.assign(np.tile(self._raw(unit.astype(np.float32)), (k, 1)))
         if self._shift is not None:
             self._shift.build((None, self.context_size))
         super().build(input_shape)
@@ -92,12 +92,11 @@ class GaussianMixturePrior(Prior):
             diag_bijector=tfb.Softplus(), diag_shift=self.scale_floor
         )
 
-    def _raw(self, factors):
-        """Cholesky factors `[k, d, d]` to the values of the variable."""
+    def _raw(self, scales):
+        """The inverse of `_scales`."""
         if self.covariance == "full":
-            return self._scale_bijector().inverse(factors)
-        diagonals = np.diagonal(factors, axis1=-2, axis2=-1) - self.scale_floor
-        return tfp.math.softplus_inverse(diagonals)
+            return self._scale_bijector().inverse(scales)
+        return tfp.math.softplus_inverse(scales - self.scale_floor)
 
     def _weights_and_shift(self, context):
         """Logits `[..., components]` and shifts of all means `[..., latent_size]`."""
@@ -162,7 +161,8 @@ class GaussianMixturePrior(Prior):
             floor=1e-6 + 4 * self.scale_floor**2,
             diagonal=self.covariance == "diag",
         )
-        factors = np.linalg.cholesky(mixture.covariances).astype(np.float32)
+        root = np.linalg.cholesky if self.covariance == "full" else np.sqrt
         self._logits.assign(np.log(mixture.weights))
         self._means.assign(mixture.means)
-        self._raw_scales.assign(self._raw(factors))
+        scales = root(mixture.covariances).astype(np.float32)
+        self._raw_scales.assign(self._raw(scales))
