@@ -1,5 +1,6 @@
 """Scalars that trainings write for TensorBoard, read without TensorFlow."""
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +32,7 @@ class Scalars:
     def _events(self):
         from tensorboard.compat.proto import event_pb2
 
-        # Their names begin with the time of the start.
-        for path in sorted(self._folder.glob("events.out.tfevents.*")):
+        for path in sorted(self._folder.glob("events.out.tfevents.*"), key=_order):
             with open(path, "rb") as file:
                 file.seek(self._read.get(path, 0))
                 # Length, its checksum, the event and its checksum.
@@ -43,6 +43,11 @@ class Scalars:
                         break  # The rest is still being written.
                     self._read[path] = file.tell()
                     yield event_pb2.Event.FromString(data)
+
+
+def _order(path):
+    """By the time of the start, then by the number of the process and of its writer."""
+    return [int(number) for number in re.findall(r"\d+", path.name)]
 
 
 def _is_scalar(value):
