@@ -23,6 +23,7 @@ from tfp_priors import training
 from tfp_priors.configuration import parse
 from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
+from tfp_priors.runs.run_dir import CONFIG
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
 from tfp_priors.runs.run_dir import environments
@@ -32,7 +33,7 @@ keras.config.set_image_data_format("channels_last")
 keras.config.set_dtype_policy("float32")
 keras.config.set_floatx("float32")
 
-_CONFIG_FILE = "config.gin"
+
 _OPERATIVE_CONFIG_FILE = "operative_config.gin"
 
 # May differ between a run and its resumption.
@@ -98,7 +99,7 @@ def train(
 
     def records():
         operative = gin.operative_config_str()
-        return {_CONFIG_FILE: config, _OPERATIVE_CONFIG_FILE: operative}
+        return {CONFIG: config, _OPERATIVE_CONFIG_FILE: operative}
 
     with configuration.refused_values():
         trained = _Trainer()
@@ -259,10 +260,10 @@ def load_run(
       UserError: if run_dir has no configuration or no checkpoint, a newer release has
         written it, or its model is of another kind.
     """
-    path = Path(run_dir) / _CONFIG_FILE
+    path = Path(run_dir) / CONFIG
     if not path.is_file():
         raise UserError(
-            f"{run_dir} is not a run: it has no {_CONFIG_FILE}. Expected a --run_dir "
+            f"{run_dir} is not a run: it has no {CONFIG}. Expected a --run_dir "
             "of bin/train or bin/fit_prior."
         )
     check_format(run_dir)
@@ -356,7 +357,7 @@ def _where(path):
 
 
 def _check_same_config(run_dir, config):
-    path = run_dir / _CONFIG_FILE
+    path = run_dir / CONFIG
     if not path.is_file():
         return
     old, new = bindings(path.read_text(encoding="utf-8")), bindings(config)

@@ -119,3 +119,29 @@ def test_a_frozen_encoder_does_not_learn(make_model):
     learns = {id(v) for v in groups["autoencoder"]}
     assert learns >= {id(v) for v in decoder.trainable_variables}
     assert not learns & {id(v) for v in encoder.variables}
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"clip_norm": 1.0}, {"accumulation": 2}])
+def test_layers_of_a_users_class_are_built_by_its_call(make_model, kwargs):
+    """As Keras' guides have it, without build and compute_output_shape."""
+
+    class Encoder(keras.Model):
+        image_shape = SHAPE
+
+        def __init__(self):
+            super().__init__()
+            self.flat = keras.layers.Flatten()
+            self.first = keras.layers.Dense(6, "relu")
+            self.idle = keras.layers.Dense(2)
+
+        def call(self, images):
+            features = self.first(self.flat(images))
+            self.idle(features)
+            return features
+
+    model = make_model(encoder=Encoder())
+    model.compile("sgd", jit_compile=False, **kwargs)
+    before = model.encoder.first.kernel.numpy()
+    images = np.random.RandomState(0).rand(8, *SHAPE).astype("f4")
+    model.fit(images, batch_size=4, verbose=0, shuffle=False)
+    assert np.abs(model.encoder.first.kernel - before).max() > 0

@@ -204,3 +204,15 @@ def test_few_codes_bring_back_the_plain_map():
     # Those that float32 has a tail for.
     near = codes[:100]
     np.testing.assert_allclose(layer(near), plain(near), atol=1e-4)
+
+
+def test_codes_of_another_width_are_told():
+    layer = MixtureStandardization(4)
+    RealNVPPrior(4, couplings=1, hidden_sizes=(), standardize=layer).fit(
+        np.random.RandomState(0).randn(400, 4), epochs=1
+    )
+    other = RealNVPPrior(3, couplings=1, hidden_sizes=(), standardize=layer)
+    with pytest.raises(
+        UserError, match="is of codes of 4 numbers, received 3: give ea"
+    ):
+        other.fit(np.random.RandomState(0).randn(400, 3), epochs=1)

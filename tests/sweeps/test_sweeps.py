@@ -103,6 +103,7 @@ def test_plan_crosses_all_axes_the_last_one_fastest():
         ),
         (["seed=1,2", "train.seed=1,2"], {"flags": ()}, "has seed and train.seed"),
         (["metric=1,2"], {}, "has metric, which is a column of the results"),
+        (["data=a,b"], {"flags": ()}, ".data. stands in flags of bin/evaluate alone"),
     ],
 )
 def test_plan_refuses(axes, kwargs, message):
@@ -132,6 +133,7 @@ def test_an_axis_that_only_the_measuring_names_is_trained_by_too():
             ["--inception_dir={a}_"],
             "run a: --inception_dir=a_ is not th",
         ),
+        ("fcd10k_test", ["--classifier=tests"], "--classifier=tests is not there"),
     ],
 )
 def test_what_measures_is_looked_for_before_a_training(metric, flags, message):
@@ -144,6 +146,7 @@ def test_what_measures_is_looked_for_before_a_training(metric, flags, message):
 
 def test_inception_is_downloaded_without_a_flag(tmp_path):
     axes = [sweeps.parse_axis("seed=0,1")]
+    (tmp_path / "config.gin").touch()
     flags = [f"--classifier={tmp_path}"]
     metrics = ["fid10k_test", "fcd10k_test", "memorization_pixels10k"]
     sweeps.check_networks(sweeps.plan("out", axes, [], flags, metrics)[0])

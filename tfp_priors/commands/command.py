@@ -151,7 +151,8 @@ def run(module) -> None:
         try:
             _main(module)
         except UserError as error:
-            _fail(str(error))
+            # Gin adds lines on where it was.
+            _fail(str(error).splitlines()[0])
         except (
             NonFiniteError,
             RunsFailedError,

@@ -203,8 +203,9 @@ def _refuse_conditions_but(argument):
 
     for name, given in command.GIVEN.items():
         if name != argument and flags.FLAGS[given.flag].value is not None:
+            takes = f", it takes --{command.GIVEN[argument].flag}" if argument else ""
             raise UserError(
-                f"the model is not {given.without}: leave --{given.flag} out."
+                f"the model is not {given.without}{takes}: leave --{given.flag} out."
             )
 
 

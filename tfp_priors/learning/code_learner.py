@@ -144,6 +144,8 @@ class CodeLearner(PriorModel):
             self.prior.set_statistics(codes, seed)
             if not self.prior.learns_by_steps:
                 self.prior.fit_directly(codes, steps, seed)
+        except UserError:
+            raise
         except ValueError as error:
             # EM needs 2 codes, and as many as there are components.
             raise UserError(

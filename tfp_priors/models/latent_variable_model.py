@@ -583,7 +583,11 @@ def _output_shape(name, network, input_shape):
         "networks.ConditionalEncoder makes such networks of others."
     )
     try:
-        shape = tuple(network.compute_output_shape(input_shape))
+        if isinstance(network, keras.Model) and not inputs and expected == 1:
+            # Layers of a user's class may be built by its first call alone.
+            shape = tuple(network(keras.Input(input_shape[1:])).shape)
+        else:
+            shape = tuple(network.compute_output_shape(input_shape))
     except TypeError as cause:
         raise error from cause
     # That of what takes the first shape for the size of the batch.

@@ -541,10 +541,11 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         shape = () if context is None else tuple(np.shape(context))
         width = shape[-1] if len(shape) > 1 else len(shape)
         if width != self.context_size:
+            what = "give one for each code" if not width else "set its context_size, or"
             raise UserError(
                 f"{type(self).__name__} expects a context of width "
-                f"{self.context_size}, received {'none' if not width else width}: set "
-                "its context_size, or leave the context out."
+                f"{self.context_size}, received {width or 'none'}: {what}"
+                f"{' leave the context out' if width else ''}."
             )
         return context
 

@@ -66,6 +66,11 @@ class LatentStandardization(Configured, keras.layers.Layer):
     def fit(self, codes: np.ndarray, seed: int) -> None:
         """Sets the statistics to those of codes `[n, latent_size]`."""
         del seed
+        if codes.shape[-1] % self._channels:
+            raise UserError(
+                f"{type(self).__name__} is of codes of {self._channels} numbers, "
+                f"received {codes.shape[-1]}: give each prior one of its own."
+            )
         codes = codes.reshape(-1, self._channels)
         # A sum in float32 loses codes that are far from 0; a copy in float64 is large.
         mean = codes.mean(0, np.float64)

@@ -59,7 +59,9 @@ class VampPrior(Prior):
         self._parts = None
 
     def connect(self, encoder, posterior):
-        shape = tuple(getattr(encoder, "image_shape", self.image_shape))
+        inputs = getattr(encoder, "inputs", None)
+        shape = inputs[0].shape[1:] if inputs else self.image_shape
+        shape = tuple(getattr(encoder, "image_shape", shape))
         if shape != self.image_shape:
             raise UserError(
                 f"VampPrior has pseudo-inputs of shape {self.image_shape}, the encoder "

@@ -26,7 +26,6 @@ from tfp_priors.report.page import text
 from tfp_priors.runs import run_dir as runs
 from tfp_priors.runs.scalars import Scalars
 
-CONFIG = "config.gin"
 _OPERATIVE_CONFIG = "operative_config.gin"
 
 # Parameters of a model, in the order in which they are told.
@@ -87,7 +86,7 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
       UserError: if a picture is none.
     """
     run_dir = Path(run_dir)
-    config = (run_dir / CONFIG).read_text(encoding="utf-8")
+    config = (run_dir / runs.CONFIG).read_text(encoding="utf-8")
     where = shlex.quote(str(run_dir))
     pictures = picture_blocks(figures) + _pictures_of_training(run_dir, figures)
     make_pictures = Text(
@@ -98,7 +97,7 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
         Section("Pictures", pictures or [make_pictures]),
         Section("Results", _results(run_dir, where)),
         Section("Curves", _curves(run_dir, where)),
-        Section("Configuration", [Code(config, CONFIG)]),
+        Section("Configuration", [Code(config, runs.CONFIG)]),
         Section("Environment", _environment(runs.environments(run_dir))),
     ]
 

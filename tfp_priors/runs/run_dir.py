@@ -34,6 +34,9 @@ _PACKAGES = (
 #: format of its own.
 FORMAT = 1
 
+#: The file of a run that makes its model again.
+CONFIG = "config.gin"
+
 #: Folders of a run that no model is loaded from, and those that hold no records.
 UNREAD = ("evaluation", "samples", "tensorboard")
 LARGE = ("checkpoints", *UNREAD)

@@ -176,6 +176,14 @@ class Planner:
         self.train_flags = list(train_flags)
         self.evaluate_flags = list(evaluate_flags)
         self._out = Path(out)
+        for name in names:
+            is_binding = name == SEED or "." in name or name[:1].isupper()
+            if not is_binding and f"{{{name}}}" not in " ".join(self.train_flags):
+                if f"{{{name}}}" in " ".join(self.evaluate_flags):
+                    raise UserError(
+                        f"{{{name}}} stands in flags of bin/evaluate alone, which say "
+                        "nothing of what is trained: measure by one network at a time."
+                    )
         self._bound = [
             name
             for name in names
@@ -235,8 +243,11 @@ def check_networks(run: Run) -> None:
         # Inception is downloaded without one.
         if flag not in (None, NETWORKS["inception"], *given):
             raise UserError(f"{request.name} needs another network: expected --{flag}.")
+    of_runs = (NETWORKS["classifier"], NETWORKS["keypoints"])
     for flag, place in given.items():
-        if not remote.is_remote(place) and not Path(place).expanduser().exists():
+        path = Path(place).expanduser()
+        wanted = path / run_dir.CONFIG if flag in of_runs else path
+        if not remote.is_remote(place) and not wanted.exists():
             raise UserError(
                 f"run {run.name}: --{flag}={place} is not there: expected what "
                 "measures its images."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from tfp_priors.data import CodeDataset
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
@@ -221,6 +222,11 @@ class Trainer:
         with workers.chief_first():
             training, held_out = self.datasets(load_dataset)
         model.check_data(training.image_shape, training.features)
+        if self.steps and isinstance(training, CodeDataset):
+            raise UserError(
+                "Codes have no steps of an autoencoder: expected train.steps = 0; "
+                "PRIOR_STEPS are those of the prior."
+            )
         run = Course(
             workers,
             Path(run_dir),
