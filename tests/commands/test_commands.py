@@ -250,7 +250,10 @@ def test_draws_of_attributes(tmp_path):
         ({}, "the model is given labels: expected --label=NUMBER, or all."),
         ({"label": 10}, "--label=10: expected a number from 0 to 9."),
         ({"label": "x"}, "--label=x: expected a number from 0 to 9."),
-        ({"label": 1, "attributes": 1}, "is not given attributes: leave --attributes"),
+        (
+            {"label": 1, "attributes": 1},
+            "is not given attributes, it takes --label: leave --attri",
+        ),
         ({"label": "all", "n": 1001}, "received 1001 of each of 10 labels: take a sm"),
     ],
 )

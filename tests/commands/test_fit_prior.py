@@ -102,7 +102,7 @@ def test_a_conditional_prior(codes, tmp_path):
     assert "expected --context=FILE.npy" in line
     flags = {"run_dir": run, "context": codes / "labels.npy"}
     for given, message in (
-        ({"label": "1"}, "not given labels: leave --label out"),
+        ({"label": "1"}, "not given labels, it takes --context: leave --label"),
         ({"guidance": "2"}, "has no guidance"),
         ({"n": 3}, "labels.npy has 600 rows, a code each: leave --n out."),
     ):
