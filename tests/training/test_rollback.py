@@ -241,8 +241,8 @@ def test_weights_that_are_not_finite_are_not_saved(run, tmp_path, faults):
 
 @pytest.mark.slow
 def test_a_rate_that_is_too_high_is_lowered_until_it_is_not(run, tmp_path, capfd):
-    # Plain gradient descent on the codes' squares: all is NaN after some steps at a rate
-    # of 1 or 2, nothing at 0.2.
+    # Plain gradient descent on the codes' squares: all is NaN after some steps at a
+    # rate of 1 or 2, nothing at 0.2.
     result = run(
         data(),
         lambda: 1.6,
