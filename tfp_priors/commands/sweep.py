@@ -138,15 +138,8 @@ def main():
             command.say(sweeps.command_line(run))
         return
     # Fewer have larger shares of a machine.
-    most = count if _SEARCH.value else max(1, sum(map(is_left, first)))
-    launcher = sweeps.find_launcher(_LAUNCHER.value)(
-        sweeps.Options(
-            out / "logs",
-            _JOBS.value and min(_JOBS.value, most),
-            _CPUS.value,
-            _GPUS.value,
-            tuple(_SBATCH.value),
-        )
+    launcher = _launcher(
+        out, count if _SEARCH.value else max(1, sum(map(is_left, first)))
     )
     with contextlib.closing(launcher), RunLock(out):
         source = source()
@@ -172,6 +165,21 @@ def main():
         )
     command.say(f"Results in {results}")
     _tell_next(out, source)
+
+
+def _launcher(out, most):
+    """What carries out this many runs at most at a time."""
+    from tfp_priors import sweeps
+
+    return sweeps.find_launcher(_LAUNCHER.value)(
+        sweeps.Options(
+            out / "logs",
+            _JOBS.value and min(_JOBS.value, most),
+            _CPUS.value,
+            _GPUS.value,
+            tuple(_SBATCH.value),
+        )
+    )
 
 
 def _tell_next(out, source):

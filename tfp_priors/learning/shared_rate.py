@@ -43,13 +43,7 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
                 "The learning rate of all groups is set by a number: compile with a "
                 "dict of optimizers that have schedules."
             )
-        for name, optimizer in optimizers.items():
-            if _has_schedule(optimizer):
-                raise UserError(
-                    f"The learning rate is set while that of the group {name!r} "
-                    "follows a schedule: compile with numbers, or leave the callback "
-                    "out."
-                )
+        _refuse_schedules(optimizers)
         ratios()
         kind.learning_rate.fset(self, rate)
 
@@ -71,6 +65,15 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     leading.learning_rate = property(kind.learning_rate.fget, set_rate)
     leading.led_class = kind
     first.__class__ = leading
+
+
+def _refuse_schedules(optimizers):
+    for name, optimizer in optimizers.items():
+        if _has_schedule(optimizer):
+            raise UserError(
+                f"The learning rate is set while that of the group {name!r} follows a "
+                "schedule: compile with numbers, or leave the callback out."
+            )
 
 
 def _has_schedule(optimizer):

@@ -11,12 +11,12 @@ import tensorflow as tf
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.code_shape import checked_code_shape
 from tfp_priors.core.configured import Configured
+from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.likelihoods import NormalLikelihood
 from tfp_priors.models.latent_variable_model import LatentVariableModel
-from tfp_priors.models.latent_variable_model import image_shape_of
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.priors import Prior
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.core.conditioner import Conditioner
+from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
@@ -526,25 +527,6 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
 def _means(metrics):
     return {name: tf.reduce_mean(value) for name, value in metrics.items()}
-
-
-def image_shape_of(encoder: Callable) -> tuple[int, int, int]:
-    """The shape of an encoder's images: its `image_shape`, or a Keras model's input.
-
-    Raises:
-      UserError: if it has neither, or none of images of a known size.
-    """
-    shape = getattr(encoder, "image_shape", None)
-    if shape is None:
-        inputs = getattr(encoder, "inputs", None)
-        shape = inputs[0].shape[1:] if inputs else ()
-    if len(shape) != 3 or None in shape:
-        raise UserError(
-            "Expected an encoder of images (height, width, channels) of known size, "
-            f"received a {type(encoder).__name__} of {tuple(shape) or 'no shape'}: "
-            "give it an Input of that shape, or an image_shape."
-        )
-    return tuple(int(n) for n in shape)
 
 
 def _last_activation(network):

@@ -11,6 +11,7 @@ from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.gradients import scaled_weights
+from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.priors.prior import Prior
@@ -59,9 +60,7 @@ class VampPrior(Prior):
         self._parts = None
 
     def connect(self, encoder, posterior):
-        inputs = getattr(encoder, "inputs", None)
-        shape = inputs[0].shape[1:] if inputs else self.image_shape
-        shape = tuple(getattr(encoder, "image_shape", shape))
+        shape = image_shape_of(encoder)
         if shape != self.image_shape:
             raise UserError(
                 f"VampPrior has pseudo-inputs of shape {self.image_shape}, the encoder "

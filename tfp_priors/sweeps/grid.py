@@ -176,14 +176,7 @@ class Planner:
         self.train_flags = list(train_flags)
         self.evaluate_flags = list(evaluate_flags)
         self._out = Path(out)
-        for name in names:
-            is_binding = name == SEED or "." in name or name[:1].isupper()
-            if not is_binding and f"{{{name}}}" not in " ".join(self.train_flags):
-                if f"{{{name}}}" in " ".join(self.evaluate_flags):
-                    raise UserError(
-                        f"{{{name}}} stands in flags of bin/evaluate alone, which say "
-                        "nothing of what is trained: measure by one network at a time."
-                    )
+        _check_words(names, self.train_flags, self.evaluate_flags)
         self._bound = [
             name
             for name in names
@@ -285,6 +278,22 @@ def _check_fixed(names, train_flags, asked):
                 )
     if {SEED, "train.seed"} <= {*names}:
         raise UserError(f"{asked} has seed and train.seed: leave train.seed out.")
+
+
+def _check_words(names, train_flags, evaluate_flags):
+    """Refuses words that evaluation flags alone name; bindings are trained by."""
+    for name in names:
+        # A macro, CLASS.parameter or the seed.
+        is_binding = name == SEED or "." in name or name[:1].isupper()
+        trains, measures = (
+            any(f"{{{name}}}" in flag for flag in flags)
+            for flags in (train_flags, evaluate_flags)
+        )
+        if measures and not trains and not is_binding:
+            raise UserError(
+                f"{{{name}}} stands in flags of bin/evaluate alone, which say nothing "
+                "of what is trained: measure by one network at a time."
+            )
 
 
 def _run_name(values, bound):

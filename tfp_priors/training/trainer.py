@@ -225,7 +225,7 @@ class Trainer:
         if self.steps and isinstance(training, CodeDataset):
             raise UserError(
                 "Codes have no steps of an autoencoder: expected train.steps = 0; "
-                "PRIOR_STEPS are those of the prior."
+                "--steps of bin/fit_prior, or PRIOR_STEPS, are those of the prior."
             )
         run = Course(
             workers,
