@@ -34,6 +34,18 @@ class TestGaussianMixturePrior(DensityContract):
         )
         np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-4)
 
+    def test_draws_given_a_context_are_of_its_distribution(self):
+        prior, context = self.built(context=True)
+        context = tf.repeat(context[:1], 40_000, axis=0)
+        draws = prior.sample(40_000, seed=1, context=context).numpy()
+        truth = prior.distribution(context[:1])
+        covariance = truth.covariance().numpy()[0]
+        error = np.sqrt(np.diag(covariance) / 40_000)
+        assert np.all(abs(draws.mean(0) - truth.mean()[0]) < 5 * error)
+        scales = np.sqrt(np.diag(covariance))
+        correlations = (np.cov(draws.T) - covariance) / np.outer(scales, scales)
+        assert np.abs(correlations).max() < 0.05
+
     def test_temperature_zero_draws_the_means(self):
         prior, _ = self.built()
         draws = prior.sample(50, tf.constant([1, 1]), temperature=0.0).numpy()

@@ -11,6 +11,8 @@ from tfp_priors.core import normal
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.priors.components import draw_components
+from tfp_priors.priors.components import draw_noise
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -123,6 +125,18 @@ class GaussianMixturePrior(Prior):
         else:
             components = tfd.MultivariateNormalDiag(means, scales)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def standard_sample(self, n, seed, temperature=1.0, context=None):
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        logits, shift = self._weights_and_shift(context)
+        which = draw_components(logits, n, seeds[0])
+        noise = temperature * draw_noise(n, self.latent_size, seeds[1])
+        scales = tf.gather(self._scales(), which)
+        if self.covariance == "full":
+            noise = tf.linalg.matvec(scales, noise)
+        else:
+            noise *= scales
+        return tf.gather(tf.identity(self._means), which) + shift + noise
 
     def _log_prob(self, z, context):
         logits, shift = self._weights_and_shift(context)

@@ -7,13 +7,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
-from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.gradients import scaled_weights
 from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.priors.components import draw_components
+from tfp_priors.priors.components import draw_noise
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -116,24 +117,10 @@ class VampPrior(Prior):
         return tf.reduce_logsumexp(log_joint, axis=-1)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
-        # TFP would draw from every component and keep one.
         seeds = tf.random.experimental.stateless_split(seed, 2)
         mean, scale = self._means_and_scales(beta=0.0)
-        logits = self._weights(context)
-
-        def components(rows):
-            if context is None:
-                which = tf.random.stateless_categorical(logits[None], rows, seeds[0])
-            else:
-                everyones = replicas.repeated(logits)
-                which = tf.random.stateless_categorical(everyones, 1, seeds[0])
-            return tf.reshape(which, [-1])
-
-        which = replicas.rows(components, n)
-        noise = replicas.rows(
-            lambda rows: tf.random.stateless_normal([rows, self.latent_size], seeds[1]),
-            n,
-        )
+        which = draw_components(self._weights(context), n, seeds[0])
+        noise = draw_noise(n, self.latent_size, seeds[1])
         z = tf.gather(mean, which) + temperature * tf.gather(scale, which) * noise
         return self.standardized(z)
 

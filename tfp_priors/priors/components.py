@@ -1,0 +1,38 @@
+"""Draws of mixtures."""
+
+import tensorflow as tf
+
+from tfp_priors.core import replicas
+
+
+def draw_components(logits, n, seed):
+    """Which component each of n draws is of.
+
+    TFP's mixtures draw from every component, and keep one.
+
+    Args:
+      logits: of the components, `[components]`, or `[n, components]` for draws that
+        have weights of their own.
+      n: rows of this replica.
+      seed: int tensor `[2]`.
+
+    Returns:
+      Integers `[n]`, this replica's rows of what is drawn for the global batch.
+    """
+
+    def draw(rows):
+        if logits.shape.rank == 1:
+            which = tf.random.stateless_categorical(logits[None], rows, seed)
+        else:
+            everyones = replicas.repeated(logits)
+            which = tf.random.stateless_categorical(everyones, 1, seed)
+        return tf.reshape(which, [-1])
+
+    return replicas.rows(draw, n)
+
+
+def draw_noise(n, width: int, seed):
+    """Draws of N(0, I), `[n, width]`: this replica's rows, as `draw_components`."""
+    return replicas.rows(
+        lambda rows: tf.random.stateless_normal([rows, width], seed), n
+    )
