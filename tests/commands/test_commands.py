@@ -348,10 +348,15 @@ def test_figures_of_several_runs(trained, tmp_path):
     assert (tmp_path / "models.png").exists()
     line = commands.refused("figures", "--report", out=tmp_path / "x", run_dir=run_dirs)
     assert "--report is of one run" in line and not (tmp_path / "x").exists()
-    line = commands.refused(
-        "figures", figures="samples", out=tmp_path / "x", run_dir=run_dirs
-    )
-    assert "--figures is of one run" in line and not (tmp_path / "x").exists()
+    out = tmp_path / "x"
+    for name, value in (("figures", "samples"), ("attribute", 1), ("classifier", "x")):
+        line = commands.refused("figures", out=out, run_dir=run_dirs, **{name: value})
+        assert f"--{name} is of one run: give one --run_dir" in line
+    line = commands.refused("figures", out=out, run_dir=run_dirs, lpips_weights="x")
+    assert "no figure needs --lpips_weights: it is of bin/evaluate." in line
+    flags = {"run_dir": run_dirs[0], "classifier": run_dirs[0]}
+    line = commands.refused("figures", out=out, data_dir=folder / "data", **flags)
+    assert "a Classifier" in line and not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ _PAIRS = flags.DEFINE_integer("pairs", 4, "Interpolations.", lower_bound=1)
 _REPORT = flags.DEFINE_boolean("report", False, "Write OUT/report.html too.")
 flags.adopt_module_key_flags(evaluation)
 
+# What a sweep and a comparison have no use for, and no figure.
+_OF_ONE_RUN = ("figures", "attribute", "classifier")
+_OF_METRICS = ("keypoint_regressor", "inception_dir", "lpips_weights")
+
 
 def main():
     from tfp_priors.errors import UserError
@@ -45,9 +49,14 @@ def main():
         )
     if _REPORT.value and len(_RUN_DIR.value) > 1:
         raise UserError("--report is of one run or one sweep: give one --run_dir.")
-    if _FIGURES.value and len(_RUN_DIR.value) != 1:
-        raise UserError("--figures is of one run: give one --run_dir, or leave it out.")
-
+    given = {name for name in (*_OF_ONE_RUN, *_OF_METRICS) if flags.FLAGS[name].present}
+    for name in sorted(given):
+        if name in _OF_METRICS:
+            raise UserError(f"no figure needs --{name}: it is of bin/evaluate.")
+        if len(_RUN_DIR.value) != 1:
+            raise UserError(
+                f"--{name} is of one run: give one --run_dir, or leave it out."
+            )
     evaluation.networks()
     command.import_tensorflow()
     out = Path(_OUT.value)
@@ -105,8 +114,9 @@ def _evaluator(run_dir):
 
 
 def _is_asked_for(figure):
-    """Whether a flag is of this figure alone."""
-    return figure == "attribute" and flags.FLAGS["attribute"].present
+    """Whether a flag that is given is of this figure alone."""
+    given = ("attribute", "classifier")
+    return figure == "attribute" and any(flags.FLAGS[name].present for name in given)
 
 
 def _compare(run_dirs, out, name, may_lack=False):
