@@ -57,8 +57,7 @@ class FlowMatchingPrior(FlowPrior):
       steps: of the Runge-Kutta method of order 4, with four velocities each, from z0 to
         z or back.
       standardize: see `Prior`.
-      context_size: see `Prior`; the context is an input of the velocity. A row of
-        zeros is none.
+      context_size: see `Prior`; the context is an input of the velocity.
       dropout: share of the hidden units that a training step leaves out.
       context_dropout: share of the codes whose context a training step leaves out.
     """
@@ -139,7 +138,7 @@ class FlowMatchingPrior(FlowPrior):
         if seed is not None:
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
         if context is not None:
-            context = _told(context)
+            context = _told(context, tf.zeros_like(context[:, :1]))
         return _ContinuousFlow(self._network, self.steps, context, self._guidance, seed)
 
     def _to_base(self, z, context):
@@ -168,28 +167,27 @@ class FlowMatchingPrior(FlowPrior):
         t = replicas.rows(lambda n: _times(n, seeds[1]), n)
         sin, cos = tf.sin(_QUARTER * t), tf.cos(_QUARTER * t)
         y, target = cos * z0 + sin * z, cos * z - sin * z0
-        context = self._some_left_out(self.checked(context))
-        told = None if context is None else _told(context)
-        conditions = self._network.conditions(t, told)
+        conditions = self._network.conditions(t, self._some_left_out(context))
         velocity = self._network(y, conditions, dropout=self._dropout(0))
         squares = tf.math.squared_difference(velocity, target)
         return 0.5 * _QUARTER * tf.reduce_sum(squares, axis=-1)
 
     def _some_left_out(self, context):
-        """The context, none for some rows in a step of training."""
-        if context is None or self._step_seed is None or not self.context_dropout:
-            return context
+        """What the velocity is told: nothing for some rows in a step of training."""
+        if self.checked(context) is None:
+            return None
+        if self._step_seed is None or not self.context_dropout:
+            return _told(context, tf.zeros_like(context[:, :1]))
         seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
         noise = replicas.rows(
             lambda n: tf.random.stateless_uniform([n, 1], seed), replicas.size(context)
         )
-        return tf.where(noise >= self.context_dropout, context, 0.0)
+        return _told(context, tf.cast(noise < self.context_dropout, tf.float32))
 
 
-def _told(context):
-    """A context, and beside it whether it is none: else numbers near 0 would be."""
-    is_none = tf.reduce_all(tf.equal(context, 0.0), axis=-1, keepdims=True)
-    return tf.concat([context, tf.cast(is_none, tf.float32)], axis=-1)
+def _told(context, left_out):
+    """The context, or zeros where it is left out, and beside it whether it is."""
+    return tf.concat([context * (1.0 - left_out), left_out], axis=-1)
 
 
 def _times(n, seed):
@@ -253,7 +251,7 @@ class _ContinuousFlow(tfb.Bijector):
     def _velocity(self, y, t):
         v, nothing_of_density = self._unguided(y, t)
         if self._guidance is not None:
-            nothing = _told(tf.zeros_like(self._context[:1, :-1]))
+            nothing = _told(tf.zeros_like(self._context[:1, :-1]), tf.ones([1, 1]))
             without = self._network(y, self._network.conditions(t, nothing))
             v = without + self._guidance * (v - without)
         return v, nothing_of_density
