@@ -37,6 +37,10 @@ class PriorContract:
             mean, variance = self.statistics
             prior._standardization.mean.assign(mean)
             prior._standardization.variance.assign(variance)
+        if standardize and context:
+            # Where a method standardises twice, or not at all, another disagrees.
+            prior._context_standardization.mean.assign([0.5] * self.context_size)
+            prior._context_standardization.scale.assign([0.5] * self.context_size)
         context_value = tf.random.stateless_normal([7, self.context_size], [9, 9])
         return prior, context_value if context else None
 
@@ -219,7 +223,7 @@ class FlowContract(DensityContract):
             z0 = prior.to_base(z, context)
         jacobian = tape.batch_jacobian(z0, z).numpy()
         _, log_det = np.linalg.slogdet(jacobian.astype(np.float64))
-        base = prior.base_distribution(context)
+        base = prior.base_distribution(prior.standard_context(context))
         mean = np.broadcast_to(base.mean(), z0.shape)
         error = z0.numpy() - mean
         normal = -0.5 * (error**2 + np.log(2 * np.pi)).sum(1)

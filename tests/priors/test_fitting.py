@@ -192,6 +192,9 @@ def test_a_constant_column_is_no_trouble():
 def test_codes_far_from_a_new_prior_are_told():
     with pytest.warns(UserWarning, match="give it standardize=True"):
         flow(standardize=False).fit(100 * normal(100), epochs=1)
+    with pytest.warns(UserWarning, match="The contexts have .*give it standardize"):
+        prior = flow(standardize=False, context_size=2)
+        prior.fit(normal(100), context=100 * normal(100), epochs=1)
 
 
 def test_few_codes_are_told():

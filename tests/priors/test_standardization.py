@@ -1,6 +1,9 @@
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.priors import RealNVPPrior
+from tfp_priors.priors.standardization import ContextStandardization
 from tfp_priors.priors.standardization import LatentStandardization
 
 
@@ -25,3 +28,39 @@ def test_one_update_is_a_weighted_mean():
     np.testing.assert_allclose(layer.mean, [0.1 * 2.0], rtol=1e-6)
     np.testing.assert_allclose(layer.variance, [0.9 * 1.0 + 0.1 * 1.0], rtol=1e-6)
     assert not layer.trainable_variables
+
+
+def test_contexts_are_standardised_but_labels():
+    random = np.random.RandomState(0)
+    numbers = random.randn(500, 2) * [1e-3, 50.0] + [0.0, 300.0]
+    labels = random.randint(-1, 2, [500, 1])
+    context = np.hstack([numbers, labels, np.full([500, 1], 7.0)]).astype(np.float32)
+    layer = ContextStandardization()
+    layer.build((None, 4))
+    np.testing.assert_array_equal(layer(context), context)
+    layer.fit(context)
+    standard = layer(context).numpy()
+    np.testing.assert_allclose(standard[:, :2].mean(0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(standard[:, :2].std(0), 1.0, rtol=1e-4)
+    np.testing.assert_array_equal(standard[:, 2], labels[:, 0])
+    np.testing.assert_array_equal(standard[:, 3], 0.0)
+
+
+def test_a_fit_does_not_depend_on_the_contexts_units(tmp_path):
+    random = np.random.RandomState(0)
+    context = random.randn(1000, 1).astype(np.float32)
+    codes = (context * [1.0, -2.0] + 0.3 * random.randn(1000, 2)).astype(np.float32)
+    densities = []
+    # Powers of two, so that nothing is rounded.
+    for units in (1.0, 2.0**-10, 2.0**10):
+        keras.utils.set_random_seed(0)
+        prior = RealNVPPrior(2, couplings=2, context_size=1, standardize=True)
+        prior.build((None, 2))
+        prior.fit(codes, context=units * context, epochs=2)
+        densities.append(prior.log_prob(codes, context=units * context))
+    np.testing.assert_allclose(densities[1], densities[0], rtol=1e-5)
+    np.testing.assert_allclose(densities[2], densities[0], rtol=1e-5)
+    prior.save(tmp_path / "prior.keras")
+    again = keras.saving.load_model(tmp_path / "prior.keras")
+    density = again.log_prob(codes, context=2.0**10 * context)
+    np.testing.assert_array_equal(density, densities[2])

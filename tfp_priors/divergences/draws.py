@@ -17,14 +17,14 @@ def check_reparameterized(prior, owner: str) -> None:
 
 
 def codes_and_draws(z, prior, beta, seed, context):
-    """Codes and as many draws of the prior, both standard, the context beside them.
+    """Codes and as many draws of the prior, with the context beside them, all standard.
 
     Returns:
       Two float tensors `[batch, latent_size + context_size]`.
     """
     codes, _ = prior.standardization(scale_gradient(z, beta))
-    n = replicas.size(z)
-    draws = prior.standard_sample(n, seed, context=prior.checked(context))
+    context = prior.standard_context(context)
+    draws = prior.standard_sample(replicas.size(z), seed, context=context)
     draws = tf.ensure_shape(draws, z.shape)
     if context is None:
         return codes, draws

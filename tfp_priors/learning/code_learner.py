@@ -126,14 +126,15 @@ class CodeLearner(PriorModel):
 
     # Codes at rest ---------------------------------------------------------------
 
-    def fit_directly(self, rows, steps: int, seed: int) -> None:
-        """Sets the standardisation, and fits a prior that needs no gradient steps.
+    def fit_directly(self, rows, steps: int, seed: int, context=None) -> None:
+        """Sets the standardisations, and fits a prior that needs no gradient steps.
 
         Args:
           rows: parameters of q(z|x), `[size, ...]`: an array, a tensor, or what is
             indexed as an array; of many a part is used.
           steps: iterations at most.
           seed: of the codes and of the fit.
+          context: of the prior, a row for each, or None.
 
         Raises:
           UserError: if the prior's own way takes more codes.
@@ -141,7 +142,7 @@ class CodeLearner(PriorModel):
         posterior = self.posterior.distribution(_part_of(rows, seed))
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
         try:
-            self.prior.set_statistics(codes, seed)
+            self.prior.set_statistics(codes, seed, context)
             if not self.prior.learns_by_steps:
                 self.prior.fit_directly(codes, steps, seed)
         except UserError:

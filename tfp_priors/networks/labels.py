@@ -10,7 +10,7 @@ from tfp_priors.errors import check_counts
 
 
 class LabelContext(Conditioner):
-    """A class as a one-hot vector; all zeros stand for no class in particular.
+    """A class as a one-hot vector.
 
     Args:
       classes: number of classes.
@@ -18,8 +18,7 @@ class LabelContext(Conditioner):
         `ConditionalDecoder` take pairs.
 
     Call arguments:
-      labels: integers from 0 to classes - 1, or -1 for no class in particular,
-        `[batch]`.
+      labels: integers from 0 to classes - 1, `[batch]`.
 
     Returns:
       `[batch, classes]`.
@@ -53,7 +52,7 @@ class LabelContext(Conditioner):
             )
 
     def call(self, labels):
-        return tf.one_hot(checked_labels(labels, self.classes, -1), self.classes)
+        return tf.one_hot(checked_labels(labels, self.classes), self.classes)
 
 
 class AttributeContext(Conditioner):

@@ -20,6 +20,7 @@ from tfp_priors.errors import check_seed
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
+from tfp_priors.priors.standardization import moments_of_context
 
 _ITERATIONS = 200
 
@@ -61,7 +62,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     learned, held_out, prior.code_shape = _split(prior, data)
     if not prior.built:
         prior.build((None, prior.latent_size))
-    _warn_of_codes(prior, learned[0])
+    _warn_of_scale(prior, *learned)
     model = CodeModel(prior, settings.divergence, seed=data.seed)
     batch_size = min(settings.batch_size, len(learned[0]))
     by_steps = prior.learns_by_steps
@@ -70,7 +71,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     epochs = settings.epochs
     if epochs is None:
         epochs = prior.usual_epochs if by_steps else _ITERATIONS
-    model.fit_directly(learned[0], epochs, data.seed)
+    model.fit_directly(learned[0], epochs, data.seed, learned[1])
     if not by_steps:
         return _finite(prior, _history_of(model, learned, held_out))
     each = math.ceil(len(learned[0]) / batch_size)
@@ -198,20 +199,24 @@ def _finite(prior, history):
     return history
 
 
-def _warn_of_codes(prior, codes):
-    """Warns of codes that are few, or far from what a prior is when it is new."""
+def _warn_of_scale(prior, codes, context):
+    """Warns of codes that are few, and of what is far from what a new prior is for."""
     warn_of_few(len(codes), prior.latent_size, stacklevel=4)
     if prior.standardize or not prior.learns_by_steps:
         return
     some = codes[:_DRAWS]
-    mean, scale = np.abs(some.mean(0)).max(), some.std(0)
-    if mean > _FAR or scale.min() < 1 / _FAR or scale.max() > _FAR:
-        warnings.warn(
-            f"The codes have means up to {mean:.3g} and standard deviations from "
-            f"{scale.min():.3g} to {scale.max():.3g}, a new {type(prior).__name__} 0 "
-            "and 1: give it standardize=True.",
-            stacklevel=4,
-        )
+    moments = {"codes": (some.mean(0), some.std(0))}
+    if context is not None:
+        moments["contexts"] = moments_of_context(context[:_DRAWS])
+    for name, (means, scales) in moments.items():
+        mean = np.abs(means).max()
+        if mean > _FAR or scales.min() < 1 / _FAR or scales.max() > _FAR:
+            warnings.warn(
+                f"The {name} have means up to {mean:.3g} and standard deviations from "
+                f"{scales.min():.3g} to {scales.max():.3g}, a new "
+                f"{type(prior).__name__} is for 0 and 1: give it standardize=True.",
+                stacklevel=4,
+            )
 
 
 class _BestInMemory:
@@ -311,7 +316,7 @@ def _checked(prior, codes, context):
     prior.check_code_shape(shape)
     if context is not None and prior.context_size:
         context = checked_context(context, prior.context_size, len(codes))
-    prior.checked(context)
+    prior.check_context(context)
     return codes, context, shape
 
 

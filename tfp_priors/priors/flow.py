@@ -62,15 +62,18 @@ class FlowPrior(Prior):
         super().build(input_shape)
 
     def bijector(self, context=None) -> tfb.Bijector | None:
-        """Maps z0 to standard codes (TFP's forward direction); None: identity.
+        """Maps z0 to standard codes, given a standard context; None: identity.
 
-        Made anew for each use: TFP's bijectors cache tensors, which must not outlive
-        the graph that they belong to.
+        That is TFP's forward direction. Made anew for each use: TFP's bijectors cache
+        tensors, which must not outlive the graph that they belong to.
         """
         return None
 
     def base_distribution(self, context=None, temperature=1.0) -> tfd.Distribution:
-        """The distribution of z0, its standard deviation scaled by `temperature`."""
+        """The distribution of z0 given a standard context.
+
+        Its standard deviation is scaled by `temperature`.
+        """
         scale = tf.fill([self.latent_size], tf.cast(temperature, tf.float32))
         if context is None:
             loc = tf.zeros([self.latent_size])
@@ -88,14 +91,17 @@ class FlowPrior(Prior):
         return tfd.TransformedDistribution(base, bijector)
 
     def sample_base(self, n, seed, temperature=1.0, context=None):
-        base = self.base_distribution(self.checked(context), temperature)
+        return self._sample_base(n, seed, temperature, self.standard_context(context))
+
+    def _sample_base(self, n, seed, temperature, context):
+        base = self.base_distribution(context, temperature)
         if context is not None:
             return replicas.sample(base, seed)
         return replicas.rows(lambda rows: base.sample([rows], seed=seed), n)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         bijector = self.bijector(context)
-        z0 = self.sample_base(n, seed, temperature, context)
+        z0 = self._sample_base(n, seed, temperature, context)
         return z0 if bijector is None else bijector.forward(z0)
 
     def _to_base(self, z, context):

@@ -167,14 +167,15 @@ class FlowMatchingPrior(FlowPrior):
         t = replicas.rows(lambda n: _times(n, seeds[1]), n)
         sin, cos = tf.sin(_QUARTER * t), tf.cos(_QUARTER * t)
         y, target = cos * z0 + sin * z, cos * z - sin * z0
-        conditions = self._network.conditions(t, self._some_left_out(context))
+        told = self._some_left_out(self.standard_context(context))
+        conditions = self._network.conditions(t, told)
         velocity = self._network(y, conditions, dropout=self._dropout(0))
         squares = tf.math.squared_difference(velocity, target)
         return 0.5 * _QUARTER * tf.reduce_sum(squares, axis=-1)
 
     def _some_left_out(self, context):
         """What the velocity is told: nothing for some rows in a step of training."""
-        if self.checked(context) is None:
+        if context is None:
             return None
         if self._step_seed is None or not self.context_dropout:
             return _told(context, tf.zeros_like(context[:, :1]))

@@ -21,6 +21,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.files import temporary_beside
 from tfp_priors.priors import fitting
+from tfp_priors.priors.standardization import ContextStandardization
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions
@@ -32,13 +33,15 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     A subclass with a density defines `standard_distribution`; one without defines
     `standard_sample` and says so with `has_density = False`. Those with a base space
     define `to_base` or `from_base` too. "Standard" codes are codes before the
-    map of `standardize`, and codes themselves without it.
+    map of `standardize`, and codes themselves without it, and so are contexts. Methods
+    whose names begin with `standard_` or `_` have contexts that are standard.
 
     Args:
       latent_size: dimensions of z; where `takes_maps`, also `(height, width, channels)`
         of codes that are maps.
       standardize: put a `LatentStandardization`, or the one that is given, such as a
-        `MixtureStandardization`, between the prior and z.
+        `MixtureStandardization`, between the prior and z, and give the contexts of
+        `fit` zero mean and unit variance.
       context_size: width of the context vector that conditions the prior; 0 for none.
 
     Attributes:
@@ -93,6 +96,9 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
             standardize
             if isinstance(standardize, LatentStandardization)
             else (LatentStandardization() if standardize else None)
+        )
+        self._context_standardization = (
+            ContextStandardization() if standardize and context_size else None
         )
         self._step_seed = self._known = None
 
@@ -165,6 +171,8 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     def build(self, input_shape=None):
         if self._standardization is not None and not self._standardization.built:
             self._standardization.build((None, *self.own_shape))
+        if self._context_standardization is not None:
+            self._context_standardization.build((None, self.context_size))
         self.built = True
 
     def call(self, z, context=None):
@@ -195,7 +203,8 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         Raises:
           UserError: if the prior has no density, or the context's width is wrong.
         """
-        standard = self.standard_distribution(self.checked(context), temperature)
+        context = self.standard_context(context)
+        standard = self.standard_distribution(context, temperature)
         if self._standardization is None:
             return standard
         return tfd.TransformedDistribution(standard, self._standardization.bijector())
@@ -217,8 +226,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
 
     def _log_prob(self, z, context):
         standard, log_det = self.standardization(z)
-        distribution = self.standard_distribution(self.checked(context))
-        return distribution.log_prob(standard) + log_det
+        return self.standard_distribution(context).log_prob(standard) + log_det
 
     def nll(self, z, beta, seed=None, context=None):
         """-log p(z), or an upper bound of it, with the gradients of equations 6 and 7.
@@ -389,13 +397,13 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
             )
 
     def _context_of(self, context, n):
-        """The context of n codes as a tensor.
+        """The standard context of n codes.
 
         Raises:
           UserError: if there is none for each of them.
         """
         if context is None or not self.context_size:
-            return self.checked(context)
+            return self.standard_context(context)
         known = n if isinstance(n, (int, np.integer)) else None
         if not tf.is_tensor(context) or not context.dtype.is_floating:
             rows = len(context) if known is None else known
@@ -405,7 +413,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
                 f"Expected a context for each of the {known} codes, received "
                 f"{context.shape[0]}."
             )
-        return self.checked(context)
+        return self.standard_context(context)
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
@@ -422,10 +430,17 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         if self._standardization is not None:
             self._standardization.update(z)
 
-    def set_statistics(self, codes: np.ndarray, seed: int = 0) -> None:
+    def set_statistics(
+        self,
+        codes: np.ndarray,
+        seed: int = 0,
+        context: np.ndarray | None = None,
+    ) -> None:
         """Tells the prior of all codes `[n, latent_size]` that it will be fitted to."""
         if self._standardization is not None:
             self._standardization.fit(codes, seed)
+        if context is not None and self._context_standardization is not None:
+            self._context_standardization.fit(context)
 
     def fit(
         self,
@@ -532,12 +547,8 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         """Named scalars that tell how the prior fares on the codes z."""
         return {}
 
-    def checked(self, context):
-        """Returns the context.
-
-        Raises:
-          UserError: if its width is not `context_size`.
-        """
+    def check_context(self, context) -> None:
+        """Raises: UserError: if its width is not `context_size`."""
         shape = () if context is None else tuple(np.shape(context))
         width = shape[-1] if len(shape) > 1 else len(shape)
         if width != self.context_size:
@@ -547,7 +558,17 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
                 f"{self.context_size}, received {width or 'none'}: {what}"
                 f"{' leave the context out' if width else ''}."
             )
-        return context
+
+    def standard_context(self, context):
+        """The context `[batch, context_size]` as the prior's networks see it.
+
+        Raises:
+          UserError: if its width is not `context_size`.
+        """
+        self.check_context(context)
+        if context is None or self._context_standardization is None:
+            return context
+        return self._context_standardization(context)
 
 
 def _as_floats(values):

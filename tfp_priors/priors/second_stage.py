@@ -70,7 +70,7 @@ class SecondStageVAEPrior(Prior):
 
     def nll(self, z, beta, seed=None, context=None):
         """-E_q[log p(z|z0)] + KL[q(z0|z) || N(0, I)], at one draw of z0."""
-        context = self.checked(context)
+        context = self.standard_context(context)
         z = scale_gradient(z, beta)
         standard, log_det = self.standardization(z)
         outputs = self._encoder(with_context(standard, context))

@@ -1,4 +1,4 @@
-"""A running affine map that gives codes zero mean and unit variance."""
+"""Affine maps that give codes, and contexts, zero mean and unit variance."""
 
 import math
 
@@ -95,3 +95,37 @@ class LatentStandardization(Configured, keras.layers.Layer):
             (self.variance, batch_variance),
         ):
             statistic.assign(self.decay * statistic + (1.0 - self.decay) * value)
+
+
+class ContextStandardization(Configured, keras.layers.Layer):
+    """Mean and scale of the contexts that a prior is fitted with; no map before."""
+
+    def build(self, input_shape):
+        """Args: `(None, context_size)`."""
+        state = {"trainable": False, "shape": input_shape[-1:]}
+        self.mean = self.add_weight(name="mean", initializer="zeros", **state)
+        self.scale = self.add_weight(name="scale", initializer="ones", **state)
+        self.built = True
+
+    def call(self, context):
+        return (context - self.mean) / self.scale
+
+    def fit(self, context: np.ndarray) -> None:
+        """Takes the moments of contexts `[n, context_size]`.
+
+        Numbers that are all -1, 0 or 1, as of labels and attributes, stay as they are.
+        """
+        mean, scale = moments_of_context(context)
+        self.mean.assign(mean)
+        self.scale.assign(scale)
+
+
+def moments_of_context(context: np.ndarray):
+    """Means and standard deviations of the columns, 0 and 1 of labels and attributes.
+
+    The scale of a constant is 1.
+    """
+    mean, scale = context.mean(0, np.float64), context.std(0, dtype=np.float64)
+    is_label = np.isin(context, (-1, 0, 1)).all(0)
+    mean = np.where(is_label, 0.0, mean)
+    return mean, np.where(is_label | (scale == 0), 1.0, scale)

@@ -122,7 +122,8 @@ class UNetPrior(FlowPrior):
         diagonal = isinstance(posterior, tfd.MultivariateNormalDiag)
         if not diagonal or self.standardize:
             return None
-        _, means = self._walk(scale_gradient(z, beta), self.checked(context))
+        context = self.standard_context(context)
+        _, means = self._walk(scale_gradient(z, beta), context)
         mean, scale = (
             scale_gradient(x, beta) for x in (posterior.mean(), posterior.stddev())
         )

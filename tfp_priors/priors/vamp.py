@@ -105,10 +105,11 @@ class VampPrior(Prior):
 
     def nll(self, z, beta, seed=None, context=None):
         del seed
-        return -self._log_density(scale_gradient(z, beta), self.checked(context), beta)
+        context = self.standard_context(context)
+        return -self._log_density(scale_gradient(z, beta), context, beta)
 
     def _log_prob(self, z, context):
-        return self._log_density(z, self.checked(context), beta=0.0)
+        return self._log_density(z, context, beta=0.0)
 
     def _log_density(self, z, context, beta):
         means, scales = self._means_and_scales(beta)
