@@ -12,6 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
 
+#: What most commands are tried on.
+GIN = "gin/embedded_digits_beta0.gin"
+
 #: Makes a run of seconds out of any configuration.
 TINY = (
     f"include '{ROOT / 'tests' / 'tiny.gin'}'",
