@@ -61,6 +61,18 @@ def given_attributes():
     return {"prior": prior, "conditioner": networks.AttributeContext(CLASSES)}
 
 
+def given_numbers():
+    prior = priors.RealNVPPrior(
+        4, couplings=2, hidden_sizes=(8,), standardize=True, context_size=2
+    )
+    prior.build((None, 4))
+    prior.set_statistics(
+        np.random.RandomState(0).randn(50, 4).astype(np.float32),
+        context=np.random.RandomState(1).randn(50, 2).astype(np.float32) * 9 + 30,
+    )
+    return prior
+
+
 def a_generator():
     return {
         "prior": priors.GeneratorPrior(4, hidden_sizes=(8,)),
@@ -123,6 +135,8 @@ def expected(model, n=5):
     if model.conditioner is not None:
         argument = model.conditioner.argument
         value = np.arange(n, dtype=np.int32) % CLASSES
+        if argument == "context":
+            value = random.randn(n, 2).astype(np.float32) + 30
         if argument == "attributes":
             value = random.randint(0, 2, (n, CLASSES)).astype(np.float32)
         condition = ((argument, value),)
@@ -174,9 +188,11 @@ def test_functions_are_those_of_the_model(make_model, tmp_path, name, format):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("make", [on_a_mixture, given_numbers])
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_prior_alone(tmp_path, format):
-    prior = on_a_mixture()
+def test_a_prior_alone(tmp_path, format, make):
+    prior = make()
+    randomize(prior, scale=0.2)
     inputs, outputs = expected(models.CodeModel(prior))
     path = tmp_path / FORMATS[format]
     export(prior, path, format)

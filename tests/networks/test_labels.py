@@ -31,18 +31,18 @@ def test_labels_must_be_whole_and_all_there():
         LabelContext(4).check([0, 2, 1])
 
 
-@pytest.mark.parametrize("value", [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize("value", [-1.0, 0.5, 2.0, np.nan])
 def test_attributes_that_are_none(value):
     with (
-        pytest.raises(UserError, match="Expected attributes of 0, 1 or NaN"),
+        pytest.raises(UserError, match="Expected attributes of 0 or 1"),
         raised_in_graph(),
     ):
         tf.function(AttributeContext(2))(tf.constant([[0.0, value]]))
 
 
-def test_attributes_are_signs_and_unknown_ones_zero():
-    context = AttributeContext(3)(np.array([[0, 1, np.nan], [1, 1, 0]]))
-    np.testing.assert_array_equal(context, [[-1, 1, 0], [1, 1, -1]])
+def test_attributes_are_signs():
+    context = AttributeContext(3)(np.array([[0, 1, 0], [1, 1, 0]]))
+    np.testing.assert_array_equal(context, [[-1, 1, -1], [1, 1, -1]])
 
 
 @pytest.mark.parametrize("made", [LabelContext(4, True), AttributeContext(3)])

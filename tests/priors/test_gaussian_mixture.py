@@ -4,9 +4,18 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
+from tests.conftest import randomize
 from tests.priors.contract import DensityContract
 from tfp_priors.errors import UserError
 from tfp_priors.priors import GaussianMixturePrior
+
+
+def check_moments(draws, mean, covariance):
+    scales = np.sqrt(np.diag(covariance))
+    error = scales / np.sqrt(len(draws))
+    assert np.all(abs(draws.mean(0) - mean) < 5 * error)
+    correlations = (np.cov(draws.T) - covariance) / np.outer(scales, scales)
+    assert np.abs(correlations).max() < 0.05
 
 
 class TestGaussianMixturePrior(DensityContract):
@@ -39,12 +48,16 @@ class TestGaussianMixturePrior(DensityContract):
         context = tf.repeat(context[:1], 40_000, axis=0)
         draws = prior.sample(40_000, seed=1, context=context).numpy()
         truth = prior.distribution(context[:1])
-        covariance = truth.covariance().numpy()[0]
-        error = np.sqrt(np.diag(covariance) / 40_000)
-        assert np.all(abs(draws.mean(0) - truth.mean()[0]) < 5 * error)
-        scales = np.sqrt(np.diag(covariance))
-        correlations = (np.cov(draws.T) - covariance) / np.outer(scales, scales)
-        assert np.abs(correlations).max() < 0.05
+        check_moments(draws, truth.mean()[0], truth.covariance()[0])
+
+    @pytest.mark.parametrize("components", [2, 8])
+    def test_draws_of_fewer_and_of_more_components_than_dimensions(self, components):
+        prior = GaussianMixturePrior(4, components, covariance=self.covariance)
+        prior.build()
+        randomize(prior)
+        draws = prior.sample(40_000, seed=1).numpy()
+        truth = prior.distribution()
+        check_moments(draws, truth.mean(), truth.covariance())
 
     def test_temperature_zero_draws_the_means(self):
         prior, _ = self.built()

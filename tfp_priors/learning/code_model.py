@@ -115,6 +115,7 @@ class GivenContext(Conditioner):
     """The context itself as the condition of a model."""
 
     feature = argument = CONTEXT
+    conditions_networks = False
 
     def __init__(self, context_size):
         super().__init__()

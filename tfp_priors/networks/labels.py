@@ -56,14 +56,14 @@ class LabelContext(Conditioner):
 
 
 class AttributeContext(Conditioner):
-    """Binary attributes as -1 and 1; 0 stands for one that is not told.
+    """Binary attributes as -1 and 1.
 
     Args:
       attributes: number of attributes.
       conditions_networks: see `LabelContext`.
 
     Call arguments:
-      attributes: 0 or 1, or NaN where it is not told, `[batch, attributes]`.
+      attributes: 0 or 1, `[batch, attributes]`.
 
     Returns:
       `[batch, attributes]`.
@@ -84,8 +84,7 @@ class AttributeContext(Conditioner):
 
     def call(self, attributes):
         values = tf.cast(attributes, tf.float32)
-        unknown = tf.math.is_nan(values)
-        error = UserError("Expected attributes of 0, 1 or NaN.")
-        known = tf.reduce_all((values == 0.0) | (values == 1.0) | unknown)
+        error = UserError("Expected attributes of 0 or 1.")
+        known = tf.reduce_all((values == 0.0) | (values == 1.0))
         with tf.control_dependencies([tf.debugging.Assert(known, [error.in_graph])]):
-            return tf.where(unknown, 0.0, 2.0 * values - 1.0)
+            return 2.0 * values - 1.0

@@ -130,12 +130,17 @@ class GaussianMixturePrior(Prior):
         seeds = tf.random.experimental.stateless_split(seed, 2)
         logits, shift = self._weights_and_shift(context)
         which = draw_components(logits, n, seeds[0])
-        noise = temperature * draw_noise(n, self.latent_size, seeds[1])
-        scales = tf.gather(self._scales(), which)
-        if self.covariance == "full":
-            noise = tf.linalg.matvec(scales, noise)
+        noise = draw_noise(n, self.latent_size, seeds[1])
+        noise *= tf.cast(temperature, tf.float32)
+        scales = self._scales()
+        if self.covariance == "diag":
+            noise *= tf.gather(scales, which)
+        elif self.latent_size <= self.components:
+            noise = tf.linalg.matvec(tf.gather(scales, which), noise)
         else:
-            noise *= scales
+            # A factor for each draw would be larger.
+            of_all = tf.einsum("kij,nj->nki", scales, noise)
+            noise = tf.gather(of_all, which, batch_dims=1)
         return tf.gather(tf.identity(self._means), which) + shift + noise
 
     def _log_prob(self, z, context):

@@ -122,7 +122,8 @@ class VampPrior(Prior):
         mean, scale = self._means_and_scales(beta=0.0)
         which = draw_components(self._weights(context), n, seeds[0])
         noise = draw_noise(n, self.latent_size, seeds[1])
-        z = tf.gather(mean, which) + temperature * tf.gather(scale, which) * noise
+        noise *= tf.cast(temperature, tf.float32)
+        z = tf.gather(mean, which) + tf.gather(scale, which) * noise
         return self.standardized(z)
 
     def _weights(self, context):

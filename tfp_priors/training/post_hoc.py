@@ -133,7 +133,10 @@ def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
         rows, context = post_hoc.encode(model, training, post_hoc.views)
         by_steps = model.prior.learns_by_steps
         if is_new or not by_steps:
-            model.fit_directly(rows, post_hoc.steps, run.seed, context)
+            # A prior that goes on has learned from contexts as they are.
+            goes_on = border and post_hoc.prior is None
+            given = None if goes_on else context
+            model.fit_directly(rows, post_hoc.steps, run.seed, given)
         if by_steps:
             codes = (rows, context)
             step, finished = _learn(
