@@ -10,6 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfp_priors import sweeps
+from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import Views
 from tfp_priors.errors import UserError
@@ -195,6 +196,38 @@ def test_post_hoc_flow_learns_from_fixed_codes_and_resumes(run, tmp_path):
     whole = start(6)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+class Age(Conditioner):
+    """A number as the context."""
+
+    feature = "label"
+    condition_shape = ()
+    argument = "age"
+    context_size = 1
+    conditions_networks = False
+
+    def call(self, age):
+        return tf.cast(age, tf.float32)[:, None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_new_prior_at_rest_standardises_contexts(run, make_model, is_new):
+    """One that goes on has learned from them as they are."""
+
+    def prior():
+        settings = {"couplings": 2, "hidden_sizes": (8,), "standardize": True}
+        return RealNVPPrior(4, context_size=1, **settings)
+
+    def model(seed):
+        parts = {"prior": prior(), "conditioner": Age()}
+        return make_model(posterior=NormalPosterior(4), seed=seed, **parts)
+
+    post_hoc = PostHoc(1, prior if is_new else None, batch_size=8)
+    rest = run(steps=2, model=model, post_hoc=post_hoc).model
+    standard = rest.prior.standard_context(tf.constant([[24.5]])).numpy()
+    np.testing.assert_allclose(standard, 0.0 if is_new else 24.5, atol=1e-5)
 
 
 @pytest.mark.slow
