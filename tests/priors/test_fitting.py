@@ -97,7 +97,7 @@ def test_labels_are_worth_what_they_tell():
     labels = random.randint(0, 2, 4000)
     codes = (random.randn(4000, 2) + 10.0 * labels[:, None]).astype(np.float32)
     prior = flow(context_size=2)
-    prior.fit(codes, labels, epochs=8, batch_size=50)
+    prior.fit(codes, labels, epochs=16, batch_size=50)
     # 2 dimensions of a standard normal, given the label.
     entropy = 2 * 0.5 * np.log(2 * np.pi * np.e)
     # 4 standard errors below it, over 4,000 codes: the variance is 2 / 2.
