@@ -35,11 +35,12 @@ SIDES = {
     },
 }
 
-#: The same flows in all libraries, at equal size and steps, and our default.
+#: The same flows in all libraries, at equal size and steps, and two as `Prior.fit` and
+#: gin/priors have them.
 EQUAL = {
     **{
         f"ours.{name}": ("benchmarks.ours.equal", "ours")
-        for name in ("realnvp", "maf", "spline", "default")
+        for name in ("realnvp", "maf", "spline", "flow", "flow_matching")
     },
     **{
         f"{library}.{name}": ("benchmarks.peers.equal", "torch")

@@ -1,7 +1,11 @@
-"""Sets of points for density estimation: scikit-learn's toys and small tables."""
+"""Sets of points for density estimation: scikit-learn's toys and small tables.
+
+Digits are their first 16 principal components.
+"""
 
 import numpy as np
 import sklearn.datasets
+import sklearn.decomposition
 
 _POINTS = 10_000
 
@@ -14,9 +18,19 @@ def _toy(make, **kwargs):
     return points
 
 
+def _digits():
+    images = sklearn.datasets.load_digits().data
+    return sklearn.decomposition.PCA(16, random_state=0).fit_transform(images)
+
+
+def _diabetes():
+    # Without the sex, which is one of two numbers.
+    return np.delete(sklearn.datasets.load_diabetes().data, 1, axis=1)
+
+
 def _table(load):
     def points(seed):
-        rows = np.asarray(load().data, np.float64)
+        rows = np.asarray(load(), np.float64)
         order = np.random.RandomState(seed).permutation(len(rows))
         test = len(rows) // 5
         return rows[order[test:]], rows[order[:test]]
@@ -27,7 +41,10 @@ def _table(load):
 _SETS = {
     "moons": _toy(sklearn.datasets.make_moons, noise=0.05),
     "swiss_roll": _toy(sklearn.datasets.make_swiss_roll, noise=0.5),
-    "breast_cancer": _table(sklearn.datasets.load_breast_cancer),
+    "breast_cancer": _table(lambda: sklearn.datasets.load_breast_cancer().data),
+    "digits": _table(_digits),
+    "diabetes": _table(_diabetes),
+    "wine": _table(lambda: sklearn.datasets.load_wine().data),
 }
 NAMES = tuple(_SETS)
 

@@ -64,6 +64,7 @@ def train(
     data_dir: str | None = None,
     autoencoder: str | Path | None = None,
     perceptual_classifier: str | Path | None = None,
+    given: Sequence[str] = (),
 ) -> training.TrainingResult:
     """Trains what a configuration describes, in run_dir; resumes a run of its own.
 
@@ -77,6 +78,7 @@ def train(
         they are at rest from the start.
       perceptual_classifier: folder of a classifier's run, whose body the perceptual
         loss's `ConvActivations` take over, or None.
+      given: see `parse`.
 
     Raises:
       UserError: as `parse` and `Trainer.train`; if run_dir holds a run of a newer
@@ -84,7 +86,7 @@ def train(
         if the parts of `autoencoder` or `perceptual_classifier` are others, or one is
         missing.
     """
-    config = parse(gin_files, gin_params)
+    config = parse(gin_files, gin_params, given)
     run_dir = Path(run_dir)
     check_format(run_dir)
     _check_same_config(run_dir, config)
@@ -95,7 +97,7 @@ def train(
         _check_same_autoencoder(run_dir, autoencoder)
     if not begun:
         initialize = _initializer(autoencoder, perceptual_classifier)
-        parse(gin_files, gin_params, strict=False)
+        parse(gin_files, gin_params, given, strict=False)
 
     def records():
         operative = gin.operative_config_str()
@@ -131,7 +133,7 @@ def fit_prior(
 
     Args:
       run_dir: folder of the run.
-      gin_files: see `parse`; such as gin/priors/flow.gin.
+      gin_files: see `parse`; such as gin/priors/flow_matching.gin.
       gin_params: see `parse`.
       codes: see `data.open_array`.
       context: of each code, or None.
@@ -155,7 +157,13 @@ def fit_prior(
         "" if steps is None else f"PRIOR_STEPS = {steps}",
         "" if seed is None else f"train.seed = {seed}",
     ]
-    return train(run_dir, gin_files, [*filter(None, given), *gin_params])
+    return train(
+        run_dir,
+        gin_files,
+        [*filter(None, given), *gin_params],
+        # Files that set PRIOR_STEPS have no use for it.
+        given=[f"CODES = {dataset.size}"],
+    )
 
 
 def trainer() -> training.Trainer:

@@ -1,6 +1,7 @@
 """bin/fit_prior, from codes in a file to draws, scores, an export and a report."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,18 @@ import pytest
 import tensorflow as tf
 
 from tests import commands
+from tfp_priors import config
+from tfp_priors.models import CodeModel
+from tfp_priors.priors import FlowMatchingPrior
 
-SMALL = [
-    "at_rest/RealNVPPrior.couplings = 2",
-    "RealNVPPrior.hidden_sizes = (8,)",
-    "MixtureStandardization.components = 2",
-]
+FLOW = {
+    "gin_file": "gin/priors/flow.gin",
+    "gin_param": [
+        "at_rest/RealNVPPrior.couplings = 2",
+        "RealNVPPrior.hidden_sizes = (8,)",
+        "MixtureStandardization.components = 2",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,8 @@ def run(codes):
         "fit_prior",
         codes=codes / "codes.npy",
         run_dir=run_dir,
-        gin_param=SMALL,
         steps=20,
+        **FLOW,
     )
     return run_dir
 
@@ -67,7 +74,7 @@ def test_draws_of_a_run_and_of_its_export(run, codes, tmp_path):
 
 
 def test_the_same_command_goes_on_and_another_is_refused(run, codes):
-    flags = {"run_dir": run, "gin_param": SMALL}
+    flags = {"run_dir": run, **FLOW}
     out = commands.run("fit_prior", codes=codes / "codes.npy", steps=30, **flags).stdout
     assert "is the best on held-out codes" in out
     np.save(codes / "others.npy", np.zeros((9, 2, 1, 2)))
@@ -97,7 +104,7 @@ def test_a_report(run):
 def test_a_conditional_prior(codes, tmp_path):
     files = {"codes": codes / "codes.npy", "context": codes / "labels.npy"}
     run = tmp_path / "run"
-    commands.run("fit_prior", **files, run_dir=run, gin_param=SMALL, steps=400)
+    commands.run("fit_prior", **files, run_dir=run, steps=400, **FLOW)
     line = commands.refused("sample", run_dir=run, out=tmp_path / "draws.npy")
     assert "expected --context=FILE.npy" in line
     flags = {"run_dir": run, "context": codes / "labels.npy"}
@@ -120,6 +127,17 @@ def test_a_conditional_prior(codes, tmp_path):
     found, entropy = json.loads(out), 2 * np.log(2 * np.pi * np.e)
     lowest = entropy - 4 * found["standard_error"]
     assert lowest < found["value"] < entropy + np.log(2)
+
+
+def test_the_default_is_flow_matching_for_as_many_passes_as_a_fit(codes, tmp_path):
+    flags = {"codes": codes / "codes.npy", "run_dir": tmp_path / "run"}
+    params = ["FlowMatchingPrior.units = 8", "PostHoc.patience = 1.0"]
+    params += ["codes/share.least = 3"]
+    out = commands.run("fit_prior", gin_param=params, **flags).stdout
+    passes = 80 * 540 / 512
+    assert abs(int(re.search(r"^Step (\d+)\.", out)[1]) - passes) < 1
+    run = config.load_run(tmp_path / "run", kind=CodeModel)
+    assert isinstance(run.model.prior, FlowMatchingPrior)
 
 
 @pytest.mark.slow

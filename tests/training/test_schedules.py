@@ -55,11 +55,14 @@ def test_share(part, of, steps):
     assert share(part, of) == steps
     assert share(part, of, most=steps + 1) == steps
     assert share(part, of, most=1) == 1
+    assert share(part, of, least=9) == max(9, steps)
 
 
 @pytest.mark.parametrize("part", [0.0, -0.5, 1.1, float("nan")])
 def test_a_share_is_above_0_and_at_most_1(part):
     with pytest.raises(UserError, match="share.most of at least 1, received 0"):
         share(0.5, 10, most=0)
+    with pytest.raises(UserError, match="share.least of at least 1, received 0"):
+        share(0.5, 10, least=0)
     with pytest.raises(UserError, match=r"share.part in \(0, 1\]"):
         share(part, 10)

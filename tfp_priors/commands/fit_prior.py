@@ -21,13 +21,15 @@ from tfp_priors.commands import gin_flags
 _CODES = flags.DEFINE_string("codes", None, "File or folder of codes.")
 _CONTEXT = flags.DEFINE_string("context", None, "File of vectors, or of classes.")
 _GIN_FILE = flags.DEFINE_multi_string(
-    "gin_file", [], "Configuration; repeatable [gin/priors/flow.gin]."
+    "gin_file", [], "Configuration; repeatable [gin/priors/flow_matching.gin]."
 )
 _GIN_PARAM = flags.DEFINE_multi_string(
     "gin_param", [], "Binding that overrides the files', 'name = value'; repeatable."
 )
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run [runs/NAME].")
-_STEPS = flags.DEFINE_integer("steps", None, "Gradient steps, or EM's, at most [2000].")
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "Gradient steps, or EM's, at most [80 passes, 8000 at most]."
+)
 _SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and noise [0].")
 flags.adopt_module_key_flags(gin_flags)
 
@@ -37,7 +39,7 @@ def main():
 
     if not _CODES.value:
         raise UserError("expected --codes=FILE.npy, see --help.")
-    gin_files = _GIN_FILE.value or ["gin/priors/flow.gin"]
+    gin_files = _GIN_FILE.value or ["gin/priors/flow_matching.gin"]
     name = Path(os.path.realpath(_CODES.value)).stem
     run_dir = Path(_RUN_DIR.value or Path("runs") / name)
     result = gin_flags.config().fit_prior(

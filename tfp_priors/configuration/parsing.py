@@ -24,6 +24,7 @@ _statements = []
 def parse(
     gin_files: Sequence[str],
     gin_params: Sequence[str] = (),
+    given: Sequence[str] = (),
     used: Sequence[str] = ("train", "load_dataset"),
     strict: bool = True,
 ) -> str:
@@ -38,6 +39,7 @@ def parse(
       gin_files: paths, or names, see `experiments.gin_files`; an `include` is looked up
         beside the including file.
       gin_params: bindings that override the files', such as "train.steps = 100".
+      given: a command's own, which these override, and which may go unused.
       used: names of the configurables that must be complete, with what they refer to.
       strict: whether to refuse what has no effect: any such binding of `gin_params`,
         and of the files a macro that no line reads, a scope that no line names, and
@@ -52,7 +54,7 @@ def parse(
         type than its parameter, a binding has no effect, or a file imports a module
         that it may not; see `allow_imports`.
     """
-    statements = _statements[:] = read(gin_files, gin_params)
+    statements = _statements[:] = read(gin_files, gin_params, given)
     _bind_run_steps(statements)
     _bind_shared(used_parts())
     parts = used_parts()

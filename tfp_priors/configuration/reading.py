@@ -65,8 +65,11 @@ def allow_imports(allowed: bool = True) -> None:
     _any_import_allowed = allowed
 
 
-def read(gin_files, gin_params) -> list[Statement]:
-    """Replaces gin's configuration by what the files and then the texts say."""
+def read(gin_files, gin_params, given=()) -> list[Statement]:
+    """Replaces gin's configuration by what the files and then the texts say.
+
+    Of these, `given` come first and may rest.
+    """
     gin.clear_config()
     # Else an include is also looked up beside the files of earlier calls.
     gin.config._LOCATION_PREFIXES[:] = [""]
@@ -87,10 +90,11 @@ def read(gin_files, gin_params) -> list[Statement]:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
             is_checked = not _WRITTEN.search(text)
             statements += (Statement(*b, path, is_checked=is_checked) for b in bound)
-        for text in gin_params:
+        for text in (*given, *gin_params):
             with _explained(f"{text!r}"), _recorded() as bound:
                 includes, _ = gin.parse_config(text)
-            statements += (Statement(*b, repr(text), bool(includes)) for b in bound)
+            may_rest = bool(includes) or text in given
+            statements += (Statement(*b, repr(text), may_rest) for b in bound)
     return statements
 
 

@@ -77,7 +77,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     each = math.ceil(len(learned[0]) / batch_size)
     patience = settings.patience
     if patience is None:
-        patience = max(1, epochs // 4)
+        patience = max(1, int(prior.usual_patience * epochs))
     best = _BestInMemory(model, held_out, each, patience)
     model.compile(settings.optimizer or _adam(prior, epochs * each), _CLIP_NORM)
     history = model.fit(

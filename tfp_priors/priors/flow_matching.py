@@ -66,8 +66,10 @@ class FlowMatchingPrior(FlowPrior):
     takes_maps = True
     has_velocity = True
     has_guidance = True
-    # The error of a velocity is a noisy one: it needs more steps than a likelihood.
+    # The error of a velocity is a noisy one: it needs more steps than a likelihood, and
+    # more of them without anything better.
     usual_epochs, usual_rate, usual_beta_1 = 80, 2e-3, 0.9
+    usual_patience = 0.5
 
     def __init__(
         self,

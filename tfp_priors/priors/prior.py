@@ -67,6 +67,8 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
     has_velocity = False
     #: Passes of `fit` over the codes, and Adam's first rate and beta_1 there.
     usual_epochs, usual_rate, usual_beta_1 = 20, 1e-3, 0.5
+    #: Share of the passes without anything better that ends a `fit`.
+    usual_patience = 0.25
     #: Whether draws may be `guided`.
     has_guidance = False
 
@@ -482,7 +484,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
           divergence: None: KL, which is maximum likelihood, or MMD for a prior
             without a density. An adversarial one keeps the last weights.
           patience: epochs without anything better on held-out codes after which the
-            fit ends; None: a quarter of them.
+            fit ends; None: a quarter of them, for flow matching half.
           callbacks: of Keras; logs have `val_loss`.
           seed: of the split, the order and all noise.
           verbose: see `keras.Model.fit`.

@@ -6,22 +6,24 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
 
 
-def share(part: float, of: int, most: int | None = None) -> int:
-    """A number of steps, as a share of those of a run; at least 1.
+def share(part: float, of: int, most: int | None = None, least: int = 1) -> int:
+    """A number of steps, as a share of those of a run, or of what is learned from.
 
     Args:
       part: the share, above 0 and at most 1.
-      of: the steps of the run; STEPS in gin files.
+      of: the steps of the run, STEPS in gin files, or the number of codes, CODES.
       most: the largest number, if there is one.
+      least: the smallest number.
 
     Raises:
-      UserError: if the share is none, or `most` is no number of steps.
+      UserError: if the share is none, or `most` and `least` are no numbers of steps.
     """
     if not 0 < part <= 1:
         raise UserError(f"Expected a share.part in (0, 1], received {part}.")
-    if most is not None and most < 1:
-        raise UserError(f"Expected a share.most of at least 1, received {most}.")
-    steps = max(1, round(part * of))
+    for name, limit in (("most", most), ("least", least)):
+        if limit is not None and limit < 1:
+            raise UserError(f"Expected a share.{name} of at least 1, received {limit}.")
+    steps = max(least, round(part * of))
     return steps if most is None else min(steps, most)
 
 
