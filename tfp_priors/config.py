@@ -22,6 +22,7 @@ from tfp_priors import remote
 from tfp_priors import training
 from tfp_priors.configuration import parse
 from tfp_priors.core.rows import warn_of_few
+from tfp_priors.core.rows import warn_of_idle
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import CONFIG
 from tfp_priors.runs.run_dir import bindings
@@ -147,6 +148,8 @@ def fit_prior(
     dataset = data.load_codes(codes, context)
     shape = dataset.image_shape
     warn_of_few(dataset.size, math.prod(shape))
+    if dataset.context is not None:
+        warn_of_idle(dataset.context)
     given = [
         f"load_dataset.codes = {str(codes)!r}",
         f"load_dataset.context = {str(context)!r}" if context else "",

@@ -41,6 +41,9 @@ def test_figures_of_several_runs(trained, tmp_path):
     for name, value in (("figures", "samples"), ("attribute", 1), ("classifier", "x")):
         line = commands.refused("figures", out=out, run_dir=run_dirs, **{name: value})
         assert f"--{name} is of one run: give one --run_dir" in line
+    flags = {"run_dir": run_dirs[0], "figures": "samples", "attribute": 1}
+    line = commands.refused("figures", out=out, **flags)
+    assert "--attribute is of --figures=attribute: leave it out." in line
     line = commands.refused("figures", out=out, run_dir=run_dirs, lpips_weights="x")
     assert "no figure needs --lpips_weights: it is of bin/evaluate." in line
     flags = {"run_dir": run_dirs[0], "classifier": run_dirs[0]}

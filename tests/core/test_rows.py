@@ -10,6 +10,7 @@ from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
 from tfp_priors.core.rows import warn_of_few
+from tfp_priors.core.rows import warn_of_idle
 from tfp_priors.errors import UserError
 
 WHOLE = np.arange(24.0).reshape(6, 2, 2)
@@ -55,3 +56,14 @@ def test_labels_become_one_hot_vectors():
     np.testing.assert_array_equal(checked_context(labels, 4, 3), np.eye(4)[labels])
     with pytest.raises(UserError, match="labels below 65,536, .* received 1,000,000"):
         checked_context(np.array([0, 10**6]), None, 2)
+
+
+def test_labels_that_are_years_are_told():
+    years = checked_context(np.arange(1990, 2020), None, 30)
+    with pytest.warns(
+        UserWarning, match="1990 of the 2020 numbers of a context are al"
+    ):
+        warn_of_idle(years)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_idle(checked_context(np.array([0, 2]), None, 2))

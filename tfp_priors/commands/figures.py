@@ -57,6 +57,9 @@ def main():
             raise UserError(
                 f"--{name} is of one run: give one --run_dir, or leave it out."
             )
+    if _FIGURES.value and "attribute" not in _FIGURES.value:
+        for name in sorted(given & {"attribute", "classifier"}):
+            raise UserError(f"--{name} is of --figures=attribute: leave it out.")
     evaluation.networks()
     command.import_tensorflow()
     out = Path(_OUT.value)

@@ -28,7 +28,9 @@ _GIN_PARAM = flags.DEFINE_multi_string(
 )
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run [runs/NAME].")
 _STEPS = flags.DEFINE_integer(
-    "steps", None, "Gradient steps, or EM's, at most [80 passes, 8000 at most]."
+    "steps",
+    None,
+    "Gradient steps, or EM's, at most [as its file says; flow matching: 80 passes].",
 )
 _SEED = flags.DEFINE_integer("seed", None, "Seed of weights, order and noise [0].")
 flags.adopt_module_key_flags(gin_flags)
