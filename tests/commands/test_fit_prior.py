@@ -156,6 +156,32 @@ def test_other_priors(name, codes, tmp_path):
     assert np.isfinite(json.loads(out)["value"])
 
 
+def test_few_codes_are_measured_by_what_suits_them(codes, tmp_path):
+    np.save(tmp_path / "codes.npy", np.load(codes / "codes.npy")[:30])
+    run = tmp_path / "run"
+    flags = {"gin_file": "gin/priors/mixture.gin", "steps": 2}
+    params = "GaussianMixturePrior.components = 1"
+    commands.run(
+        "fit_prior",
+        codes=tmp_path / "codes.npy",
+        run_dir=run,
+        gin_param=params,
+        **flags,
+    )
+    process = commands.run("evaluate", run_dir=run)
+    found = [json.loads(line)["name"] for line in process.stdout.splitlines()]
+    assert found == [
+        "prior_nll_held_out",
+        "prior_overfitting_held_out",
+        "sliced_wasserstein_held_out",
+    ]
+    assert "two_sample_accuracy_mlp_held_out is left out: The mlp" in process.stderr
+    line = commands.refused(
+        "evaluate", run_dir=run, metrics="two_sample_accuracy_mlp_held_out"
+    )
+    assert "needs at least 12 codes" in line
+
+
 def test_mistakes_leave_nothing(codes, tmp_path):
     run_dir = tmp_path / "run"
     assert "expected --codes=FILE.npy" in commands.refused("fit_prior")

@@ -14,6 +14,7 @@ alone tells the results.
 """
 
 import math
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -54,6 +55,7 @@ def main():
     names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
 
     command.import_tensorflow()
+    from tfp_priors.errors import UserError
     from tfp_priors.evaluation.records import Recorder
     from tfp_priors.runs.run_dir import to_json
 
@@ -76,11 +78,22 @@ def main():
         dataset=dataset,
         networks=networks,
     )
+    refused = {}
     for name in names:
-        results = _named(evaluator.evaluate(name), guidance)
+        try:
+            results = _named(evaluator.evaluate(name), guidance)
+        except UserError as error:
+            # What nobody asked for may not suit, such as a test of few codes.
+            refused[name] = error
+            if _METRICS.value or len(refused) == len(names):
+                raise next(iter(refused.values())) from None
+            continue
         if is_chief:
             for record in recorder.add(results):
                 print(to_json(record), flush=True)
+    for name, error in refused.items():
+        told = command.told(f"{name} is left out: {error}")
+        print(told, file=sys.stderr, flush=True)
 
 
 def _folder():
