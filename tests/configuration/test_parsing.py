@@ -321,3 +321,14 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "leaf.gin").write_text("include '~/my run/ü.gin'\n")
     text = parse(["~/leaf.gin"])
     assert bindings(text)["train.steps"] == "7"
+
+
+def test_what_a_command_gives_may_rest_and_is_overridden():
+    """The mixture has no use for CODES, which other priors of codes have."""
+    mixture = str(ROOT / "gin" / "priors" / "mixture.gin")
+    params = ["LATENT_SIZE = 4", "load_dataset.codes = 'codes.npy'"]
+    given = ["CODES = 5", "train.seed = 7"]
+    assert "train.seed = 7" in parse([mixture], params, given)
+    assert "train.seed = 9" in parse([mixture], [*params, "train.seed = 9"], given)
+    with pytest.raises(UserError, match="CODES has no effect"):
+        parse([mixture], [*params, "CODES = 5"])

@@ -38,6 +38,14 @@ def test_rows_are_those_of_the_whole_batch():
     np.testing.assert_allclose(means[0], draw(8).numpy().reshape(2, 4, 3).mean(0))
 
 
+def test_noise_is_that_of_the_whole_batch():
+    received = on_two_replicas(lambda n: replicas.noise(n, 3, [1, 2]), 4)
+    np.testing.assert_array_equal(received, replicas.noise(8, 3, [1, 2]))
+    np.testing.assert_allclose(
+        replicas.noise(40_000, 2, [1, 2]).numpy().std(0), 1.0, 0.02
+    )
+
+
 def test_gathered_rows_have_the_gradient_of_one_device():
     x = tf.random.stateless_normal([8, 3], [1, 2])
 

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from tests.core.test_replicas import on_two_replicas
 from tfp_priors.priors.components import draw_components
-from tfp_priors.priors.components import draw_noise
 
 SEED = tf.constant([1, 2])
 WEIGHTS = np.array([0.1, 0.6, 0.3])
@@ -30,5 +29,3 @@ def test_draws_with_weights_of_their_own():
 def test_replicas_draw_what_one_device_would():
     together = on_two_replicas(lambda n: draw_components(LOGITS, n, SEED), 50)
     np.testing.assert_array_equal(together, draw_components(LOGITS, 100, SEED))
-    together = on_two_replicas(lambda n: draw_noise(n, 3, SEED), 50)
-    np.testing.assert_array_equal(together, draw_noise(100, 3, SEED))

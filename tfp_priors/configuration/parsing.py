@@ -39,7 +39,8 @@ def parse(
       gin_files: paths, or names, see `experiments.gin_files`; an `include` is looked up
         beside the including file.
       gin_params: bindings that override the files', such as "train.steps = 100".
-      given: a command's own, which these override, and which may go unused.
+      given: a command's own, which these override, and which may go unused as those of
+        files may.
       used: names of the configurables that must be complete, with what they refer to.
       strict: whether to refuse what has no effect: any such binding of `gin_params`,
         and of the files a macro that no line reads, a scope that no line names, and

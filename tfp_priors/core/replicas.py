@@ -44,6 +44,11 @@ def rows(draw: Callable, n):
     return tf.slice(drawn, begin, [n, *drawn.shape[1:]])
 
 
+def noise(n, width: int, seed):
+    """This replica's rows `[n, width]` of draws of N(0, I); see `rows`."""
+    return rows(lambda n: tf.random.stateless_normal([n, width], seed), n)
+
+
 def size(x):
     """The number of rows of a tensor: an int if it is known, else a scalar tensor."""
     return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]

@@ -29,10 +29,3 @@ def draw_components(logits, n, seed):
         return tf.reshape(which, [-1])
 
     return replicas.rows(draw, n)
-
-
-def draw_noise(n, width: int, seed):
-    """Draws of N(0, I), `[n, width]`: this replica's rows, as `draw_components`."""
-    return replicas.rows(
-        lambda rows: tf.random.stateless_normal([rows, width], seed), n
-    )

@@ -163,9 +163,7 @@ class FlowMatchingPrior(FlowPrior):
         z, _ = self.standardization(z)
         seeds = tf.random.experimental.stateless_split(seed, 2)
         n = replicas.size(z)
-        z0 = replicas.rows(
-            lambda n: tf.random.stateless_normal([n, self.latent_size], seeds[0]), n
-        )
+        z0 = replicas.noise(n, self.latent_size, seeds[0])
         t = replicas.rows(lambda n: _times(n, seeds[1]), n)
         sin, cos = tf.sin(_QUARTER * t), tf.cos(_QUARTER * t)
         y, target = cos * z0 + sin * z, cos * z - sin * z0

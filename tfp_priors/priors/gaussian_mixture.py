@@ -8,11 +8,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
+from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.priors.components import draw_components
-from tfp_priors.priors.components import draw_noise
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -130,7 +130,7 @@ class GaussianMixturePrior(Prior):
         seeds = tf.random.experimental.stateless_split(seed, 2)
         logits, shift = self._weights_and_shift(context)
         which = draw_components(logits, n, seeds[0])
-        noise = draw_noise(n, self.latent_size, seeds[1])
+        noise = replicas.noise(n, self.latent_size, seeds[1])
         noise *= tf.cast(temperature, tf.float32)
         scales = self._scales()
         if self.covariance == "diag":

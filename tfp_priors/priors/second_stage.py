@@ -88,16 +88,8 @@ class SecondStageVAEPrior(Prior):
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        z0, noise = (
-            replicas.rows(
-                lambda rows, seed=seed: tf.random.stateless_normal(
-                    [rows, self.latent_size], seed
-                ),
-                n,
-            )
-            for seed in (seeds[0], seeds[1])
-        )
-        z0 *= temperature
+        z0 = temperature * replicas.noise(n, self.latent_size, seeds[0])
+        noise = replicas.noise(n, self.latent_size, seeds[1])
         mean = self._decoder(with_context(z0, context))
         return mean + temperature * tf.sqrt(self.variance()) * noise
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
+from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.gradients import scaled_weights
@@ -14,7 +15,6 @@ from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.priors.components import draw_components
-from tfp_priors.priors.components import draw_noise
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -121,7 +121,7 @@ class VampPrior(Prior):
         seeds = tf.random.experimental.stateless_split(seed, 2)
         mean, scale = self._means_and_scales(beta=0.0)
         which = draw_components(self._weights(context), n, seeds[0])
-        noise = draw_noise(n, self.latent_size, seeds[1])
+        noise = replicas.noise(n, self.latent_size, seeds[1])
         noise *= tf.cast(temperature, tf.float32)
         z = tf.gather(mean, which) + tf.gather(scale, which) * noise
         return self.standardized(z)
