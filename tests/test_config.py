@@ -188,7 +188,7 @@ def test_a_perceptual_loss_in_the_activations_of_a_classifier(tmp_path, monkeypa
     files = [str(directory / "procedural_faces_beta0.gin")]
     with pytest.raises(UserError, match="no ConvActivations that could take over"):
         config.train(tmp_path / "no", files, run, perceptual_classifier=classifier)
-    files += [str(directory / "likelihoods" / "classifier.gin")]
+    files += [str(directory / "perceptual" / "classifier.gin")]
     with pytest.raises(UserError, match="pass --perceptual_classifier=RUN"):
         config.train(tmp_path / "no", files, run)
     with pytest.raises(UserError, match="The body of the run .* has other weights"):

@@ -204,7 +204,7 @@ def _initializer(autoencoder, perceptual_classifier):
                 raise UserError(
                     "The configuration has no ConvActivations that could take over the "
                     "body of --perceptual_classifier: leave the flag out, or add "
-                    "--gin_file=gin/likelihoods/classifier.gin."
+                    "--gin_file=gin/perceptual/classifier.gin."
                 )
             for layer in perceptual:
                 _copy(network, layer, "body", perceptual_classifier)

@@ -28,7 +28,7 @@ _LOSSES = {
         [],
     ),
     "vgg19": (["VGG19Features.weights = None"], []),
-    "classifier": ([], ["likelihoods/classifier.gin"]),
+    "classifier": ([], ["perceptual/classifier.gin"]),
 }
 
 
