@@ -264,6 +264,46 @@ def test_a_file_that_is_sent_leaves_nothing_here(store, monkeypatch, tmp_path):
         assert remote.named(path) == str(path)
 
 
+def test_what_others_keep_beside_copies_stays(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    others = [tmp_path / name for name in ("tfp_priors-0.1.0", "tfp_priors_copy-of")]
+    for folder in others:
+        folder.mkdir()
+        (folder / "setup.py").write_text("theirs")
+    # A folder of this program whose process, and so its lock, is gone.
+    left = folders.new_folder()
+    os.close(folders._folders.pop(left))
+    new = folders.new_folder()
+    folders.remove_copy(new / "copy")
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_fetch_that_fails_sends_nothing_back(tmp_path, monkeypatch):
+    place = tmp_path / "store"
+    place.mkdir()
+    for name in "abc":
+        (place / name).write_text("old")
+    mirror = mirror_module.Mirror(f"file://{place}")
+    get, calls = type(mirror._store).get, []
+
+    def fail(store, inside, path):
+        calls.append(inside)
+        if len(calls) == 3:
+            raise StoreError("away")
+        get(store, inside, path)
+
+    for name in "abc":
+        (place / name).write_text("newer")
+    monkeypatch.setattr(type(mirror._store), "get", fail)
+    with pytest.raises(StoreError, match="away"):
+        mirror.fetch()
+    for name in "abc":
+        (place / name).write_text("newest of all")
+    mirror.close()
+    assert {path.read_text() for path in place.iterdir()} == {"newest of all"}
+    folders.remove_copy(mirror.root)
+
+
 def _open_files():
     """What this process has open; a folder that is gone has a remark at its end."""
     found = set()

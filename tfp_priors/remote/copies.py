@@ -45,8 +45,9 @@ def cached(path: str | Path, part: str = "", without: Collection[str] = ()) -> P
         known = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(record.read_text(encoding="utf-8"))
-        known, _ = fetched(store.below(part), root / part, known, without)
-        write_text(record, json.dumps(known))
+        changes = dict(fetched(store.below(part), root / part, known, without))
+        now = {k: v for k, v in (known | changes).items() if v is not None}
+        write_text(record, json.dumps(now))
     folders.NAMES[root] = store.url
     return root
 

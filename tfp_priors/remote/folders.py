@@ -9,6 +9,10 @@ from pathlib import Path
 
 from tfp_priors.files import remove
 
+# Names of the folders, and of a file by which they are known for ours.
+_PREFIX = "tfp_priors_copy-"
+_MARK = ".tfp_priors_copy"
+
 #: What copies are copies of.
 NAMES: dict[Path, str] = {}
 
@@ -39,7 +43,8 @@ def new_folder() -> Path:
 
     Their locks tell, which what cleans temporary folders obeys too.
     """
-    for left in Path(tempfile.gettempdir()).glob("tfp_priors-*"):
+    for mark in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_MARK}"):
+        left = mark.parent
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY)
             try:
@@ -48,7 +53,8 @@ def new_folder() -> Path:
             finally:
                 os.close(descriptor)
     # By a name that nobody looks for, until it is locked.
-    made = Path(tempfile.mkdtemp(prefix=".tfp_priors-")).resolve()
+    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}")).resolve()
+    (made / _MARK).touch()
     descriptor = os.open(made, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     folder = made.rename(made.with_name(made.name.removeprefix(".")))

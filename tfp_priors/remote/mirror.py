@@ -96,15 +96,16 @@ class Mirror:
                 for name, version in self._versions.items()
                 if name.startswith(start)
             }
-            versions, changed = fetched(
+            # One by one: what came before a failure was not changed here.
+            for name, version in fetched(
                 self._store.below(part), place, known, self._without
-            )
-            for name in changed:
-                path = place / name if name else place
-                self._versions.pop(start + name, None)
-                self._sent.pop(start + name, None)
-                if name in versions:
-                    self._versions[start + name] = versions[name]
+            ):
+                if version is None:
+                    self._versions.pop(start + name, None)
+                    self._sent.pop(start + name, None)
+                else:
+                    self._versions[start + name] = version
+                    path = place / name if name else place
                     self._sent[start + name] = self._state(path)
 
     def send(self, with_events: bool = True) -> None:
@@ -149,7 +150,8 @@ class Mirror:
         ours = path.read_bytes().splitlines(keepends=True)
         for _ in range(_MERGES):
             theirs = (self._store.read(name) or b"").splitlines(keepends=True)
-            added = [line for line in ours if line not in theirs]
+            known = set(theirs)
+            added = [line for line in ours if line not in known]
             if not added:
                 return
             # Another process may do so at the same time: it is looked at once more.
@@ -265,8 +267,8 @@ def patiently(work: Callable[[], _T]) -> _T:
 
 def fetched(
     store: Store, copy: Path, known: dict[str, str], without: Collection[str]
-) -> tuple[dict[str, str], set[str]]:
-    """Makes a copy what is on the store.
+) -> Iterator[tuple[str, str | None]]:
+    """Makes a copy what is on the store, file by file.
 
     Args:
       store: the folder or file.
@@ -274,23 +276,22 @@ def fetched(
       known: versions of the files that the copy has, by their paths.
       without: names of folders that are left out.
 
-    Returns:
-      The new versions, and the paths of what has changed.
+    Yields:
+      The path of each file that has changed, once it has, and its version; None: it
+      is gone.
     """
     versions = store.versions()
     names = {name for name in versions if not _is_private(name)}
     names = {n for n in names if not _lacks_record(n, names)}
     names = {n for n in names if not {*Path(n).parts} & {*without}}
-    changed = set()
     for name in names:
         path = copy / name if name else copy
         if known.get(name) != versions[name] or not path.is_file():
             store.get(name, path)
-            changed.add(name)
+            yield name, versions[name]
     for name in known.keys() - names:
         remove(copy / name if name else copy)
-        changed.add(name)
-    return {name: versions[name] for name in names}, changed
+        yield name, None
 
 
 def _lacks_record(name, names):
