@@ -86,6 +86,15 @@ def test_two_replicas_equal_one(name):
     assert_equal(trained(name, "one_device"), trained(name, "mirrored"))
 
 
+def test_dropout_is_that_of_one_in_networks_with_batch_norm():
+    # Where replicas wait for each other in the middle of a step.
+    settings = ["train.post_hoc = None", "RealNVPPrior.dropout = 0.5"]
+    assert_equal(
+        trained("fp_vae", "one_device", settings),
+        trained("fp_vae", "mirrored", settings),
+    )
+
+
 @pytest.mark.slow
 def test_accumulation_takes_a_part_of_each_share():
     settings = ["train.accumulation = 2"]

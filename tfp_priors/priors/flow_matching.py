@@ -1,6 +1,5 @@
 """The continuous flow that flow matching learns."""
 
-import contextlib
 import math
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.scoped import Scoped
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
@@ -20,6 +20,8 @@ from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
+
+_GUIDANCE = Scoped("guidance")
 
 # What is folded into a step's seed for uses other than dropout.
 _LEFT_OUT, _SIGNS = 1, 2
@@ -87,7 +89,6 @@ class FlowMatchingPrior(FlowPrior):
         self.steps = steps
         self.dropout = check_dropout(dropout, type(self).__name__)
         self.context_dropout = check_dropout(context_dropout, type(self).__name__)
-        self._guidance = None
         self._network = self._velocity_network()
 
     def _velocity_network(self):
@@ -121,7 +122,6 @@ class FlowMatchingPrior(FlowPrior):
         self._network.build((None, self.latent_size + told))
         super().build(input_shape)
 
-    @contextlib.contextmanager
     def guided(self, guidance):
         is_known = not tf.is_tensor(guidance)
         if is_known and not (
@@ -129,11 +129,8 @@ class FlowMatchingPrior(FlowPrior):
         ):
             raise UserError(f"Expected a guidance >= 0, received {guidance!r}.")
         is_plain = not self.context_size or (is_known and guidance == 1)
-        self._guidance = None if is_plain else tf.cast(guidance, tf.float32)
-        try:
-            yield
-        finally:
-            self._guidance = None
+        value = None if is_plain else tf.cast(guidance, tf.float32)
+        return _GUIDANCE.set(self, value)
 
     def bijector(self, context=None):
         seed = self._step_seed
@@ -141,7 +138,8 @@ class FlowMatchingPrior(FlowPrior):
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
         if context is not None:
             context = _told(context, tf.zeros_like(context[:, :1]))
-        return _ContinuousFlow(self._network, self.steps, context, self._guidance, seed)
+        guidance = _GUIDANCE.of(self)
+        return _ContinuousFlow(self._network, self.steps, context, guidance, seed)
 
     def _to_base(self, z, context):
         return self.bijector(context).to_base(self.standardized(z))

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tfp_priors.core.code_shape import OfCodes
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.rows import checked_context
+from tfp_priors.core.scoped import Scoped
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.files import temporary_beside
@@ -25,6 +26,9 @@ from tfp_priors.priors.standardization import ContextStandardization
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions
+
+# The seed of a step, and what is known of its codes.
+_STEP = Scoped("step", default=(None, None))
 
 
 class Prior(OfCodes, Configured, keras.layers.Layer):
@@ -102,7 +106,6 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         self._context_standardization = (
             ContextStandardization() if standardize and context_size else None
         )
-        self._step_seed = self._known = None
 
     @property
     def base_size(self) -> int:
@@ -114,22 +117,21 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         """Whether `nll` is there: with a density, or with a bound on it."""
         return self.has_density
 
-    @contextlib.contextmanager
-    def learning(self, seed, standard=None) -> Iterator[None]:
+    def learning(self, seed, standard=None) -> contextlib.AbstractContextManager:
         """Within it, densities are those of a step of training: with dropout, if any.
 
         Args:
           seed: int tensor `[2]`, of the dropout.
           standard: what `standardization` returned for the codes of the step, or None.
         """
-        self._step_seed, self._known = seed, standard
-        try:
-            yield
-        finally:
-            self._step_seed = self._known = None
+        return _STEP.set(self, (seed, standard))
 
-    @contextlib.contextmanager
-    def guided(self, guidance) -> Iterator[None]:
+    @property
+    def _step_seed(self):
+        """The seed of the step that this thread is within, or None."""
+        return _STEP.of(self)[0]
+
+    def guided(self, guidance) -> contextlib.AbstractContextManager:
         """Within it, draws are of the context as much as `guidance` says.
 
         Args:
@@ -143,7 +145,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
                 f"{type(self).__name__} has no guidance: leave it out, or use "
                 "FlowMatchingPrior."
             )
-        yield
+        return contextlib.nullcontext()
 
     def connect(self, encoder, posterior) -> None:
         """Gives a prior that is made of posteriors the model's q(z|x)."""
@@ -419,8 +421,9 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""
-        if self._known is not None:
-            return self._known
+        _, known = _STEP.of(self)
+        if known is not None:
+            return known
         z = self._flat(z)
         if self._standardization is None:
             return z, tf.zeros([])
