@@ -96,11 +96,26 @@ def test_pictures_of_a_folder(tmp_path):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     (tmp_path / "notes.txt").write_text("not a picture")
     folder = images.from_folder(tmp_path, (4, 6, 3))
+    array = array[np.random.RandomState(0).permutation(3)]
     np.testing.assert_array_equal(np.concatenate(list(folder)), array)
     gray = np.concatenate(list(images.from_folder(tmp_path, (4, 6, 1))))
     # Rec. 601 luma.
     expected = array @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(gray[..., 0], expected, atol=1)
+
+
+def test_the_first_pictures_of_a_folder_are_of_all_its_classes(tmp_path):
+    for value in range(4):
+        (tmp_path / f"class{value}").mkdir()
+        for i in range(20):
+            picture = Image.fromarray(np.full((2, 2), value, np.uint8))
+            picture.save(tmp_path / f"class{value}" / f"{i}.png")
+    folder = images.from_folder(tmp_path, (2, 2, 1))
+    first = folder.chunk(0, 40)[:, 0, 0, 0]
+    # 10 of each are expected; 4 or fewer of one have a probability of 2e-5.
+    assert np.bincount(first, minlength=4).min() > 4
+    again = images.from_folder(tmp_path, (2, 2, 1))
+    assert again.identity == folder.identity
 
 
 def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path):

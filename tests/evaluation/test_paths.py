@@ -108,6 +108,16 @@ def test_what_is_missing_is_named(name, parts, message):
         linear_world.evaluator(**parts).evaluate(name)
 
 
+def test_a_classifier_of_other_things_is_refused():
+    codes = linear_world.codes("test")
+    two = np.stack([codes[:, 0] > 0, codes[:, 1] > 0], axis=1).astype(np.float32)
+    evaluator = linear_world.evaluator(features={"attributes": two})
+    with pytest.raises(UserError, match="tells classes, the paths are along attrib"):
+        evaluator.evaluate("attribute_unevenness10_z_test")
+    with pytest.raises(UserError, match="tells 2 things, none of them attribute 2"):
+        paths.probabilities(linear_world.evaluator(), codes[None, :5], 2)
+
+
 def test_data_without_labels_and_unknown_attributes():
     evaluator = linear_world.evaluator(features={})
     with pytest.raises(UserError, match="no labels and no attributes"):

@@ -35,6 +35,36 @@ def test_mlp_sees_what_moments_do_not():
     assert two_sample_accuracy(ring, normal, "mlp") > 0.85
 
 
+@pytest.mark.parametrize("classifier", ["quadratic", "mlp"])
+def test_a_condition_in_both_samples_tells_nothing(classifier):
+    # A perfect prior: what a classifier learns of the condition of one code would be
+    # wrong of the draw that has the same one.
+    random = np.random.RandomState(0)
+    condition = random.randn(2000, 30)
+    pairs = (np.hstack([random.randn(2000, 2), condition]) for _ in range(2))
+    # 2,000 test points: 3 standard errors.
+    assert abs(two_sample_accuracy(*pairs, classifier) - 0.5) < 0.034
+
+
+@pytest.mark.parametrize("measure", [two_sample_accuracy, sliced_wasserstein])
+def test_the_larger_sample_is_cut_at_random(measure):
+    # Sorted, as codes of files may be: the first half of it is another distribution.
+    a, b = np.random.RandomState(0).randn(2, 4000, 1)
+    same = measure(a[:2000], b[2000:])
+    assert measure(a[:2000], np.sort(b, axis=0)) < same + 0.06
+
+
+def test_monomials_that_take_too_much_memory_are_refused():
+    codes = np.zeros((20_000, 128), np.float32)
+    with pytest.raises(UserError, match="8384 monomials of each of 40000 rows: take"):
+        two_sample_accuracy(codes, codes, "quadratic")
+
+
+def test_codes_that_are_not_finite_are_named():
+    with pytest.raises(UserError, match="prior_codes must be finite, received 1 NaN"):
+        two_sample_accuracy(np.zeros((20, 1)), np.r_[np.nan, np.zeros(19)][:, None])
+
+
 def test_unknown_classifier():
     with pytest.raises(ValueError, match="'quadratic' or 'mlp'"):
         two_sample_accuracy(np.zeros((9, 2)), np.zeros((9, 2)), "svm")

@@ -36,12 +36,12 @@ def factor_entropies(values: np.ndarray, levels: int) -> np.ndarray:
       levels: number of values that the factor has.
 
     Returns:
-      `[conditions]`, at most log(levels).
+      `[conditions]`; that of draws of all levels, as probable as each other, has the
+      mean log(levels), about which it is spread.
     """
     counts = np.stack([(values == level).sum(axis=1) for level in range(levels)], 1)
     correction = ((counts > 0).sum(axis=1) - 1) / (2 * values.shape[1])
-    entropies = scipy.stats.entropy(counts, axis=1)
-    return np.minimum(entropies + correction, np.log(levels))
+    return scipy.stats.entropy(counts, axis=1) + correction
 
 
 def covered_entropy(
@@ -54,13 +54,15 @@ def covered_entropy(
       factors: the attributes of each factor.
 
     Returns:
-      The share of all factors, 1 if samples of one condition are as diverse as the
+      The share of all factors, at most 1, and 1 if samples of one condition are as diverse as the
       data, see `mean_over_conditions`; and the share of each factor.
     """
     sums, possible, shares = 0.0, 0.0, {}
     for name, columns in factors.items():
         levels = columns.stop - columns.start
         entropies = factor_entropies(logits[..., columns].argmax(axis=-1), levels)
+        # Cut off one by one, the mean of a perfect model would be too small.
+        entropies *= min(1.0, np.log(levels) / max(entropies.mean(), 1e-12))
         shares[name] = float(entropies.mean() / np.log(levels))
         sums, possible = sums + entropies, possible + np.log(levels)
     return mean_over_conditions((sums / possible)[:, None]), shares

@@ -21,6 +21,7 @@ from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.images import from_dataset
 from tfp_priors.evaluation.images import from_sampler
+from tfp_priors.evaluation.images import in_chunks
 from tfp_priors.evaluation.images import quantized
 from tfp_priors.evaluation.lpips import LPIPS
 from tfp_priors.evaluation.subject import Subject
@@ -31,6 +32,9 @@ _HOW_TO_GET = {
     "keypoints": "pass --keypoint_regressor=RUN, a run of gin/DATASET_keypoints.gin",
 }
 
+# Of the noise of codes.
+_OF_CODES = 1
+
 # Codes of a file that are measured.
 _MOST_CODES = 50_000
 
@@ -38,7 +42,8 @@ _MOST_CODES = 50_000
 class Evaluator:
     """Measures a subject; see `metrics.METRICS` for the names.
 
-    Activations, codes and moments are computed once for all metrics.
+    Codes, logits and moments are computed once for all metrics, activations once for
+    all of these if there is a folder for them.
 
     Args:
       subject: what is measured.
@@ -209,13 +214,8 @@ class Evaluator:
     def prior_nll(self, split: str) -> np.ndarray:
         """-log p(z) of `codes(split)` in nats, `[n]`, float64."""
         log_prob = self.subject.ask("log_prob")
-        columns = [self.codes(split), *self._given_codes(split)]
-        # A mixture below a flow takes components * latent_size numbers for each code.
-        parts = [
-            np.asarray(log_prob(*(column[i : i + CHUNK] for column in columns)))
-            for i in range(0, len(columns[0]), CHUNK)
-        ]
-        return -np.concatenate(parts).astype(np.float64)
+        codes = self.codes(split), *self._given_codes(split)
+        return -in_chunks(log_prob, *codes).astype(np.float64)
 
     def _given_codes(self, split):
         """Conditions of `codes(split)`, if there are any, as the only item."""
@@ -229,19 +229,17 @@ class Evaluator:
     def codes_and_draws(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """`codes(split)`, and as many draws of the prior, to be told apart.
 
-        Those of a conditional subject have beside them the context that each was given:
-        a prior that ignores it draws the right codes for the wrong conditions.
+        A conditional subject draws for the conditions of these codes, and beside both is
+        the context: a prior that ignores it draws the right codes for the wrong
+        conditions.
         """
         codes = self.codes(split)
-        draws = self.prior_codes(len(codes))["z"]
-        if self.subject.condition is None:
+        given = self._given_codes(split)
+        draws = self._prior_codes(len(codes), given)["z"]
+        if not given:
             return codes, draws
-        given = self._given_codes(split), self.given(len(codes))
-        contexts = (np.asarray(self.subject.context(of[0])) for of in given)
-        return tuple(
-            np.concatenate([z, context], axis=1)
-            for z, context in zip((codes, draws), contexts, strict=True)
-        )
+        context = np.asarray(self.subject.context(*given))
+        return np.hstack([codes, context]), np.hstack([draws, context])
 
     def mean_codes(self, split: str) -> np.ndarray:
         """The means of q(z|x) of a split, a row per row of its features."""
@@ -258,18 +256,18 @@ class Evaluator:
 
     def prior_codes(self, n: int) -> dict[str, np.ndarray]:
         """The codes of `samples(n)`: "z", and "z0" if there is a base space."""
+        return self.cached(
+            ("prior codes", n), lambda: self._prior_codes(n, self.given(n))
+        )
+
+    def _prior_codes(self, n, given):
         sample = self.subject.ask("sample_codes")
-
-        def compute():
-            given = self.given(n)
-            draws = from_sampler(sample, n, self.seed, self.subject.identity, *given)
-            parts = [draws.read(*span) for span in draws.spans()]
-            return {
-                key: np.concatenate([np.asarray(part[key]) for part in parts])
-                for key in parts[0]
-            }
-
-        return self.cached(("prior codes", n), compute)
+        draws = from_sampler(sample, n, self.seed, self.subject.identity, *given)
+        parts = [draws.read(*span) for span in draws.spans()]
+        return {
+            key: np.concatenate([np.asarray(part[key]) for part in parts])
+            for key in parts[0]
+        }
 
     # Features ------------------------------------------------------------------
 
@@ -398,5 +396,6 @@ def _mapped(function, images, seed):
     for start, stop in images.spans():
         chunk = images.chunk(start, stop).astype(np.float32) / 255
         given = images.given(start, stop)
-        values.append(np.asarray(function(chunk, chunk_seed(seed, start), *given)))
+        noise = chunk_seed(seed, start, _OF_CODES)
+        values.append(np.asarray(function(chunk, noise, *given)))
     return np.concatenate(values)

@@ -124,6 +124,18 @@ class Images:
         )
 
 
+def in_chunks(function: Callable, *columns: np.ndarray) -> np.ndarray:
+    """The values of a function of many rows, for which it may need much memory.
+
+    With a mixture below a flow log p(z) takes components * latent_size numbers a code.
+    """
+    parts = [
+        np.asarray(function(*(column[i : i + CHUNK] for column in columns)))
+        for i in range(0, len(columns[0]), CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
 def from_array(images) -> Images:
     """Images of an array `[n, height, width, channels]`; see `quantized`."""
     images = quantized(images)
@@ -177,16 +189,20 @@ def from_sampler(
     return images
 
 
-def chunk_seed(seed: int, start: int) -> int:
-    """The int32 seed of the chunk that begins at `start`."""
-    state = np.random.SeedSequence([seed, start]).generate_state(1)[0]
+def chunk_seed(seed: int, *numbers: int) -> int:
+    """The int32 seed of the chunk that begins at the first number.
+
+    A second number is for another noise than that of draws, which a code must not share.
+    """
+    state = np.random.SeedSequence([seed, *numbers]).generate_state(1)[0]
     return int(state >> 1)
 
 
 def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
-    """The pictures in a folder and its subfolders, in the order of their names.
+    """The pictures in a folder and its subfolders, in an order that is always the same.
 
-    They are read as `bin/prepare_data` reads them.
+    It is a random one: by their names, those of a class would come together, and the
+    first n be of few classes. They are read as `bin/prepare_data` reads them.
 
     Args:
       folder: with image files; see `tfp_priors.data.pictures`.
@@ -204,6 +220,8 @@ def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
         raise UserError(
             f"There are no pictures (PNG, JPEG, WebP, TIFF, BMP or GIF) in {folder}."
         )
+    order = np.random.RandomState(0).permutation(len(paths))
+    paths = [paths[i] for i in order]
     *size, channels = image_shape
 
     def read(start, stop):

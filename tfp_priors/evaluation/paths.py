@@ -4,6 +4,7 @@ import numpy as np
 
 from tfp_priors import latent_space
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import in_chunks
 
 #: Points of a path, both ends counted.
 STEPS = 11
@@ -44,9 +45,13 @@ def paths_between(subject, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray
 
 
 def log_densities(subject, path: np.ndarray) -> np.ndarray:
-    """log p(z) in nats at each point of paths `[steps, n, latent_size]`."""
+    """log p(z) in nats at each point of paths `[steps, n, latent_size]`: `[steps, n]`.
+
+    A density is per unit of volume: paths of one model compare, not those of two.
+    """
     log_prob = _on_arrays(subject.ask("log_prob"))
-    return latent_space.path_log_density(path, log_prob)
+    points = path.reshape(-1, path.shape[-1])
+    return in_chunks(log_prob, points).reshape(path.shape[:-1])
 
 
 def path_densities(
@@ -71,7 +76,7 @@ def path_densities(
     densities, distances = {}, {}
     for name, path in found.items():
         log_density = log_densities(subject, path)
-        densities[name] = latent_space.average_log_density(log_density)
+        densities[name] = log_density.mean(axis=0, dtype=np.float64)
         inner = path[1:-1]
         nearest, _ = latent_space.nearest_neighbours(
             inner.reshape(-1, inner.shape[-1]), codes
@@ -142,6 +147,7 @@ def attribute_curves(
 
     def compute():
         subject = evaluator.subject
+        check_classifier(evaluator, split)
         _, a, b = attribute_ends(evaluator, attribute, n, split)
         return {
             space: probabilities(evaluator, path, attribute)
@@ -151,14 +157,32 @@ def attribute_curves(
     return evaluator.cached(("attribute", attribute, n, split), compute)
 
 
+def check_classifier(evaluator, split: str) -> None:
+    """Raises: UserError: if the classifier tells other things than `attributes`."""
+    features = evaluator.dataset(split).features
+    of_data = "attributes" if "attributes" in features else "classes"
+    told = "classes" if evaluator.exclusive_classes else "attributes"
+    if told != of_data:
+        raise UserError(
+            f"The classifier tells {told}, the paths are along {of_data} of the data: "
+            "give a classifier of these."
+        )
+
+
 def probabilities(evaluator, path: np.ndarray, attribute: int) -> np.ndarray:
-    """Of an attribute in the decoded points of paths `[steps, n, d]`: `[n, steps]`."""
+    """Of an attribute in the decoded points of paths `[steps, n, d]`: `[n, steps]`.
+
+    Raises:
+      UserError: if the classifier does not tell it.
+    """
     decode = evaluator.subject.ask("decode")
-    rows = [
-        evaluator.probabilities(np.asarray(decode(points)))[:, attribute]
-        for points in path
-    ]
-    return np.stack(rows, axis=1)
+    rows = [evaluator.probabilities(np.asarray(decode(points))) for points in path]
+    if rows[0].shape[1] <= attribute:
+        raise UserError(
+            f"The classifier tells {rows[0].shape[1]} things, none of them attribute "
+            f"{attribute} of the data: give a classifier of all."
+        )
+    return np.stack(rows, axis=1)[..., attribute]
 
 
 def _on_arrays(function):

@@ -19,6 +19,9 @@ from tfp_priors.latent_space.rows import comparable_rows
 
 _BLOCK_MIB = 16  # of distances at once
 
+# Numbers that the quadratic classifier may make of all codes.
+_MOST_MONOMIALS = 2**27
+
 #: Codes that a classifier needs: two halves, and one that stops early sets a tenth of
 #: its half aside, with both kinds in it.
 _LEAST = {"quadratic": 2, "mlp": 12}
@@ -29,8 +32,10 @@ def two_sample_accuracy(
 ) -> float:
     """Accuracy of a classifier that separates two samples (Lopez-Paz & Oquab 2017).
 
-    The larger sample is cut to the size of the smaller one, a random half of both
-    trains the classifier and the other half tests it.
+    The larger sample is cut to the size of the smaller one, at random, a random half of
+    both trains the classifier and the other half tests it. Rows of samples of one size
+    are pairs, which fall into one half: a condition in both, beside a code and a draw,
+    tells nothing.
 
     Args:
       codes: codes of images, `[n, latent_size]`; held-out ones, since a prior may
@@ -45,8 +50,12 @@ def two_sample_accuracy(
       standard error is at most 0.5 / sqrt(min(n, m)).
 
     Raises:
-      UserError: if there are too few of one kind.
+      UserError: if there are too few of one kind, values are not finite, or the
+        quadratic classifier would take too much memory.
     """
+    codes, prior_codes = comparable_rows(
+        np.float32, codes=codes, prior_codes=prior_codes
+    )
     if classifier == "quadratic":
         model = make_pipeline(
             StandardScaler(),
@@ -63,15 +72,20 @@ def two_sample_accuracy(
         raise ValueError(
             f"classifier must be 'quadratic' or 'mlp', received {classifier!r}."
         )
-    random = np.random.RandomState(seed)
     n = min(len(codes), len(prior_codes))
     if n < _LEAST[classifier]:
         raise UserError(
             f"The {classifier} classifier needs at least {_LEAST[classifier]} codes, "
             f"and as many draws of the prior, received {n}: give more codes."
         )
-    first = random.permutation(codes)[:n]
-    second = random.permutation(prior_codes)[:n]
+    size = codes.shape[1]
+    monomials = size * (size + 3) // 2
+    if classifier == "quadratic" and 2 * n * monomials > _MOST_MONOMIALS:
+        raise UserError(
+            f"The quadratic classifier would take {monomials} monomials of each of "
+            f"{2 * n} rows: take the mlp one."
+        )
+    first, second = (_some(z, n, seed) for z in (codes, prior_codes))
     half = n // 2
     train = np.concatenate([first[:half], second[:half]])
     test = np.concatenate([first[half:], second[half:]])
@@ -79,26 +93,36 @@ def two_sample_accuracy(
     return float(model.score(test, np.repeat([0, 1], n - half)))
 
 
+def _some(rows, n, seed):
+    """n rows drawn at random, the same ones of samples of one size."""
+    return np.random.RandomState(seed).permutation(rows)[:n]
+
+
 def sliced_wasserstein(
     codes: np.ndarray, prior_codes: np.ndarray, directions: int = 64, seed: int = 0
 ) -> float:
     """The 1-Wasserstein distance averaged over directions (Bonneel et al. 2015).
 
-    The larger sample is cut to the size of the smaller one.
+    The larger sample is cut to the size of the smaller one, at random.
 
     Args:
       codes: codes of images, `[n, latent_size]`.
       prior_codes: draws from the prior, `[m, latent_size]`.
       directions: random directions.
-      seed: of the directions.
+      seed: of the directions and of the cut.
 
     Returns:
       The distance, in units of the code.
     """
+    codes, prior_codes = comparable_rows(
+        np.float32, codes=codes, prior_codes=prior_codes
+    )
     axes = np.random.RandomState(seed).randn(codes.shape[1], directions)
     axes /= np.linalg.norm(axes, axis=0)
     n = min(len(codes), len(prior_codes))
-    first, second = (np.sort(z[:n] @ axes, axis=0) for z in (codes, prior_codes))
+    first, second = (
+        np.sort(_some(z, n, seed) @ axes, axis=0) for z in (codes, prior_codes)
+    )
     return float(np.mean(np.abs(first - second)))
 
 

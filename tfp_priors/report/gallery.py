@@ -185,7 +185,10 @@ def code_scatter(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     """Codes beside as many draws, in the plane of the codes' largest variance."""
     del choice
     split = "held_out" if evaluator.subject.of_codes else _SPLIT
-    codes = evaluator.codes(split)[:_CODES]
+    codes = evaluator.codes(split)
+    # Those of a file may be sorted.
+    order = np.random.RandomState(evaluator.seed).permutation(len(codes))
+    codes = codes[order[:_CODES]]
     save_code_scatter(
         codes, evaluator.prior_codes(len(codes))["z"], out / "code_scatter"
     )
@@ -232,6 +235,7 @@ def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     classifier sees it come (figure 7)."""
     _refuse_condition(evaluator)
     number, n = choice.attribute, choice.pairs
+    paths.check_classifier(evaluator, _SPLIT)
     indices, a, b = paths.attribute_ends(evaluator, number, n, _SPLIT)
     lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
     many = min(_CURVES, lacking)

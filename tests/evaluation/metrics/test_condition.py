@@ -63,7 +63,7 @@ def test_attributes_are_averaged():
             ),
         ),
         load,
-        {"classifier": lambda: EXTRACTOR},
+        {"classifier": lambda: EXTRACTOR._replace(exclusive_classes=False)},
         seed=3,
     )
     (result,) = world.evaluate(f"condition_accuracy{N}")
@@ -71,6 +71,16 @@ def test_attributes_are_averaged():
     # Dark is told by the first logit, and bright by the second.
     expected = (0.9 + np.mean(np.where(bright, 0.9, 0.1))) / 2
     np.testing.assert_allclose(result["value"], expected, atol=0.01)
+
+
+def test_a_classifier_of_other_things_is_refused():
+    world = Evaluator(
+        evaluator().subject,
+        load_dataset,
+        {"classifier": lambda: EXTRACTOR._replace(exclusive_classes=False)},
+    )
+    with pytest.raises(UserError, match="tells attributes, the model is given classes"):
+        world.evaluate(f"condition_accuracy{N}")
 
 
 def test_the_distance_within_each_label():

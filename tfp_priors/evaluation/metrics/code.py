@@ -107,10 +107,10 @@ def _prior_overfitting_of(evaluator, split):
 
 def _gap(evaluator, first, second):
     before, after = map(evaluator.prior_nll, (first, second))
-    error = np.sqrt(before.var() / len(before) + after.var() / len(after))
+    errors = [mean_of(nll)["standard_error"] for nll in (before, after)]
     return {
         "value": float(after.mean() - before.mean()),
-        "standard_error": float(error),
+        "standard_error": None if None in errors else float(np.hypot(*errors)),
         first: float(before.mean()),
         second: float(after.mean()),
     }

@@ -19,8 +19,14 @@ def _check(evaluator, *conditions):
         )
 
 
-def _correct(logits, asked):
+def _correct(logits, asked, exclusive):
     """Which decisions are as asked for, `[n]`, or `[n, attributes]`."""
+    if exclusive != (asked.ndim == 1):
+        told, wanted = ("classes", "attributes")[:: 1 if exclusive else -1]
+        raise UserError(
+            f"The classifier tells {told}, the model is given {wanted}: give a "
+            "classifier of these."
+        )
     if asked.ndim == 1:
         return logits.argmax(axis=-1) == asked
     if logits.shape != asked.shape:
@@ -46,7 +52,7 @@ def _condition_accuracy(evaluator, n):
 
     def correct(images, label):
         logits = evaluator.activations("classifier", images, label).logits
-        right = _correct(np.asarray(logits), images.condition)
+        right = _correct(logits, images.condition, evaluator.exclusive_classes)
         return right.reshape(len(right), -1).mean(axis=1)
 
     of_samples = correct(evaluator.samples(n), "samples")
