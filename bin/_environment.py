@@ -18,6 +18,8 @@ def enter() -> None:
 def run(name: str) -> None:
     """Runs tfp_priors/commands/NAME.py."""
     enter()
+    # Whatever the user's shell says: it is for other programs.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     from tfp_priors.commands.__main__ import start
 
     start(name)

@@ -127,8 +127,6 @@ def fit_prior(
     gin_params: Sequence[str],
     codes: str | Path,
     context: str | Path | None = None,
-    steps: int | None = None,
-    seed: int | None = None,
 ) -> training.TrainingResult:
     """Fits the prior of a configuration to codes of files; resumes a run of its own.
 
@@ -138,8 +136,6 @@ def fit_prior(
       gin_params: see `parse`.
       codes: see `data.open_array`.
       context: of each code, or None.
-      steps: in place of PRIOR_STEPS.
-      seed: in place of train.seed.
 
     Raises:
       UserError: as `train`, and if the codes are none that can be learned from.
@@ -157,8 +153,6 @@ def fit_prior(
         f"LATENT_SIZE = {math.prod(shape)}",
         f"CODE_SHAPE = {tuple(shape)}" if len(shape) > 1 else "",
         "" if context is None else f"CONTEXT_SIZE = {dataset.context.shape[1]}",
-        "" if steps is None else f"PRIOR_STEPS = {steps}",
-        "" if seed is None else f"train.seed = {seed}",
     ]
     return train(
         run_dir,

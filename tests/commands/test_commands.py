@@ -44,6 +44,29 @@ def test_help_needs_no_tensorflow(name):
     assert f"bin/{name} --" in process.stdout and "Flags:" in process.stdout
 
 
+def test_the_backend_of_the_users_shell_is_for_other_programs():
+    # Not by `commands.run`, whose server has imported Keras.
+    process = subprocess.run(
+        commands.arguments("export", run_dir="none", out="new"),
+        cwd=commands.ROOT,
+        env=commands.ENVIRONMENT | {"KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith("export: none is not a run")
+    code = "import tfp_priors, keras; assert keras.backend.backend() == 'tensorflow'"
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        env=commands.ENVIRONMENT | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "in place of jax, which KERAS_BACKEND names" in process.stderr
+
+
 def test_a_start_leaves_out_what_keras_imports_for_itself():
     code = (
         "import sys\n"
@@ -69,6 +92,21 @@ def test_a_start_leaves_out_what_keras_imports_for_itself():
             "train",
             {"gin_file": GIN, "gin_param": "IMAGE_SHAPE = (32, 32, 1)"},
             "set IMAGE_SHAPE = (28, 28, 1)",
+        ),
+        (
+            "train",
+            {"gin_file": GIN, "steps": 1, "gin_param": "train.steps=7"},
+            "--steps=1 and --gin_param='train.steps=7' set the same: leave one out",
+        ),
+        (
+            "train",
+            {"gin_file": GIN, "steps": 1, "gin_param": "STEPS = 7"},
+            "--gin_param='STEPS = 7' set the same",
+        ),
+        (
+            "fit_prior",
+            {"codes": "none.npy", "seed": 1, "gin_param": "train.seed = 2"},
+            "--seed=1 and --gin_param='train.seed = 2' set the same",
         ),
         ("train", {"gin_file": GIN, "steps": "many"}, "many"),
         ("train", {"gin_file": GIN, "steps": 0}, "is not a positive integer. See"),

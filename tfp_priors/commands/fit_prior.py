@@ -47,11 +47,11 @@ def main():
     result = gin_flags.config().fit_prior(
         run_dir,
         gin_files,
-        _GIN_PARAM.value,
+        gin_flags.with_flags(
+            _GIN_PARAM.value, {"PRIOR_STEPS": _STEPS, "train.seed": _SEED}
+        ),
         _CODES.value,
         _CONTEXT.value,
-        _STEPS.value,
-        _SEED.value,
     )
     if not result.finished:
         command.say(

@@ -65,19 +65,16 @@ def main():
             "expected --gin_file=gin/NAME.gin: --list says which there are."
         )
     run_dir = Path(_RUN_DIR.value or Path("runs") / Path(_GIN_FILE.value[-1]).stem)
-    gin_params = list(_GIN_PARAM.value)
-    for name, flag in (
-        ("steps", _STEPS),
-        ("seed", _SEED),
-        ("strategy", _STRATEGY),
-        ("on_nonfinite", _ON_NONFINITE),
-    ):
-        if flag.value is not None:
-            gin_params.append(f"train.{name} = {flag.value!r}")
-
-    if _VGG19_WEIGHTS.value is not None:
-        gin_params.append(f"VGG19Features.weights = {_VGG19_WEIGHTS.value!r}")
-
+    gin_params = gin_flags.with_flags(
+        _GIN_PARAM.value,
+        {
+            "train.steps": _STEPS,
+            "train.seed": _SEED,
+            "train.strategy": _STRATEGY,
+            "train.on_nonfinite": _ON_NONFINITE,
+            "VGG19Features.weights": _VGG19_WEIGHTS,
+        },
+    )
     result = gin_flags.config().train(
         run_dir,
         _GIN_FILE.value,
