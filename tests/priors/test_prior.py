@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.conftest import randomize
 from tfp_priors.errors import UserError
+from tfp_priors.priors import FlowMatchingPrior
 from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import MaskedAutoregressivePrior
@@ -116,6 +117,54 @@ def test_contexts_that_do_not_fit(conditional, context, message):
 def test_a_new_prior_is_built_when_it_is_used(make):
     assert make().sample(3).shape == (3, 4)
     assert make().log_prob(CODES).shape == (40,)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: RealNVPPrior(2), lambda: FlowMatchingPrior((2, 2, 1))]
+)
+def test_settings_of_keras_that_priors_cannot_work_with(make):
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        with pytest.raises(
+            UserError, match="dtype policy float32, Keras is set to mix"
+        ):
+            make()
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_first")
+        with pytest.raises(UserError, match="image_data_format channels_last, Keras"):
+            make()
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_a_new_mixture_has_a_distribution():
+    prior = GaussianMixturePrior(2, components=2)
+    z = np.zeros([3, 2], np.float32)
+    np.testing.assert_allclose(prior.distribution().log_prob(z), prior.log_prob(z))
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        MaskedAutoregressivePrior(4, hidden_sizes=(8,), context_size=2),
+        RealNVPPrior(
+            4, hidden_sizes=(8,), context_size=2, standardize=MixtureStandardization()
+        ),
+    ],
+)
+def test_draws_op_by_op_are_those_of_a_graph(prior):
+    codes = np.random.RandomState(0).standard_t(5, size=[500, 4]).astype(np.float32)
+    prior.build((None, 4))
+    prior.set_statistics(codes)
+    context = np.random.RandomState(1).randn(6, 2).astype(np.float32)
+    for scale in (0.0, 0.3):  # They follow what is learned.
+        for i, variable in enumerate(prior.trainable_variables):
+            noise = np.random.RandomState(i).randn(*variable.shape)
+            variable.assign(scale * noise)
+        inside = tf.function(lambda: prior.sample(6, seed=3, context=context))()
+        outside = prior.sample(6, seed=3, context=context)
+        np.testing.assert_allclose(outside, inside, rtol=1e-5, atol=1e-5)
 
 
 def test_a_new_prior_is_saved_whole(tmp_path):

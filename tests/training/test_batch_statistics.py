@@ -30,6 +30,17 @@ class Encoder(keras.layers.Layer):
         return (shape[0], 3)
 
 
+def test_layers_that_are_not_trainable_keep_their_moments(make_model):
+    images = np.random.RandomState(0).randint(0, 256, (100, 4, 4, 1)).astype(np.uint8)
+    encoder = Encoder()
+    model = make_model(encoder=encoder, image_shape=(4, 4, 1))
+    encoder.norm.moving_variance.assign(np.full(16, 2.0))
+    encoder.norm.trainable = False
+    recompute_batch_statistics(model, ImageDataset(images, {}, (4, 4, 1)), seed=0)
+    assert set(encoder.norm.moving_variance.numpy()) == {2.0}
+    assert set(encoder.last.moving_variance.numpy()) != {1.0}
+
+
 @pytest.mark.parametrize("size", [300, 1_200])
 def test_the_moments_are_those_of_the_set(make_model, size):
     random = np.random.RandomState(0)

@@ -74,6 +74,9 @@ def _parse(argv, module):
     if any(argument in ("--help", "-h", "--helpfull") for argument in argv[1:]):
         sys.stdout.write(_help(module))
         sys.exit(0)
+    for stream in (sys.stdout, sys.stderr):
+        # A path may have letters that the terminal's encoding has not.
+        stream.reconfigure(errors="backslashreplace")
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:

@@ -91,7 +91,7 @@ def main():
     in_folder = _OUT.value.endswith("/") or out.is_dir()
     if in_folder:
         out = out.resolve()  # It may be a link.
-    elif out.suffix.lower() not in ("", ".png", ".npy"):
+    elif out.suffix.lower() not in (".png", ".npy"):
         raise UserError(
             f"expected --out=FILE.png, --out=FOLDER/ or, of a prior alone, "
             f"--out=FILE.npy, received --out={out}."

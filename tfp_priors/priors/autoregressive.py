@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
@@ -76,6 +77,16 @@ class AutoregressivePrior(FlowPrior):
             masked = tfb.MaskedAutoregressiveFlow(bijector_fn=self._affine(i, context))
             bijectors.append(self._flow(masked))
         return tfb.Chain(bijectors)
+
+    def _forward(self, z0, context):
+        # Op by op a pass for each dimension takes seconds.
+        if tf.executing_eagerly() and self._step_seed is None:
+            return self._compiled_forward(z0, context)
+        return super()._forward(z0, context)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _compiled_forward(self, z0, context):
+        return super()._forward(z0, context)
 
     def _affine(self, index, context):
         def bijector_fn(before, **kwargs):

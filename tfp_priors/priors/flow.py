@@ -100,8 +100,12 @@ class FlowPrior(Prior):
         return replicas.rows(lambda rows: base.sample([rows], seed=seed), n)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
-        bijector = self.bijector(context)
         z0 = self._sample_base(n, seed, temperature, context)
+        return self._forward(z0, context)
+
+    def _forward(self, z0, context):
+        """z0 to standard codes."""
+        bijector = self.bijector(context)
         return z0 if bijector is None else bijector.forward(z0)
 
     def _to_base(self, z, context):
@@ -110,5 +114,4 @@ class FlowPrior(Prior):
         return tf.identity(z) if bijector is None else bijector.inverse(z)
 
     def _from_base(self, z0, context):
-        bijector = self.bijector(context)
-        return self.unstandardized(z0 if bijector is None else bijector.forward(z0))
+        return self.unstandardized(self._forward(z0, context))

@@ -143,9 +143,12 @@ class MixtureStandardization(LatentStandardization):
     def from_normal(self, z0):
         """The inverse of `to_normal`: an equation per dimension, one by one."""
 
+        # Op by op the loops of a solution take seconds.
+        solve = self._compiled_solution if tf.executing_eagerly() else self._solution
+
         @tf.custom_gradient
         def mapped(z0):
-            u = self._solved(z0)
+            u = solve(z0)
 
             def gradient(upstream):
                 # dz0 / du is lower triangular, so du / dz0 takes one solution.
@@ -162,7 +165,11 @@ class MixtureStandardization(LatentStandardization):
 
         return mapped(z0)
 
-    def _solved(self, z0):
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _compiled_solution(self, z0):
+        return self._solution(z0)
+
+    def _solution(self, z0):
         z0 = tf.clip_by_value(z0, -_FARTHEST, _FARTHEST)
         constants, shifts, inverses = self._present()
         scales = self._scales(inverses)

@@ -18,6 +18,7 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.scoped import Scoped
+from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
 from tfp_priors.files import temporary_beside
@@ -83,6 +84,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         context_size: int = 0,
         **kwargs,
     ):
+        check_settings()
         super().__init__(**kwargs)
         name = type(self).__name__
         self.set_latent_size(latent_size)
@@ -207,6 +209,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         Raises:
           UserError: if the prior has no density, or the context's width is wrong.
         """
+        self._build_if_new()
         context = self.standard_context(context)
         standard = self.standard_distribution(context, temperature)
         if self._standardization is None:

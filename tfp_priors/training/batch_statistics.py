@@ -19,7 +19,7 @@ def recompute_batch_statistics(
 
     The running ones are of weights that have moved on. The encoder's come first: the
     decoder then sees the codes that inference produces. Those of 10,000 images are
-    taken, or of all if there are fewer.
+    taken, or of nearly all if there are fewer. Layers that are not trainable keep theirs.
 
     Args:
       model: whose `autoencoder` is trained, and not yet held fixed.
@@ -44,7 +44,7 @@ def recompute_batch_statistics(
         layers = [
             layer
             for layer in part._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization)
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
         if layers:
             _recompute(layers, run, batches)
