@@ -14,6 +14,7 @@ from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
+from tfp_priors.evaluation.images import quantized
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.models import GenerativeModel
 
@@ -22,6 +23,9 @@ DRAWS, MANY = 64, 4_096
 
 # Among them neighbours are searched, and shown of each split.
 _AMONG, _NEIGHBOURS = 10_000, 4
+
+# Sets of draws that are kept: a page asks for the ends of a path at each step of it.
+_KEPT = 8
 
 # Codes on the map.
 _ON_MAP = 3_000
@@ -123,6 +127,7 @@ class Explored:
                 model.sample_prior(n, seed, temperature, *given)
             )
         )
+        self._codes = functools.lru_cache(_KEPT)(self._drawn)
         self._to_base = _graph(model.to_base)
         self._from_base = _graph(lambda *z0: model.rows(model.from_base(*z0)))
 
@@ -137,11 +142,14 @@ class Explored:
     # Pictures and their codes -------------------------------------------------------
 
     def codes(self, settings: Settings, n: int = DRAWS) -> np.ndarray:
-        """n draws of the prior, `[n, latent_size]`.
+        """n draws of the prior, `[n, latent_size]`; the last ones are kept.
 
         Raises:
           UserError: if it cannot be drawn from so.
         """
+        return self._codes(settings, n)
+
+    def _drawn(self, settings, n):
         given = self._condition(settings.given, n)
         if given and self.model.has_guidance:
             given = (*given, tf.constant(settings.guidance, tf.float32))
@@ -208,9 +216,10 @@ class Explored:
         found = {}
         for split in ("train", _SPLIT):
             try:
-                images, chosen = self._some(split)
+                pixels, chosen = self._some(split)
             except UserError:
                 continue
+            images = np.float32(pixels) / 255
             k = min(_NEIGHBOURS, len(images))
             distances, nearest = latent_space.nearest_neighbours(image[None], images, k)
             found[split] = [
@@ -220,12 +229,12 @@ class Explored:
         return found
 
     def _some(self, split):
-        """Some images of a split and their numbers."""
+        """Some images of a split as bytes, and their numbers."""
 
         def compute():
             dataset = self.dataset(split)
             chosen = np.random.RandomState(0).permutation(dataset.size)[:_AMONG]
-            return np.asarray(dataset.gather(chosen)["image"]), chosen
+            return quantized(dataset.gather(chosen)["image"]), chosen
 
         return self._evaluator.cached(("explored", split), compute)
 
