@@ -19,7 +19,8 @@ def recompute_batch_statistics(
 
     The running ones are of weights that have moved on. The encoder's come first: the
     decoder then sees the codes that inference produces. Those of 10,000 images are
-    taken, or of nearly all if there are fewer. Layers that are not trainable keep theirs.
+    taken, or of nearly all if there are fewer. Layers that are not trainable keep what
+    they have.
 
     Args:
       model: whose `autoencoder` is trained, and not yet held fixed.

@@ -24,6 +24,10 @@ from tfp_priors.training.course import TrainingResult
 
 _ENCODED_PER_REPLICA = PERIOD
 
+# Share of the steps in which views are learned from. Their codes have another
+# distribution than those of images, which is what is learned last.
+_WITH_VIEWS = 0.8
+
 
 class PostHoc:
     """The prior learns after the autoencoder, from codes that do not move any more.
@@ -40,7 +44,8 @@ class PostHoc:
       divergence: makes the divergence of the gradient steps; None: the model's.
       optimizer: makes the optimizer of the prior; None: as before.
       batch_size: codes per gradient step, over all replicas.
-      views: see `data.Views`: the prior learns from their codes too.
+      views: see `data.Views`: in four fifths of its gradient steps the prior learns
+        from their codes too.
       evaluations: how often the held-out codes are looked at.
       patience: the phase ends once this share of its steps has brought nothing better.
     """
@@ -130,8 +135,9 @@ def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
     first = start if joint.start_step == border else joint.start_step
     result = TrainingResult(model, first, start, finished=True)
     if start < end:
-        rows, context = post_hoc.encode(model, training, post_hoc.views)
         by_steps = model.prior.learns_by_steps
+        views = post_hoc.views if by_steps else None
+        rows, context = post_hoc.encode(model, training, views)
         if is_new or not by_steps:
             # A prior that goes on has learned from contexts as they are.
             goes_on = border and post_hoc.prior is None
@@ -170,13 +176,45 @@ def _learn(run, post_hoc, model, codes, held_out, checkpoints, start, border):
         )
         if best.is_over:
             return start, True
-    batches = model.code_batches(
-        *codes,
-        post_hoc.batch_size,
-        run.seed,
-        start - border,
-        **run.workers.share,
+    batches = code_batches(
+        post_hoc, model, *codes, run.seed, start - border, **run.workers.share
     )
     end = border + post_hoc.steps
     result = run.fit(model, batches, writer, start, end, best)
     return result.step, result.finished
+
+
+def code_batches(
+    post_hoc: PostHoc,
+    model: CodeLearner,
+    rows,
+    context,
+    seed: int,
+    start: int,
+    **share,
+) -> tf.data.Dataset:
+    """Batches of what `PostHoc.encode` returned: of all, and at last without views.
+
+    Args:
+      post_hoc: says how.
+      model: of `PostHoc.model`.
+      rows: posterior's parameters of images and views.
+      context: of the prior, a row for each, or None.
+      seed: of the order.
+      start: steps of the phase that are done.
+      **share: see `CodeLearner.code_batches`.
+    """
+
+    def batches(rows, context, done):
+        size = post_hoc.batch_size
+        return model.code_batches(rows, context, size, seed, done, **share)
+
+    if post_hoc.views is None:
+        return batches(rows, context, start)
+    border = round(_WITH_VIEWS * post_hoc.steps)
+    images = len(rows) // (1 + post_hoc.views.copies)
+    given = None if context is None else context[:images]
+    last = batches(rows[:images], given, max(0, start - border))
+    if start >= border:
+        return last
+    return batches(rows, context, start).take(border - start).concatenate(last)
