@@ -71,8 +71,8 @@ def test_what_is_no_table(folder, rows, message):
 
 
 def test_a_set_with_attributes(tmp_path):
-    folder = fill(tmp_path / "in", train__a=5, test=4)
-    splits = {"train/a": 5, "test": 4}
+    folder = fill(tmp_path / "in", train__a=5, test__a=4)
+    splits = {"train/a": 5, "test/a": 4}
     names = [f"{place}/{i}.png" for place, n in splits.items() for i in range(n)]
     rows = [f"{name},{int(name[-5]) % 2},{int(name < 'tr')}" for name in names]
     written(folder, ["file,odd,held_out", *rows])

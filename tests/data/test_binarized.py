@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.data.binarized import BinarizedDataset
@@ -35,6 +36,18 @@ def check_shares(images):
 def check_share(share, p, n):
     """Within 5 standard errors, of n independent pixels."""
     assert np.all(np.abs(share - p) <= 5 * np.sqrt(p * (1 - p) / n))
+
+
+def test_pictures_are_black_and_white_too(dataset, tmp_path):
+    pixels = np.broadcast_to(GREY[:, None], (6, 50))
+    Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "a.png")
+    drawn = [dataset.read_picture(tmp_path / "a.png", i) for i in range(400)]
+    check_shares(np.stack(drawn))
+    # As an image of that number, and one that is black and white stays as it is.
+    np.testing.assert_array_equal(drawn[3] / 255, dataset.gather([3])["image"][0])
+    Image.fromarray(drawn[3][..., 0]).save(tmp_path / "b.png")
+    again = dataset.read_picture(tmp_path / "b.png", 9)
+    np.testing.assert_array_equal(again, drawn[3])
 
 
 def test_white_as_often_as_the_grey_value_says(dataset):

@@ -1,5 +1,7 @@
 """Codes of files: the arrays that NumPy wrote, without taking memory."""
 
+import os
+import resource
 import tracemalloc
 import zipfile
 
@@ -183,6 +185,37 @@ def test_numbers_in_names_are_counted(tmp_path):
         np.save(tmp_path / f"part{number}.npy", np.full((2, 1), number))
     rows = open_array(tmp_path)[:]
     np.testing.assert_array_equal(rows[::2, 0], [0, 1, 2, 10, 11])
+
+
+def test_hidden_files_are_no_codes(tmp_path):
+    np.save(tmp_path / "part0.npy", CODES)
+    for name in (".part0-checkpoint.npy", "._part0.npy"):
+        np.save(tmp_path / name, CODES)
+    assert open_array(tmp_path).shape == CODES.shape
+    (tmp_path / "part0.npy").unlink()
+    with pytest.raises(UserError, match="no .npy or .npz files"):
+        open_array(tmp_path)
+
+
+def test_more_files_than_may_be_open(tmp_path):
+    for number in range(40):
+        np.save(tmp_path / f"part{number}.npy", np.full((2, 1), number))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = len(os.listdir("/proc/self/fd")) + 20
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        rows = open_array(tmp_path)
+        assert (rows[np.arange(80)][:, 0] == np.arange(80) // 2).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_goes_away_is_named(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    rows = open_array(tmp_path / "codes.npy")
+    (tmp_path / "codes.npy").unlink()
+    with pytest.raises(UserError, match="Cannot read .*codes.npy any more .No such"):
+        rows[[0]]
 
 
 def test_contexts_among_codes(tmp_path):

@@ -1,4 +1,5 @@
 import errno
+import re
 import tempfile
 
 import numpy as np
@@ -66,6 +67,7 @@ def test_crop_and_scale(data_dir):
             {"name": "embedded_digits", "memory_limit": -1},
             "memory_limit >= 0, .* -1",
         ),
+        ({"name": "image_folder/my cats"}, "NAME needs a plain name of letters"),
         ({"name": "image_folder/cats"}, "bin/prepare_data --dataset=image_folder/cats"),
         (
             {"name": "embedded_digits", "crop_size": (20,)},
@@ -91,6 +93,43 @@ def test_a_set_without_images_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="words has no feature 'image'"):
         load_dataset("words", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("settings", [{}, {"image_size": 2}, {"memory_limit": 0}])
+@pytest.mark.parametrize(
+    ("kind", "shape", "dtype"),
+    [
+        (tfds.features.Image, (4, 4, 1), np.float32),
+        (tfds.features.Image, (4, 4, 3), np.uint16),
+        (tfds.features.Tensor, (4, 4), np.uint8),
+        (tfds.features.Tensor, (4, 4, 1), np.float64),
+    ],
+)
+def test_images_that_are_no_bytes_are_refused(tmp_path, kind, shape, dtype, settings):
+    store_ones(tmp_path, kind(shape=shape, dtype=dtype))
+    received = re.escape(f"received {dtype.__name__} {shape}: prepare it as tfds")
+    with pytest.raises(UserError, match=f"'image' of ones to be uint8 .*{received}"):
+        load_dataset("ones", data_dir=str(tmp_path), **settings)
+
+
+@pytest.mark.parametrize("memory_limit", [10**9, 60, 0])
+def test_images_that_are_tensors_of_bytes(tmp_path, memory_limit):
+    store_ones(tmp_path, tfds.features.Tensor(shape=(4, 4, 1), dtype=np.uint8))
+    dataset = load_dataset(
+        "ones", data_dir=str(tmp_path), image_size=8, memory_limit=memory_limit
+    )
+    assert (dataset.take(2)["image"] * 255 == 1).all()
+
+
+def store_ones(folder, feature):
+    ones = np.ones((2, *feature.shape), feature.np_dtype)
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "ones",
+        "1.0.0",
+        data_dir=folder,
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices({"image": ones})},
+        features=tfds.features.FeaturesDict({"image": feature}),
+    )
 
 
 @pytest.mark.parametrize("memory_limit", [10**9, 0])

@@ -134,6 +134,22 @@ def test_pictures_are_kept_or_scaled_but_never_cropped(source):
     assert_refused(source, f"{path} has 256 x 250 pixels: expected a square one")
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_pictures_are_stored_upright(source, orientation):
+    path = source / NAMES[0]
+    picture = Image.new("RGB", (256, 256), "white")
+    picture.paste("red", (0, 0, 256, 64))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = {1: 0, 3: 180, 6: 90}[orientation]
+    picture.rotate(turned).save(path, exif=exif, quality=95)
+    pixels = stored(path)
+    assert isinstance(pixels, bytes) == (orientation == 1)
+    if orientation == 1:
+        pixels = np.asarray(Image.open(io.BytesIO(pixels)))
+    assert (pixels[:56, :, 1] < 20).all() and (pixels[72:, :, 1] > 235).all()
+
+
 def test_a_damaged_picture_is_named(source):
     write_csv(source)
     path = source / NAMES[2]

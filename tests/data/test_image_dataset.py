@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
@@ -101,6 +102,15 @@ def test_images_that_are_no_bytes_of_the_shape(images, received):
         ImageDataset(images, {}, (2, 2, 1))
 
 
+@pytest.mark.parametrize("labels", [np.arange(3), np.int64(7), np.zeros((11, 2))])
+def test_features_of_another_length(labels):
+    images = np.zeros((10, 2, 2, 1), np.uint8)
+    shape = re.escape(str(labels.shape))
+    message = f"'label' to have a row for each of the 10 images, .* shape {shape}: "
+    with pytest.raises(UserError, match=message):
+        ImageDataset(images, {"label": labels}, (2, 2, 1))
+
+
 def test_stored_order():
     batches = list(numbered().batches(4).as_numpy_iterator())
     assert [len(batch["label"]) for batch in batches] == [4, 4, 2]
@@ -132,6 +142,22 @@ def test_parts_have_the_factors_of_the_whole():
     for part in whole.split(0.5, seed=0):
         assert part.factors == whole.factors
         assert part.split(0.5, seed=0)[1].factors == whole.factors
+
+
+def test_a_picture_of_the_size_of_the_images_is_taken_as_it_is(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (4, 4)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    dataset = ImageDataset(np.zeros((2, 4, 4, 1), np.uint8), {}, (4, 4, 1))
+    dataset.stored = (8, 8), lambda image: image[2:6, 2:6]
+    for data in (dataset, dataset.split(0.5, seed=0)[0]):
+        picture = data.read_picture(tmp_path / "a.png")
+        np.testing.assert_array_equal(picture[..., 0], pixels)
+    Image.fromarray(pixels.repeat(2, 0).repeat(2, 1)).save(tmp_path / "b.png")
+    with open(tmp_path / "b.png", "rb") as file:
+        picture = dataset.split(0.5, seed=0)[1].read_picture(file)
+    np.testing.assert_array_equal(picture[::2, ::2, 0], pixels[1:3, 1:3])
+    with pytest.raises(UserError, match="b.png has 8x8 pixels, the data set 4x4"):
+        dataset.read_picture(tmp_path / "b.png", scale=False)
 
 
 def test_a_split_of_few_images_and_of_no_share():

@@ -56,6 +56,15 @@ def test_sixteen_bits_keep_their_range(tmp_path, suffix):
     both(path, np.repeat(GREY[..., None], 3, axis=-1))
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_eight_bits_of_other_numbers_keep_their_range(tmp_path, dtype):
+    path = tmp_path / "a.tiff"
+    Image.fromarray(GREY.astype(dtype)).save(path)
+    both(path, GREY[..., None])
+    Image.fromarray(GREY.astype(dtype) * 257).save(path)
+    both(path, GREY[..., None])
+
+
 def test_fractions_are_refused(tmp_path):
     Image.fromarray(GREY.astype("float32") / 255).save(tmp_path / "a.tiff")
     with pytest.raises(UserError, match="grey values are fractions"):
@@ -103,14 +112,16 @@ def test_palettes_cmyk_bits_and_first_frames(tmp_path):
 
 
 def test_what_is_a_picture(tmp_path):
-    names = ("b/a.JPG", "b/c/d.webp", "e.tif", "._e.tif", ".git/f.png")
+    names = ("b/a.JPG", "b/c/d.webp", "e.tif", "._e.tif", ".git/f.png", "~$e.tif")
+    folders = ("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
+    names += tuple(f"b/{folder}/x.png" for folder in (*folders, "lost+found"))
     for name in (*names, "__MACOSX/g.png", "notes.txt", "Thumbs.db", "h"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     paths, left_out = find_pictures(tmp_path)
     assert [str(p.relative_to(tmp_path)) for p in paths] == list(names[:3])
     assert left_out == {
-        "hidden": 3,
+        "hidden": 9,
         "no picture (.txt)": 1,
         "no picture (.db)": 1,
         "no picture (h)": 1,

@@ -227,12 +227,30 @@ def test_a_size_is_for_image_folders_alone(tmp_path, name):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("size", [0, -4, 2.5])
+def test_sizes_that_are_none(folder, tmp_path, size):
+    with pytest.raises(UserError, match=f"image_size must be .*{size}"):
+        prepare("image_folder/a", folder, str(tmp_path / "data"), image_size=size)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("label", ["été", "a.b-c_d+e", "1.0.0"])
+def test_names_that_can_be_loaded(folder, tmp_path, label):
+    prepare(f"image_folder/{label}", folder, str(tmp_path / "data"), image_size=8)
+    assert load_dataset(f"image_folder/{label}", "test", str(tmp_path / "data")).size
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("svhn", "Cannot prepare 'svhn'"),
         ("image_folder/", "needs a plain name"),
         ("image_folder/../x", "needs a plain name"),
+        ("image_folder/.x", "needs a plain name"),
+        *(
+            (f"image_folder/{label}", "of letters, digits and _ - . [+], such as cats")
+            for label in ("my cats", "a:b", "a*b", "x[1]", "a%20b", "a\\b", "cats\n")
+        ),
     ],
 )
 def test_bad_names(tmp_path, name, message):

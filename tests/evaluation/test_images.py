@@ -118,7 +118,11 @@ def test_the_first_pictures_of_a_folder_are_of_all_its_classes(tmp_path):
     assert again.identity == folder.identity
 
 
-def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path):
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"crop_size": 4}, {"image_size": 3}, {"crop_size": 5, "image_size": (2, 3)}],
+)
+def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path, settings):
     for split, size in (("train", (9, 7)), ("test", (12, 20))):
         (tmp_path / "in" / split).mkdir(parents=True)
         exif = Image.Exif()
@@ -128,8 +132,12 @@ def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path):
             Image.fromarray(image).save(path, lossless=True, exif=exif)
     prepare("image_folder/a", str(tmp_path / "in"), str(tmp_path / "data"), 6)
     for split in ("train", "test"):
-        found = images.from_folder(tmp_path / "in" / split, (6, 6, 3), scale=True)
-        dataset = load_dataset("image_folder/a", split, str(tmp_path / "data"))
+        dataset = load_dataset(
+            "image_folder/a", split, str(tmp_path / "data"), **settings
+        )
+        found = images.from_folder(
+            tmp_path / "in" / split, dataset.image_shape, dataset.read_picture
+        )
         received, expected = (
             sorted(image.tobytes() for image in np.concatenate(list(chunks)))
             for chunks in (found, images.from_dataset(dataset, 3))

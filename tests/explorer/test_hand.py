@@ -10,6 +10,7 @@ from PIL import Image
 from tests.conftest import randomize
 from tests.explorer.test_explored import CLASSES
 from tests.explorer.test_explored import SHAPE
+from tests.explorer.test_explored import dataset
 from tests.explorer.test_explored import explored
 from tests.explorer.test_explored import floats
 from tfp_priors import networks
@@ -76,6 +77,18 @@ def test_a_test_image_in_hand_goes_with_its_own_label(run):
     density = float(told.children.split()[3])
     assert density == pytest.approx(float(model.log_prob(z, own)[0]), abs=0.01)
     assert abs(density - model.log_prob(z, np.array([0]))[0]) > 0.1
+
+
+def test_an_upload_is_cropped_as_the_data_set_is():
+    data = dataset("test")
+    height, width, _ = SHAPE
+    data.stored = (2 * height, 2 * width), lambda image: image[:height, :width]
+    upper = np.zeros((2 * height, 2 * width), np.uint8)
+    upper[:height, :width] = 255
+    file = io.BytesIO()
+    Image.fromarray(upper).save(file, "PNG")
+    content = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert (hand._read(content, "a.png", data) == 255).all()
 
 
 def test_a_draw_in_hand_goes_with_the_label_that_it_was_given(run):

@@ -13,6 +13,7 @@ the work with --strategy=multi_worker, and TF_CONFIG as for bin/train; the first
 alone tells the results.
 """
 
+import functools
 import math
 import sys
 from pathlib import Path
@@ -155,12 +156,11 @@ def _subject(strategy, guidance):
             dataset,
             load_dataset,
         )
-    of_folder = subject.subject_of_folder(
-        _IMAGES.value,
-        load_dataset("test").image_shape,
-        # As its own pictures were.
-        scale=dataset.startswith("image_folder/"),
-    )
+    test = load_dataset("test")
+    # Only those of a folder have been scaled in a way that is known.
+    scale = dataset.startswith("image_folder/")
+    read_picture = functools.partial(test.read_picture, scale=scale)
+    of_folder = subject.subject_of_folder(_IMAGES.value, test.image_shape, read_picture)
     return of_folder, dataset, load_dataset
 
 

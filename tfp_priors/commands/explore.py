@@ -155,18 +155,16 @@ def _serve(application, listening):
 
 def _write_view():
     command.import_tensorflow()
-    from tfp_priors.data.pictures import read_image
     from tfp_priors.errors import UserError
     from tfp_priors.explorer import picture_of
     from tfp_priors.figures.grid import save_image
 
     _, run = _explored(_RUN_DIR.value[0])
-    *size, channels = run.model.image_shape
 
     def read(name):
         if not Path(name).is_file():
             raise UserError(f"there is no picture {name}: expected the path of a file.")
-        return read_image(Path(name), tuple(size), channels)
+        return run.dataset().read_picture(Path(name))
 
     save_image(picture_of(run, _VIEW.value, read), _OUT.value)
     command.say(f"{_VIEW.value} of {run.name} in {_OUT.value}")

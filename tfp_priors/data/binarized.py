@@ -25,6 +25,7 @@ class BinarizedDataset(ImageDataset):
         self._numbers = numbers
         self.features = dataset.features
         self.factors = dataset.factors
+        self.stored = dataset.stored
         self.image_shape = dataset.image_shape
 
     @property
@@ -58,6 +59,10 @@ class BinarizedDataset(ImageDataset):
     def split(self, share, seed):
         parts = self._grey.split(share, seed)
         return tuple(BinarizedDataset(part, self._of(part.rows)) for part in parts)
+
+    def read_picture(self, path, number=0, scale=True):
+        grey = super().read_picture(path, number, scale)
+        return _white(grey, _noise(self.image_shape, [_SEED, number])).numpy()
 
     def _of(self, index):
         """The numbers of images, as int32."""

@@ -1,13 +1,13 @@
 """Codes in files of NumPy, as a data set: of any autoencoder, or of any table."""
 
 import bisect
+import contextlib
 import hashlib
 import lzma
 import math
 import os
 import re
 import tokenize
-import weakref
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +19,7 @@ from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
+from tfp_priors.data.pictures import is_hidden
 from tfp_priors.errors import UserError
 
 _SUFFIXES = (".npy", ".npz")
@@ -162,6 +163,7 @@ def open_array(path: str | Path):
     path = remote.cached(path).expanduser()
     if path.is_dir():
         paths = [p for p in path.iterdir() if p.suffix in _SUFFIXES]
+        paths = [p for p in paths if not is_hidden(p.name)]
         paths.sort(key=_with_numbers)
         if not paths:
             raise UserError(f"There are no .npy or .npz files in {path}.")
@@ -210,7 +212,8 @@ def _of_archive(path):
 class _NpyFile:
     """The array of a .npy file, of which no more is read than was asked for.
 
-    Rows of a memory map would bring along what lies around them on the disk.
+    Rows of a memory map would bring along what lies around them on the disk. The file
+    is open while it is read alone: a folder may have more of them than may be open.
     """
 
     def __init__(self, path):
@@ -221,8 +224,6 @@ class _NpyFile:
         # Of columns one after the other a row is everywhere.
         self._whole = None if array.flags.c_contiguous else np.array(array)
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
 
     def __len__(self):
         return self.shape[0]
@@ -235,23 +236,39 @@ class _NpyFile:
             if step != 1:
                 return self[np.arange(start, stop, step)]
             rows = self._empty(max(0, stop - start))
-            self._read(rows, start)
+            with self._opened() as descriptor:
+                self._read(descriptor, rows, start)
             return rows
         index = np.asarray(index)
         rows = self._empty(len(index))
-        for i, row in enumerate(index):
-            self._read(rows[i : i + 1], int(row))
+        with self._opened() as descriptor:
+            for i, row in enumerate(index):
+                self._read(descriptor, rows[i : i + 1], int(row))
         return rows
+
+    @contextlib.contextmanager
+    def _opened(self):
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(
+                f"Cannot read {self._path} any more ({error.strerror}): put it back, "
+                "and begin again."
+            ) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _empty(self, size):
         return np.empty((size, *self.shape[1:]), self.dtype)
 
-    def _read(self, rows, start):
+    def _read(self, descriptor, rows, start):
         """Fills an array with rows from `start` on."""
         buffer = memoryview(rows.reshape(-1).view(np.uint8))
         position = self._offset + start * self._row
         while len(buffer):
-            done = os.preadv(self._descriptor, [buffer], position)
+            done = os.preadv(descriptor, [buffer], position)
             if not done:
                 raise UserError(f"{self._path} ends too early: it was cut off.")
             buffer, position = buffer[done:], position + done

@@ -17,6 +17,7 @@ from tfp_priors.data import builders
 from tfp_priors.data import tfrecords
 from tfp_priors.data.binarized import BinarizedDataset
 from tfp_priors.data.builders.deepfashion import DeepFashion
+from tfp_priors.data.builders.image_folder import label_of
 from tfp_priors.data.codes import CodeDataset
 from tfp_priors.data.codes import load_codes
 from tfp_priors.data.image_dataset import ImageDataset
@@ -67,8 +68,8 @@ def load_dataset(
       fingerprint: of "codes", see `load_codes`.
 
     Raises:
-      UserError: if the data is unknown, unprepared and unreachable, damaged, smaller
-        than the crop, or has keypoints, which a crop would move.
+      UserError: if the data is unknown, unprepared and unreachable, damaged, not of
+        uint8, smaller than the crop, or has keypoints, which a crop would move.
     """
     if name == CODES:
         if codes is None:
@@ -83,6 +84,7 @@ def load_dataset(
     builder = _prepared_builder(name, data_dir)
     if "image" not in builder.info.features:
         raise UserError(f"Data set {name} has no feature 'image'.")
+    _check_image(name, builder.info.features["image"])
     try:
         shards = builder.info.splits[split].file_instructions
     except (KeyError, ValueError) as error:
@@ -106,6 +108,8 @@ def load_dataset(
     )
     dataset = _held(shards, features, transform, image_shape, memory_limit)
     dataset.factors = getattr(builder, "factors", {})
+    if crop_size is not None or image_size is not None:
+        dataset.stored = features["image"].shape[:2], transform
     return BinarizedDataset(dataset) if binarize else dataset
 
 
@@ -139,13 +143,15 @@ def _held(shards, features, transform, image_shape, memory_limit):
 
 def _prepared_builder(name, data_dir):
     """The TFDS builder of a data set whose files are there."""
-    if name == DeepFashion.name or name.startswith("image_folder/"):
+    label = name
+    if name.startswith("image_folder/"):
+        label = label_of(name.partition(":")[0])
+    if name == DeepFashion.name or label != name:
         try:
             return tfds.core.read_only_builder.builder_from_files(
                 name, data_dir=data_dir or tfds.core.constants.DATA_DIR
             )
         except tfds.core.DatasetNotFoundError as error:
-            label = name.removeprefix("image_folder/")
             where = f" --data_dir={data_dir}" if data_dir else ""
             raise UserError(
                 f"{name} is not prepared: run bin/prepare_data --dataset={name} "
@@ -231,6 +237,18 @@ def _pair(name, size):
             f"received {size!r}."
         )
     return tuple(pair)
+
+
+def _check_image(name, feature):
+    """Raises: UserError: if it is no image of uint8, `[height, width, channels]`."""
+    shape, dtype = feature.shape, feature.tf_dtype
+    if dtype == tf.uint8 and len(shape) == 3 and shape[-1]:
+        return
+    raise UserError(
+        f"Expected the feature 'image' of {name} to be uint8 of shape (height, width, "
+        f"channels), received {getattr(dtype, 'name', dtype)} {shape}: prepare it "
+        "as tfds.features.Image(shape=(height, width, channels))."
+    )
 
 
 def _transform(name, stored_shape, crop_size, image_size):

@@ -1,12 +1,16 @@
 """One split of a data set, as deterministic batches."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.order import shuffled_indices
+from tfp_priors.data.pictures import read_image
+from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
 
@@ -25,7 +29,7 @@ class ImageDataset:
       decode: maps a batch of `images` to uint8 tensors of `image_shape`.
 
     Raises:
-      UserError: if the images have another type or shape.
+      UserError: if the images have another type or shape, or a feature another length.
 
     >>> images = np.zeros((100, 28, 28, 1), np.uint8)
     >>> dataset = ImageDataset(images, {"label": np.arange(100) % 10}, (28, 28, 1))
@@ -40,12 +44,23 @@ class ImageDataset:
     #: name; for sets whose factors are known to be independent and uniform.
     factors: Mapping[str, slice] = {}
 
+    #: `(height, width)` in which images are stored, None where they differ, and what
+    #: crops or scales one of them; for sets that are not stored as they are read.
+    stored: tuple[tuple, Callable] | None = None
+
     def __init__(self, images, features, image_shape, decode=None):
         with tf.device("CPU"):
             self._images = tf.constant(images)
             self._columns = {k: tf.constant(v) for k, v in features.items()}
         if decode is None:
             _check_bytes(self._images, image_shape)
+        for name, column in self._columns.items():
+            if column.shape[:1] != self._images.shape[:1]:
+                raise UserError(
+                    f"Expected the feature {name!r} to have a row for each of the "
+                    f"{self.size} images, received shape {tuple(column.shape)}: give "
+                    "those of the same images."
+                )
         self.features = features
         self.image_shape = tuple(image_shape)
         self._decode = decode
@@ -133,6 +148,33 @@ class ImageDataset:
         """
         return self.gather(np.arange(min(n, self.size)))
 
+    def read_picture(
+        self, path: Path | BinaryIO, number: int = 0, scale: bool = True
+    ) -> np.ndarray:
+        """A picture as one of the data set, uint8 of `image_shape`.
+
+        One of that size is taken as it is, any other is scaled to the size in which
+        the data set is stored, then cropped and scaled as its images are.
+
+        Args:
+          path: see `read_image`.
+          number: that it has among pictures, for sets that draw pixels.
+          scale: whether it may have another size.
+
+        Raises:
+          UserError: if it cannot be read, or has another size and may not.
+        """
+        *size, channels = self.image_shape
+        if self.stored is None or not scale:
+            return read_image(path, tuple(size), channels, scale)
+        own, _ = size_and_channels(path)
+        if own == tuple(size):
+            return read_image(path, own, channels)
+        stored, transform = self.stored
+        picture = read_image(path, own if None in stored else stored, channels)
+        with raised_in_graph():
+            return np.asarray(transform(picture))
+
     def split(self, share: float, seed: int) -> tuple["ImageDataset", "ImageDataset"]:
         """All images but a share, and this share; nothing is copied.
 
@@ -200,6 +242,7 @@ class _Part(ImageDataset):
             self.rows = tf.constant(rows, tf.int64)
         self.features = _FeaturesOfPart(whole.features, rows)
         self.factors = whole.factors
+        self.stored = whole.stored
         self.image_shape = whole.image_shape
 
     @property

@@ -20,7 +20,13 @@ _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
 )
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+# Of macOS's archives, network drives, Windows and Linux.
+_OF_SYSTEMS = (
+    *("__macosx", "@eadir", "#recycle", "@recycle", "@recently-snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+)
+_SIXTEEN = ("I;16", "I;16B", "I;16L")
+_GREY_MODES = ("1", "L", "LA", "I", *_SIXTEEN, "F")
 # Photographs have up to 200 million; more would fill the memory.
 _LARGEST = 256 * 10**6
 # What Pillow raises.
@@ -31,6 +37,11 @@ _UNREADABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is its system's, or a program's, and not its user's."""
+    return name.startswith((".", "~$")) or name.lower() in _OF_SYSTEMS
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:
@@ -46,7 +57,7 @@ def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:
                 left_out["a link to a folder, or to nothing"] += 1
             continue
         inside = path.relative_to(folder).parts
-        if any(part.startswith(".") or part == "__MACOSX" for part in inside):
+        if any(map(is_hidden, inside)):
             left_out["hidden"] += 1
         elif path.suffix.lower() not in _SUFFIXES:
             left_out[f"no picture ({path.suffix.lower() or path.name})"] += 1
@@ -99,6 +110,16 @@ def size_and_channels(path: Path) -> tuple[tuple[int, int], int]:
         return (height, width), 1 if opened.mode in _GREY_MODES else 3
 
 
+def has_sixteen_bits(path: Path) -> bool:
+    """Whether grey values are stored as 0 to 65535.
+
+    Raises:
+      UserError: if the file cannot be read; it is named.
+    """
+    with _opened(path) as opened:
+        return opened.mode in _SIXTEEN
+
+
 def _seen(opened: Image.Image, channels: int) -> Image.Image:
     """A picture as it is seen: upright, over white, of 8 bits."""
     picture = ImageOps.exif_transpose(opened)
@@ -114,6 +135,9 @@ def _seen(opened: Image.Image, channels: int) -> Image.Image:
         # A NaN compares as false.
         if not (values.min() >= 0 and values.max() < 2**16):
             raise ValueError("its grey values are not those of 16 bits, 0 to 65535")
+        # What has 32 bits only because its program knows no 8.
+        if opened.mode not in _SIXTEEN and values.max() <= 255:
+            values *= 257
         picture = Image.fromarray((values / 257.0).round().astype(np.uint8))
     return picture.convert("L" if channels == 1 else "RGB")
 

@@ -16,10 +16,12 @@ from tfp_priors.data import deepfashion
 from tfp_priors.data.builders.deepfashion import DeepFashion
 from tfp_priors.data.builders.deepfashion import check_pictures
 from tfp_priors.data.builders.image_folder import ImageFolder
+from tfp_priors.data.builders.image_folder import label_of
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
 from tfp_priors.data.datasets import made
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.files import sha256
 
 # The files that each TFDS builder asks for, in the form in which they are handed
@@ -98,6 +100,8 @@ def prepare(
     ):
         if given and name.partition("/")[0] != set_name:
             raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
+    if image_size is not None:
+        check_counts("prepare", image_size=image_size)
     make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
     builder = made(make)
     if builder.is_prepared():
@@ -133,12 +137,9 @@ def _maker(name, source, image_size):
         return BUILT_IN[name]
     if source is None:
         raise UserError(f"{name} needs --source, the folder of its files.")
-    label = name.removeprefix("image_folder/")
-    if name != label:
-        if not label or "/" in label or label.startswith("."):
-            raise UserError(f"image_folder/NAME needs a plain name, received {name!r}.")
+    if name.startswith("image_folder/"):
         size = None if image_size is None else (image_size, image_size)
-        return functools.partial(ImageFolder, source, label, size)
+        return functools.partial(ImageFolder, source, label_of(name), size)
     if name == DeepFashion.name:
         return DeepFashion
     if name in _FILES:

@@ -192,13 +192,16 @@ def from_sampler(
 def chunk_seed(seed: int, *numbers: int) -> int:
     """The int32 seed of the chunk that begins at the first number.
 
-    A second number is for another noise than that of draws, which a code must not share.
+    A second number is for another noise than that of draws, which a code must not
+    share.
     """
     state = np.random.SeedSequence([seed, *numbers]).generate_state(1)[0]
     return int(state >> 1)
 
 
-def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
+def from_folder(
+    folder: str | Path, image_shape, read_picture: Callable | None = None
+) -> Images:
     """The pictures in a folder and its subfolders, in an order that is always the same.
 
     It is a random one: by their names, those of a class would come together, and the
@@ -208,7 +211,8 @@ def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
       folder: with image files; see `tfp_priors.data.pictures`.
       image_shape: `(height, width, channels)` that they must have; pictures are
         turned into gray or RGB ones as `channels` says.
-      scale: whether those of another size are cropped and scaled, or refused.
+      read_picture: maps the path of one and its number to its pixels, such as
+        `ImageDataset.read_picture`; None: those of another size are refused.
 
     Raises:
       UserError: if there are none; on reading, if a picture is damaged or has another
@@ -224,8 +228,13 @@ def from_folder(folder: str | Path, image_shape, scale: bool = False) -> Images:
     paths = [paths[i] for i in order]
     *size, channels = image_shape
 
+    def as_it_is(path, number):
+        del number
+        return read_image(path, tuple(size), channels, scale=False)
+
+    read_one = read_picture or as_it_is
+
     def read(start, stop):
-        pictures = paths[start:stop]
-        return np.stack([read_image(p, tuple(size), channels, scale) for p in pictures])
+        return np.stack([read_one(paths[i], i) for i in range(start, stop)])
 
     return Images(len(paths), read)

@@ -348,9 +348,11 @@ def _of_rows(exported, name):
     return lambda z: function(tf.reshape(tf.cast(z, tf.float32), shape))
 
 
-def subject_of_folder(folder: str | Path, image_shape, scale: bool = False) -> Subject:
+def subject_of_folder(
+    folder: str | Path, image_shape, read_picture: Callable | None = None
+) -> Subject:
     """A folder of pictures as a subject; see `from_folder`."""
-    images = from_folder(folder, image_shape, scale)
+    images = from_folder(folder, image_shape, read_picture)
 
     def samples(n, seed):
         del seed

@@ -10,7 +10,6 @@ import numpy as np
 from dash import dcc
 from dash import html
 
-from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 from tfp_priors.explorer.elements import captioned
 from tfp_priors.explorer.elements import choices
@@ -125,7 +124,7 @@ def _first_places(has_encoder):
 def register(app, runs, program):
     """Makes it do what it shows."""
     del program
-    _register_upload(app, runs[0].model.image_shape)
+    _register_upload(app, runs[0])
 
     @app.callback(
         dash.Output("hand", "data"),
@@ -179,7 +178,7 @@ def register(app, runs, program):
         return [html.P(reference.title), of_runs(runs, one)]
 
 
-def _register_upload(app, image_shape):
+def _register_upload(app, run):
     @app.callback(
         dash.Output("uploads", "data"),
         dash.Output("hand", "data", allow_duplicate=True),
@@ -195,7 +194,7 @@ def _register_upload(app, image_shape):
         if content is None:
             return [dash.no_update] * 4
         try:
-            pixels = _read(content, name, image_shape)
+            pixels = _read(content, name, run.dataset())
         except UserError as error:
             told = message(str(error))
             return dash.no_update, dash.no_update, told, None
@@ -217,18 +216,17 @@ def _taken():
     return trigger["take"]
 
 
-def _read(content, name, image_shape):
-    """The pixels of an upload, uint8, cropped and scaled."""
+def _read(content, name, dataset):
+    """The pixels of an upload, uint8, cropped and scaled as the data set's are."""
     try:
         data = base64.b64decode(content.partition(",")[2], validate=True)
     except (ValueError, binascii.Error) as error:
         raise UserError(f"Cannot read {name}: expected a picture.") from error
     file = io.BytesIO(data)
     file.name = name
-    *size, channels = image_shape
     # Pillow's limits, which are set meanwhile, are those of all threads.
     with _READING:
-        return read_image(file, tuple(size), channels)
+        return dataset.read_picture(file)
 
 
 def _offered(runs, number):

@@ -19,8 +19,8 @@ def stored(path: Path) -> bytes | np.ndarray:
     """A picture as it is stored.
 
     Returns:
-      The file itself if it is an RGB JPEG of 256 x 256 pixels; else its pixels scaled
-      to that, uint8 `[256, 256, 3]`.
+      The file itself if it is an upright RGB JPEG of 256 x 256 pixels; else its pixels
+      turned and scaled to that, uint8 `[256, 256, 3]`.
 
     Raises:
       UserError: if the picture is damaged or not square: to crop it would move the
@@ -29,6 +29,8 @@ def stored(path: Path) -> bytes | np.ndarray:
     pixels = read_image(path, (_SIZE, _SIZE), 3)
     with Image.open(path) as picture:
         width, height = picture.size
+        # TensorFlow decodes it, which knows nothing of orientations.
+        is_upright = picture.getexif().get(0x0112, 1) == 1
         kept = (picture.format, picture.mode, width) == ("JPEG", "RGB", _SIZE)
     if width != height:
         raise UserError(
@@ -36,7 +38,7 @@ def stored(path: Path) -> bytes | np.ndarray:
             "as in img.zip of the In-shop benchmark. Pad it, and change its keypoints "
             "accordingly."
         )
-    return path.read_bytes() if kept else pixels
+    return path.read_bytes() if kept and is_upright else pixels
 
 
 def check_pictures(people: Mapping[str, Sequence[Person]]) -> None:

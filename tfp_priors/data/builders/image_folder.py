@@ -3,6 +3,7 @@
 import collections
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +12,45 @@ import tensorflow_datasets as tfds
 from tfp_priors.data.attributes import TABLE
 from tfp_priors.data.attributes import read_attributes
 from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import has_sixteen_bits
+from tfp_priors.data.pictures import is_hidden
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
 
 _TEST_SHARE = 0.1
 
+# The brightest byte, 4095 / 257, and what scaling may add.
+_OF_TWELVE_BITS = 18
+
 # Classes in the table.
 _SHOWN = 20
 
-#: What folders of splits are called, in any case, by the split that they are.
-_SPLITS = {
+#: The words for splits in the names of folders.
+_WORDS = {
     "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
+    "validation": (
+        *("validation", "valid", "val", "dev"),
+        *("eval", "evaluation", "holdout", "heldout"),
+    ),
     "test": ("test", "testing"),
 }
+_SPLITS = {word: split for split, words in _WORDS.items() for word in words}
+
+
+def label_of(name: str) -> str:
+    """NAME of "image_folder/NAME".
+
+    Raises:
+      UserError: if TFDS would not find it again.
+    """
+    label = name.removeprefix("image_folder/")
+    if not re.fullmatch(r"[\w+-][\w+.-]*", label):
+        raise UserError(
+            "image_folder/NAME needs a plain name of letters, digits and _ - . +, such "
+            f"as cats, received {name!r}."
+        )
+    return label
 
 
 class _Found:
@@ -41,26 +66,31 @@ class _Found:
         if not source.is_dir():
             raise UserError(f"Expected a folder of images, but {source} is none.")
         paths, self.left_out = find_pictures(source)
-        folders = _split_folders(source)
+        parents = {path.parent for path in paths}
+        root = _unwrapped(source, parents)
+        folders = _split_folders(root, parents)
         if "train" in folders and len(folders) > 1:
             self._count_beside(paths, folders)
             self.splits = {name: self._classes(f) for name, f in folders.items()}
+            self._check_same_classes(folders)
             if "test" not in self.splits:
                 self.splits["test"] = self.splits.pop("validation")
         elif folders and set(folders) != {"train"}:
             raise UserError(
-                f"{source} has a folder {folders.popitem()[1].name} but none of "
+                f"{root} has a folder {folders.popitem()[1].name} but none of "
                 "training images: expected train beside it."
             )
         else:
-            root = folders.get("train", source)
             if folders:
                 self._count_beside(paths, folders)
-            self.splits = _hashed(root, self._classes(root))
+            whole = folders.get("train", root)
+            self.splits = _hashed(whole, self._classes(whole))
+        _check_inside(root, {path.parent for path in self.pictures()})
         self.attributes = {}
-        if (source / TABLE).is_file():
+        with_table = source if (source / TABLE).is_file() else root
+        if (with_table / TABLE).is_file():
             self.left_out["no picture (.csv)"] -= 1
-            self.attributes = read_attributes(source, self.pictures())
+            self.attributes = read_attributes(with_table, self.pictures())
 
     def pictures(self) -> list[Path]:
         """The paths of all splits."""
@@ -99,6 +129,20 @@ class _Found:
             )
         return dict(found) or {"all": beside}
 
+    def _check_same_classes(self, folders):
+        """Raises: UserError: if a split has classes that "train" lacks."""
+        for split, classes in self.splits.items():
+            new = sorted(set(classes) - set(self.splits["train"]))
+            if not new:
+                continue
+            flat = new == ["all"]
+            has = "pictures outside of classes" if flat else f"the class {new[0]}"
+            raise UserError(
+                f"{folders[split]} has {has}, {folders['train']} has not: "
+                "expected those of the training images. Move it away, and a tenth of "
+                "the training images is held out instead."
+            )
+
     def table(self) -> list[str]:
         """Lines that say how many pictures of which class are in which split."""
         classes = sorted({name for split in self.splits.values() for name in split})
@@ -135,19 +179,94 @@ class _Found:
         ]
 
 
-def _split_folders(source):
-    """The folders of splits, by split."""
-    found = {}
-    for path in sorted(source.iterdir()):
-        for split, names in _SPLITS.items():
-            if path.is_dir() and path.name.lower() in names:
-                if split in found:
-                    raise UserError(
-                        f"{source} has two folders for the {split} split, "
-                        f"{found[split].name} and {path.name}: join or remove one."
-                    )
-                found[split] = path
-    return {split: found[split] for split in _SPLITS if split in found}
+def _unwrapped(folder, parents):
+    """The folder of the classes or splits, if others lie around it.
+
+    It has no pictures itself, as that of a class has; `parents` are those of pictures.
+    """
+    while parents:
+        inside = [parent.relative_to(folder).parts for parent in parents]
+        names = {parts[:1] for parts in inside}
+        if len(names) > 1 or min(map(len, inside)) < 2 or () in _alike(*names):
+            break
+        folder = folder.joinpath(*names.pop())
+    return folder
+
+
+def _split_folders(source, parents):
+    """The folders of splits, by split; `parents` are those of pictures.
+
+    Raises:
+      UserError: if it cannot be told which they are.
+    """
+    names = sorted(p.name for p in source.iterdir() if p.is_dir())
+    alike = _alike(name for name in names if not is_hidden(name))
+    # The folder itself as "".
+    with_pictures = {(*p.relative_to(source).parts, "")[0] for p in parents}
+    if () in alike:
+        named = alike[()]
+        others = sorted(with_pictures & set(names) - {name for _, name in named})
+        if others and {split for split, _ in named} == {"train"}:
+            raise UserError(
+                f"{source} has the folders {named[0][1]} and {', '.join(others[:3])}: "
+                "expected classes alone, or train and test. Rename a class of that "
+                "name, move away what is to be left out."
+            )
+    else:
+        found = [named for named in alike.values() if _are_splits(named)]
+        if not found:
+            return {}
+        named = found[0]
+        if len(found) > 1 or not with_pictures <= {name for _, name in named}:
+            raise UserError(
+                f"The folders {named[0][1]} and {named[1][1]} of {source} look like "
+                "splits, but there is more beside them: expected the folders train "
+                "and test, and the classes within each, such as train/cats."
+            )
+    folders = {}
+    for split, name in named:
+        if split in folders:
+            raise UserError(
+                f"{source} has two folders for the {split} split, "
+                f"{folders[split].name} and {name}: join or remove one."
+            )
+        folders[split] = source / name
+    return {split: folders[split] for split in _WORDS if split in folders}
+
+
+def _alike(names):
+    """Names with a word for a split, as (split, name) by the other words in them."""
+    found = collections.defaultdict(list)
+    for name in names:
+        # trainA and train2017 are of two words.
+        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)", " ", name)
+        words = [w.removesuffix("set") for w in re.findall(r"[^\W_]+", spaced.lower())]
+        words = [w for w in words if w]  # Of training_set too.
+        rest = tuple(word for word in words if word not in _SPLITS)
+        if len(rest) == len(words) - 1:
+            (split,) = (_SPLITS[word] for word in words if word in _SPLITS)
+            found[rest].append((split, name))
+    return found
+
+
+def _are_splits(named):
+    return len({split for split, _ in named}) > 1
+
+
+def _check_inside(root, parents):
+    """Raises: UserError: if folders in that of a class look like splits."""
+    inside = collections.defaultdict(set)
+    for parent in sorted(parents):
+        folders = parent.relative_to(root).parts
+        for i in range(1, len(folders)):
+            inside[root.joinpath(*folders[:i])].add(folders[i])
+    for folder, names in inside.items():
+        for named in filter(_are_splits, _alike(sorted(names)).values()):
+            raise UserError(
+                f"{folder} has the folders {named[0][1]} and {named[1][1]}, which look "
+                "like splits: expected these outside and the classes within each, "
+                "such as train/cats and test/cats."
+            )
 
 
 def _hashed(root, found):
@@ -188,10 +307,11 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Subfolders are classes; a folder without any is one class, "all". A tenth of the
     pictures is the test split, chosen by a hash of the path within the folder: adding
-    a picture moves no other. Subfolders `train` and `test` are the splits instead;
-    `val`, `valid`, `validation` and `dev` are the split "validation" if `test` is
-    there too, else the test split. A table `attributes.csv` gives each picture binary
-    attributes; see `read_attributes`.
+    a picture moves no other. Subfolders `train` and `test` are the splits instead, also
+    by names such as `training_set` or `train2017`, see `_WORDS`; those of "validation"
+    are this split if `test` is there too, else the test split. What could be splits and
+    classes in another order is refused. A table `attributes.csv` gives each picture
+    binary attributes; see `read_attributes`.
 
     Args:
       source: the folder.
@@ -215,6 +335,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._found = _Found(self._source)
         first_size, self._channels = _describe(self._found.pictures())
         self._size = image_size or first_size
+        # Of what is read until all is.
+        self._left, self._brightest = len(self._found.pictures()), 0
         config = tfds.core.BuilderConfig(name=label, version=self.VERSION)
         super().__init__(config=config, **kwargs)
 
@@ -249,10 +371,24 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for name, split in self._found.splits.items()
         }
 
+    def _check_bits(self, image):
+        """Raises: UserError: if no picture of 16 bits uses more than 12 of them."""
+        self._left -= 1
+        self._brightest = max(self._brightest, image.max())
+        if self._left or self._brightest > _OF_TWELVE_BITS:
+            return
+        if all(map(has_sixteen_bits, self._found.pictures())):
+            raise UserError(
+                f"No 16-bit picture of {self._source} has values of more than 4095: "
+                "expected 0 to 65535. Write them with 8 bits, or multiply those of 12 "
+                "bits by 16."
+            )
+
     def _generate_examples(self, found):
         for label, paths in found.items():
             for path in paths:
                 image = read_image(path, self._size, self._channels)
+                self._check_bits(image)
                 # Names of files need not be UTF-8.
                 key = os.fsencode(path.relative_to(self._source))
                 example = {"image": image, "label": label}
