@@ -29,6 +29,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's own words; its name if it has none."""
+    # Keras prints those of an error in a layer's call in bold, among others.
+    _, _, bold = str(error).rpartition("\x1b[1m")
+    lines = bold.partition("\x1b[0m")[0].strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class UserError(ValueError):
     """A mistake in the input; the message says what was expected and what to do.
 
@@ -38,6 +46,9 @@ class UserError(ValueError):
       message: the line; what cannot be printed of the names in it, such as a line
         break, is escaped.
     """
+
+    # So that Keras puts no words of its own around it.
+    _keras_call_info_injected = True
 
     def __init__(self, message: str):
         super().__init__(printable(message))
@@ -96,7 +107,11 @@ def raised_in_graph() -> Iterator[None]:
         found = re.search(rf"{UserError.__name__}: (.*)", str(message or ""))
         if found is None:
             raise
-        raise UserError(found.group(1).removesuffix("]")) from error
+        line = found.group(1).replace("\\'", "'")
+        # What Keras and TensorFlow put behind it.
+        for end in ("\x1b[0m", "]", "'", '"'):
+            line = line.removesuffix(end)
+        raise UserError(line) from error
 
 
 def imported(module: str, extra: str, asked: str) -> ModuleType:

@@ -24,3 +24,9 @@ def test_others_are_refused_in_a_graph(labels):
 def test_numbers_that_are_no_integers_are_refused():
     with pytest.raises(UserError, match="integers as labels, received <dtype: 'float"):
         checked_labels([0.5], 3)
+
+
+def test_a_column_passes_and_vectors_are_refused():
+    assert checked_labels([[2], [0]], 3).numpy().tolist() == [2, 0]
+    with pytest.raises(UserError, match="one label for each image, received"):
+        checked_labels([[0, 1]], 3)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,12 +85,11 @@ def test_a_look_at_the_first_batch_loses_nothing():
     first, rest = first_batch(batches())
     np.testing.assert_array_equal(first, IMAGES[:2])
     np.testing.assert_array_equal(np.concatenate([x for (x,) in rest]), IMAGES)
-    assert first_batch(iter(()))[0] is None
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     np.testing.assert_array_equal(first_batch(dataset)[0], IMAGES[:4])
     assert first_batch(dataset)[1] is dataset
-    # Bytes need no look.
-    assert first_batch(tf.data.Dataset.from_tensors(PIXELS))[0] is None
+    # Integers alone have no images.
+    assert first_batch(tf.data.Dataset.from_tensors(LABELS))[0] is None
 
 
 def generator():
@@ -166,17 +166,83 @@ def test_evaluation_on_replicas_is_that_of_one_device(make_model):
     assert results[1] == pytest.approx(results[0], rel=1e-5)
 
 
-def test_batches_that_replicas_cannot_share_are_refused(make_model):
-    with create_strategy("mirrored").scope():
-        model = make_model()
-        model.compile("sgd", jit_compile=False)
-    dataset = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
-    model.fit(dataset.batch(4, drop_remainder=True), shuffle=False, verbose=0)
-    with pytest.raises(UserError, match="cannot share a batch evenly"):
-        model.fit(IMAGES[:5], batch_size=4, verbose=0)
-    # What TensorFlow has aborted cannot be used again, so that it comes last.
-    with pytest.raises(UserError, match="drop_remainder=True\\)\\.$"):
-        model.fit(dataset.batch(5), shuffle=False, verbose=0)
+class Batches(keras.utils.PyDataset):
+    """Batches of 4 and of 1 image."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        return (IMAGES[4 * i : 4 * i + 4][: 4 - 3 * i],)
+
+
+def replicated(make_model, strategy="mirrored"):
+    """A model of one or two replicas; its posteriors have noise."""
+    keras.utils.set_random_seed(0)
+    with create_strategy(strategy).scope():
+        model = make_model(posterior=posteriors.NormalPosterior(4))
+        model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+    return model
+
+
+DATASET = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda model: model.fit(DATASET.batch(5), shuffle=False, verbose=0),
+        lambda model: model.fit(IMAGES[:5], batch_size=4, verbose=0),
+        lambda model: model.fit(
+            IMAGES, batch_size=6, validation_split=0.1, verbose=0, shuffle=False
+        ),
+        lambda model: model.fit((IMAGES[:n] for n in (4, 5)), shuffle=False, verbose=0),
+        lambda model: model.fit(Batches(), verbose=0),
+        lambda model: model.train_on_batch(IMAGES[:5]),
+    ],
+    ids=["dataset", "arrays", "split", "generator", "PyDataset", "batch"],
+)
+def test_batches_that_replicas_cannot_share_are_refused(make_model, fit):
+    model = replicated(make_model)
+    with pytest.raises(UserError, match="evenly.* drop_remainder=True\\)\\.$"):
+        fit(model)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda model: model.train_on_batch(IMAGES[:4], return_dict=True)["loss"],
+        lambda model: model.fit(
+            (IMAGES[:n] for n in (4, 2)), steps_per_epoch=2, shuffle=False, verbose=0
+        ),
+        lambda model: model.fit(
+            DATASET.batch(4, drop_remainder=True), shuffle=False, verbose=0
+        ),
+    ],
+    ids=["batch", "generator", "dataset"],
+)
+def test_replicas_that_share_a_batch_take_the_step_of_one_device(make_model, fit):
+    models = [replicated(make_model, name) for name in ("one_device", "mirrored")]
+    one, two = (fit(model) for model in models)
+    if not hasattr(one, "history"):
+        assert two == pytest.approx(one, rel=1e-5)
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_replicas_share_single_batches_of_held_out_images(make_model, rows):
+    models = [replicated(make_model, name) for name in ("one_device", "mirrored")]
+    images = IMAGES[:rows]
+    one, two = (model.test_on_batch(images, return_dict=True) for model in models)
+    assert two == pytest.approx(one, rel=1e-5)
+    for predict in (
+        lambda m: m.predict(images, verbose=0),
+        lambda m: m.predict_on_batch(images),
+    ):
+        one, two = map(predict, models)
+        assert two.shape == images.shape
+        np.testing.assert_allclose(two, one, atol=1e-6)
 
 
 def test_pairs_teach_a_classifier():
@@ -205,12 +271,77 @@ def test_weights_are_refused_without_labels_too(make_model, name):
         model.fit(IMAGES, verbose=0, **{name: np.zeros(len(IMAGES))})
 
 
-def test_a_generator_of_images(make_model):
+@pytest.mark.parametrize(
+    "batches",
+    [
+        lambda: (PIXELS[i : i + 2] for i in (0, 2)),
+        lambda: iter([PIXELS[:2], PIXELS[2:4]]),
+        lambda: map(lambda i: PIXELS[i : i + 2], (0, 2)),
+        lambda: ([PIXELS[i : i + 2], LABELS[i : i + 2]] for i in (0, 2)),
+    ],
+    ids=["generator", "list", "map", "pairs"],
+)
+def test_an_iterator_of_images(make_model, batches):
     model = make_model()
     model.compile("adam", jit_compile=False)
-    batches = (PIXELS[i : i + 2] for i in (0, 2))
-    model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
+    model.fit(batches(), steps_per_epoch=2, verbose=0, shuffle=False)
     assert model.optimizer.iterations == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        IMAGES[:0],
+        PIXELS[:0],
+        tf.data.Dataset.from_tensor_slices(PIXELS[:0]).batch(2),
+        iter(()),
+    ],
+    ids=["floats", "bytes", "dataset", "iterator"],
+)
+def test_no_images_are_told(make_model, data):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(UserError, match="images, received none: the data is empty"):
+        model.fit(data, verbose=0, shuffle=False)
+
+
+def test_bytes_of_0_and_1_are_refused(make_model):
+    """They would be black."""
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    masks = (PIXELS > 127).astype("uint8")
+    for use in (
+        model.encode,
+        model.fit,
+        model.evaluate,
+        model.predict,
+        lambda x: model.encode(tf.constant(x)),
+        lambda x: model.fit(tf.data.Dataset.from_tensor_slices(x).batch(2)),
+        lambda x: model.fit(tf.data.Dataset.from_tensors((x, LABELS))),
+    ):
+        with pytest.raises(UserError, match="received 0 and 1, which are black"):
+            use(masks)
+    np.testing.assert_array_equal(
+        model.encode(masks.astype(bool)), model.encode(masks.astype("float32"))
+    )
+    model.encode(0 * masks)
+
+
+def test_images_in_other_forms(make_model):
+    model = make_model()
+    for images in (PIXELS, IMAGES):
+        for use in (model, model.encode, model.reconstruct):
+            np.testing.assert_allclose(use(list(images)), use(images), rtol=1e-6)
+    dataset = tf.data.Dataset.from_tensors(IMAGES)
+    for use, data, message in (
+        (model.encode, {"image": IMAGES}, "received a dict: pass the images alone"),
+        (model.encode, [IMAGES[0], IMAGES[1, :4]], "one shape, received a list of 2"),
+        (model.encode, [IMAGES, LABELS], "one shape, received a list of 2"),
+        (model.reconstruct, dataset, "received a _TensorDataset: pass"),
+        (model, (IMAGES, LABELS), "received a tuple: pass"),
+    ):
+        with pytest.raises(UserError, match=f"^Expected images.*{message}"):
+            use(data)
 
 
 def test_what_is_no_batch_is_named(make_model):

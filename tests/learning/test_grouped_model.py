@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfp_priors.divergences import AdversarialDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.learning.running_means import RunningMeans
 from tfp_priors.models import Classifier
+from tfp_priors.networks import MLP
+from tfp_priors.priors import StandardNormalPrior
 
 RANDOM = np.random.RandomState(0)
 BATCH = {
@@ -74,6 +77,9 @@ def test_parts_that_do_not_divide():
         classifier(accumulation=5).train_step(BATCH)
     with pytest.raises(UserError, match="accumulation must be at least 1"):
         classifier(accumulation=0)
+    dataset = tf.data.Dataset.from_tensor_slices(BATCH).batch(4)
+    with pytest.raises(UserError, match="known size: use batch.*drop_remainder=True"):
+        classifier(accumulation=2).fit(dataset, shuffle=False, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +162,33 @@ def test_without_a_likelihood_there_is_no_bound():
 def test_unknown_precision():
     with pytest.raises(UserError, match="mixed_float16, received 'float8'"):
         classifier(precision="float8")
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_what_is_frozen_after_compile_is_told(make_model, steps):
+    model = make_model()
+    model.compile("sgd", jit_compile=False)
+    images = RANDOM.rand(4, 8, 8, 1).astype("float32")
+    for _ in range(steps):
+        model.train_on_batch(images)
+    model.prior.trainable = False
+    for learn in (
+        lambda: model.fit(images, verbose=0),
+        lambda: model.train_on_batch(images),
+    ):
+        with pytest.raises(UserError, match="variables of the prior .* compile again"):
+            learn()
+    model.compile("sgd", jit_compile=False)
+    model.fit(images, verbose=0)
+    assert set(model.optimizers) == {"autoencoder"}
+
+
+def test_a_frozen_discriminator_does_not_learn(make_model):
+    divergence = AdversarialDivergence(MLP((4,), 1))
+    model = make_model(divergence=divergence, prior=StandardNormalPrior(4))
+    divergence.discriminator.trainable = False
+    model.compile("sgd", jit_compile=False)
+    before = divergence.get_weights()
+    model.fit(RANDOM.rand(4, 8, 8, 1).astype("float32"), verbose=0)
+    for old, new in zip(before, divergence.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)

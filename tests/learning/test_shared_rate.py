@@ -4,6 +4,7 @@ import pytest
 from keras.optimizers.schedules import CosineDecay
 
 from tfp_priors.errors import UserError
+from tfp_priors.priors import RealNVPPrior
 
 IMAGES = np.random.RandomState(0).rand(4, 8, 8, 1).astype("float32")
 
@@ -95,3 +96,27 @@ def test_groups_may_be_given_the_same_optimizer(make_model):
     model.compile({"autoencoder": one, "prior": one}, jit_compile=False)
     model.fit(IMAGES, verbose=0)
     assert [int(o.iterations) for o in model.optimizers.values()] == [1, 1]
+
+
+def test_the_rate_of_one_group_is_set(make_model):
+    """A number in place of another one; a schedule is not set by the way."""
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    model = make_model()
+    model.prior.trainable = False
+    for rate in (1e-3, 0.0):
+        model.compile(keras.optimizers.Adam(rate), jit_compile=False)
+        model.fit(IMAGES, epochs=2, verbose=0, callbacks=[halve])
+        np.testing.assert_allclose(rates(model), [rate / 4], rtol=1e-6)
+    model.compile(keras.optimizers.Adam(CosineDecay(1e-3, 10)), jit_compile=False)
+    with pytest.raises(UserError, match="follows a schedule: compile with numbers"):
+        model.fit(IMAGES, verbose=0, callbacks=[halve])
+    model.optimizer.learning_rate = CosineDecay(1e-4, 10)
+    np.testing.assert_allclose(rates(model), [1e-4], rtol=1e-6)
+
+
+def test_a_scheduler_of_a_prior_alone_is_told_of_its_schedule():
+    constant = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3)
+    prior = RealNVPPrior(2, couplings=2, hidden_sizes=(8,))
+    codes = np.random.RandomState(0).randn(40, 2)
+    with pytest.raises(UserError, match="group 'prior' follows a schedule"):
+        prior.fit(codes, epochs=2, verbose=0, callbacks=[constant])

@@ -150,6 +150,7 @@ def test_data_that_does_not_fit(kwargs, features, message):
         (-1, "a label from 0 to 2"),
         (3, "a label from 0 to 2"),
         (0.5, "integers as labels, received <dtype: 'float"),
+        ("cat", "numbers as label, received <U.*: number them from 0"),
     ],
 )
 def test_labels_that_are_none(label, message):
@@ -159,6 +160,21 @@ def test_labels_that_are_none(label, message):
     for call in (model.fit, model.evaluate):
         with pytest.raises(UserError, match=message):
             call(images, labels, verbose=0)
+
+
+def test_labels_may_be_a_column():
+    """As keras.datasets.cifar10 gives them."""
+    images, labels = data()["image"], data()["label"].numpy()
+    one, two = make(), make()
+    two.set_weights(one.get_weights())
+    one.fit(images, labels, verbose=0, shuffle=False)
+    two.fit(images, labels[:, None], verbose=0, shuffle=False)
+    for ours, theirs in zip(two.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    expected = one.evaluate(images, labels, verbose=0)
+    assert two.evaluate(images, labels[:, None], verbose=0) == expected
+    with pytest.raises(UserError, match=r"received \[None, 3\]: of one-hot"):
+        make().evaluate(images, np.eye(3, dtype=int)[labels], verbose=0)
 
 
 def test_images_that_do_not_fit():

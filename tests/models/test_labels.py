@@ -93,6 +93,8 @@ def test_a_label_that_is_not_there_is_told_in_one_line(model):
     ):
         with pytest.raises(UserError, match="^Expected a label from 0 to 2.$"):
             use()
+    with pytest.raises(UserError, match="^Expected integers as labels, [^\\\\]*$"):
+        model.fit(data["image"], np.full(12, 0.5), verbose=0)
 
 
 def test_a_prior_at_rest_draws_codes_of_the_label(model):
@@ -219,6 +221,17 @@ def test_networks_that_see_the_label(make_model):
         model.at_rest()
 
 
+def test_pseudo_inputs_have_no_label_for_the_encoder(make_model):
+    labels = networks.LabelContext(CLASSES, conditions_networks=True)
+    inner = networks.InfoGANEncoder((8, 8, 1 + CLASSES), width=2)
+    with pytest.raises(UserError, match="VampPrior sends images of its own through"):
+        make_model(
+            encoder=networks.ConditionalEncoder(inner, labels),
+            prior=priors.VampPrior(4, SHAPE, pseudo_inputs=2, context_size=CLASSES),
+            conditioner=labels,
+        )
+
+
 def test_networks_and_a_conditioner_that_differ(make_model):
     parts = {"prior": prior(), "divergence": divergences.FlowMatchingDivergence()}
     inner = networks.InfoGANEncoder((8, 8, 1 + CLASSES), width=2)
@@ -238,13 +251,23 @@ def test_conditions_that_are_none(model):
     for condition, message in (
         ([0, 3], "Expected a label from 0 to 2"),
         ([0.5, 1.0], "Expected integers as labels"),
-        ([[0], [1]], r"label of shape \[batch\], received \[2, 1\]"),
+        ([[0, 1]], r"label of shape \[batch\], received \[1, 2\]"),
     ):
         with pytest.raises(UserError, match=message):
             model.sample(2, condition=condition)
     for guidance in (float("nan"), -1.0, "a"):
         with pytest.raises(UserError, match="Expected a guidance >= 0"):
             model.sample_of_condition(1, 2, guidance=guidance)
+
+
+def test_conditions_may_be_a_column(model):
+    """As data sets of Keras have labels."""
+    data = batch(6)
+    column = data["label"][:, None]
+    one, two = (model.sample(6, condition=c) for c in (data["label"], column))
+    np.testing.assert_array_equal(two, one)
+    model.compile("adam")
+    model.fit(data["image"], column, verbose=0)
 
 
 def test_data_that_have_other_labels(model):

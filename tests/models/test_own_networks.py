@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.conftest import small_decoder
 from tests.conftest import small_encoder
@@ -12,6 +13,7 @@ from tfp_priors.errors import UserError
 
 SHAPE = (8, 8, 1)
 LATENT_SIZE = 4
+L = keras.layers
 
 
 def network(shape, *outputs):
@@ -145,3 +147,121 @@ def test_layers_of_a_users_class_are_built_by_its_call(make_model, kwargs):
     images = np.random.RandomState(0).rand(8, *SHAPE).astype("f4")
     model.fit(images, batch_size=4, verbose=0, shuffle=False)
     assert np.abs(model.encoder.first.kernel - before).max() > 0
+
+
+def head(*layers):
+    """A decoder that ends with these layers."""
+    return keras.Sequential(
+        [
+            keras.Input((LATENT_SIZE,)),
+            keras.layers.Dense(64),
+            keras.layers.Reshape(SHAPE),
+            *layers,
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((L.ReLU(),), r"relu, its outputs are in \[0, inf\]"),
+        ((L.Softmax(axis=1),), r"softmax, its outputs are in \[0, 1\]"),
+        ((L.Activation("hard_sigmoid"),), r"relu6.* in \[0, 1\]"),
+        ((L.Activation("sigmoid"), L.Rescaling(2, -1)), r"sigmoid.* in \[-1, 1\]"),
+        ((L.Activation("tanh"), L.Identity()), r"tanh.* in \[-1, 1\]"),
+        ((L.Activation("sigmoid"), L.Cropping2D(2), L.UpSampling2D()), "sigmoid"),
+        ((L.Activation("sigmoid"), L.Cropping2D(2), L.Resizing(8, 8)), "sigmoid"),
+        ((L.Activation("sigmoid"), L.Cropping2D(1), L.ZeroPadding2D(1)), "sigmoid"),
+        ((L.Activation("sigmoid"), L.Dropout(0.5)), "sigmoid"),
+        ((L.Lambda(keras.ops.sigmoid),), "sigmoid"),
+        ((L.Lambda(tf.nn.sigmoid),), "sigmoid"),
+        ((L.Lambda(lambda x: keras.ops.clip(x, 0, 1)),), r".*in \[0, 1\]"),
+        ((network(SHAPE, (SHAPE, "sigmoid")),), "sigmoid"),
+    ],
+)
+def test_a_bounded_decoder_is_known_by_its_operations(make_model, layers, message):
+    with pytest.raises(UserError, match=f"ends with the activation {message}"):
+        make_model(decoder=head(*layers))
+
+
+class UsersDecoder(keras.Model):
+    """Its layers are not in the order of their use."""
+
+    def __init__(self, activation=None):
+        super().__init__()
+        self.shaped = L.Reshape(SHAPE)
+        self.last = L.Dense(64, activation)
+        self.hidden = L.Dense(6, "relu")
+
+    def call(self, z):
+        return self.shaped(self.last(self.hidden(z)))
+
+
+def test_unbounded_outputs_are_logits(make_model):
+    for layers in (
+        (L.LeakyReLU(),),
+        (L.Activation("sigmoid"), L.Rescaling(20, -10)),
+        (L.Activation("relu"), L.Conv2D(1, 3, padding="same")),
+        (L.Activation("tanh"), L.Rescaling(8)),
+    ):
+        make_model(decoder=head(*layers))
+    make_model(decoder=UsersDecoder())
+    with pytest.raises(UserError, match="ends with the activation sigmoid"):
+        make_model(decoder=UsersDecoder("sigmoid"))
+
+
+class UsersEncoder(L.Layer):
+    """Without compute_output_shape; returns what a function makes of features."""
+
+    image_shape = SHAPE
+
+    def __init__(self, outputs=lambda x: x, **kwargs):
+        super().__init__(**kwargs)
+        self.flat = L.Flatten()
+        self.dense = L.Dense(6)
+        self.outputs_of = outputs
+
+    def call(self, images):
+        return self.outputs_of(self.dense(self.flat(images)))
+
+
+def of_a_dict():
+    x = keras.Input(SHAPE)
+    return keras.Model(x, {"mu": L.Dense(6)(L.Flatten()(x))})
+
+
+def test_a_users_layer_need_not_tell_its_shape(make_model):
+    model = make_model(encoder=UsersEncoder())
+    model.compile("sgd", jit_compile=False)
+    before = model.encoder.dense.kernel.numpy()
+    model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)
+    assert np.abs(model.encoder.dense.kernel - before).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (UsersEncoder(lambda x: (x, x)), "one tensor, received one that returns a tup"),
+        (UsersEncoder(lambda x: {"mu": x}), "one tensor, .* returns a dict of them"),
+        (of_a_dict(), "one tensor, received one that returns a dict of them"),
+        (
+            UsersEncoder(lambda x: x.flatten()),
+            "cannot take inputs of .* not able to trace",
+        ),
+    ],
+)
+def test_a_users_network_returns_one_tensor(make_model, encoder, message):
+    with pytest.raises(UserError, match=message):
+        make_model(encoder=encoder)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_variables_are_of_float32(make_model, dtype):
+    layers = [keras.Input(SHAPE), L.Flatten(), L.Dense(6, dtype=dtype)]
+    model = make_model(encoder=keras.Sequential(layers))
+    with pytest.raises(UserError, match=f"dense.*/kernel of {dtype}: make its layer"):
+        model.compile("sgd", clip_norm=1.0)
+    # Frozen ones do not learn.
+    model.encoder.trainable = False
+    model.compile("sgd", clip_norm=1.0, jit_compile=False)
+    model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)

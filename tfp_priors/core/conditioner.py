@@ -41,10 +41,14 @@ class Conditioner(Configured, keras.layers.Layer):
     def given(self, condition):
         """Conditions `[batch, *condition_shape]` as a tensor.
 
+        Single numbers may be `[batch, 1]`, as data sets of Keras have labels.
+
         Raises:
           UserError: if they have another shape.
         """
         condition = tf.convert_to_tensor(condition)
+        if self.condition_shape == () and condition.shape[1:] == (1,):
+            condition = tf.squeeze(condition, axis=1)
         shape = condition.shape
         if shape.rank is not None and shape[1:] != self.condition_shape:
             raise UserError(

@@ -147,8 +147,8 @@ def attribute_curves(
 
     def compute():
         subject = evaluator.subject
-        check_classifier(evaluator, split)
         _, a, b = attribute_ends(evaluator, attribute, n, split)
+        check_classifier(evaluator, split)
         return {
             space: probabilities(evaluator, path, attribute)
             for space, path in paths_between(subject, a, b).items()

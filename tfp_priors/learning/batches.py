@@ -1,8 +1,8 @@
 """Batches in the forms in which Keras models are given them, as tensors by name."""
 
 import itertools
-import types
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -40,7 +40,7 @@ def batch_of(data, target: str = "label") -> dict[str, Any]:
     (values,) = others
     if isinstance(values, Mapping):
         return batch_of(first) | dict(values)
-    if len(values.shape) == 4:
+    if tf.TensorShape(getattr(values, "shape", ())).rank == 4:
         raise UserError(
             "Expected images, or (images, labels), received two sets of images: an "
             "autoencoder reconstructs its input. Pass the images alone."
@@ -53,8 +53,10 @@ def check_images(images, image_shape) -> None:
 
     Raises:
       UserError: if the type or the shape is wrong; and if the values can be seen, as
-        outside of a graph, unless they are finite and in [0, 1].
+        outside of a graph, unless floats are finite and in [0, 1], and bytes go on
+        beyond 1.
     """
+    images = _array(images)
     if getattr(images.shape, "rank", 0) is None:
         raise UserError(
             "Expected images of a known rank: give tf.data an output_signature such as "
@@ -69,18 +71,48 @@ def check_images(images, image_shape) -> None:
             f"{shape}: reshape or resize them, or build the networks for their shape."
         )
     dtype = tf.as_dtype(images.dtype)
+    is_seen = isinstance(images, np.ndarray) or hasattr(images, "_numpy")
     if dtype.is_floating:
-        if isinstance(images, np.ndarray) or hasattr(images, "_numpy"):
+        if is_seen:
             _check_range(np.asarray(images))
-    elif dtype not in (tf.uint8, tf.bool):
+    elif dtype == tf.uint8:
+        if is_seen and np.asarray(images[:_LOOKED_AT]).max(initial=0) == 1:
+            raise UserError(
+                "Expected bytes in 0..255, received 0 and 1, which are black: pass "
+                "them as bool or as floats, or multiply them by 255."
+            )
+    elif dtype != tf.bool:
         raise UserError(
             "Expected images as uint8 or as floats in [0, 1], received "
             f"{dtype.name}: cast them to uint8 if they are in 0..255."
         )
 
 
+# Rows whose bytes are looked at.
+_LOOKED_AT = 1_000
+
 # Resizing may leave a float image just outside.
 _MARGIN = 1e-2
+
+
+def _array(images):
+    """The images as they are; a list of them as one array."""
+    if isinstance(images, list):
+        # One by one: of a list of bytes TensorFlow makes 32-bit integers.
+        images = [tf.convert_to_tensor(image) for image in images]
+        shapes = {tuple(image.shape) for image in images}
+        if len(shapes) > 1:
+            raise UserError(
+                f"Expected images of one shape, received a list of {len(images)} "
+                "arrays of others: resize them, or pass the images alone."
+            )
+        images = tf.stack(images)
+    if not hasattr(images, "shape"):
+        raise UserError(
+            f"Expected images as an array, received a {type(images).__name__}: pass "
+            "the images alone, or use predict, which takes what fit takes."
+        )
+    return images
 
 
 def _check_range(images):
@@ -95,7 +127,7 @@ def _check_range(images):
 
 def scaled(images):
     """Images as float32 in [0, 1]: uint8 are divided by 255."""
-    images = tf.convert_to_tensor(images)
+    images = tf.convert_to_tensor(_array(images))
     if images.dtype == tf.uint8:
         return tf.cast(images, tf.float32) / 255.0
     return tf.cast(images, tf.float32)
@@ -104,63 +136,66 @@ def scaled(images):
 def first_batch(x) -> tuple[Any, Any]:
     """The first batch of what `fit` takes, and this, whole again.
 
-    The batch is None if it cannot be looked at, or need not be, as the images of
-    `ImageDataset.training_batches`, which are uint8.
+    The batch is None if it cannot be looked at, or need not be.
+
+    Raises:
+      UserError: if there is none.
     """
     if isinstance(x, list):
         raise UserError(
             "Expected an array, a dict of arrays or a tf.data.Dataset, received a "
             "list: make it an array with numpy.stack."
         )
-    if isinstance(x, types.GeneratorType):
-        first = next(x, None)
-        return first, x if first is None else _again(first, x)
-    if isinstance(x, keras.utils.PyDataset):
-        return (x[0] if len(x) else None), x
-    if isinstance(x, tf.data.Dataset):
-        leaves = tf.nest.flatten(x.element_spec)
-        floating = any(leaf.dtype.is_floating for leaf in leaves)
-        return (next(iter(x), None) if floating else None), x
-    if isinstance(x, (Mapping, tuple, list)) or hasattr(x, "shape"):
+    if isinstance(x, (Mapping, tuple)) or hasattr(x, "shape"):
         return x, x
-    return None, x
+    if isinstance(x, Iterator):
+        first = next(x, None)
+        x = _again(first, x)
+    elif isinstance(x, keras.utils.PyDataset):
+        first = x[0] if len(x) else None
+    elif isinstance(x, tf.data.Dataset):
+        leaves = tf.nest.flatten(x.element_spec)
+        if not any(leaf.dtype.is_floating or leaf.dtype == tf.uint8 for leaf in leaves):
+            return None, x
+        first = next(iter(x), None)
+    else:
+        return None, x
+    if first is None:
+        raise UserError("Expected batches of images, received none: the data is empty.")
+    return first, x
 
 
 def _again(first, rest):
     for batch in itertools.chain([first], rest):
         # Keras takes tuples alone.
-        yield batch if isinstance(batch, tuple) else (batch,)
+        yield tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
 
 
-def evenly_shared(x, replicas: int, batch_size: int | None):
-    """What `fit` takes, whose batches must divide by the number of replicas.
+def check_shares(x, replicas: int, batch_size: int | None, validation_split=0.0):
+    """Checks that replicas can share each batch of arrays evenly.
 
-    Replicas that shared one unevenly would take another step than one device.
+    Of other data `CheckedModel.shared_batch` looks at each batch.
 
     Raises:
-      UserError: if arrays do not; in a `tf.data.Dataset` once a batch does not.
+      UserError: if they cannot.
     """
-    error = UserError(
+    arrays = tf.nest.flatten(x)
+    if not hasattr(arrays[0], "shape"):
+        return
+    # As Keras has them.
+    rows = math.floor(arrays[0].shape[0] * (1.0 - validation_split))
+    size = batch_size or 32
+    if min(rows, size) % replicas or rows % size % replicas:
+        raise uneven(replicas)
+
+
+def uneven(replicas: int) -> UserError:
+    """The error on a batch that replicas cannot share evenly.
+
+    They would take another step than one device.
+    """
+    return UserError(
         f"The {replicas} replicas cannot share a batch evenly, so that the step would "
         "be another one: choose a batch size that they divide, and "
         "batch(size, drop_remainder=True)."
     )
-    if isinstance(x, tf.data.Dataset):
-        rows = tf.nest.flatten(x.element_spec)[0].shape[0]
-        if rows is not None and rows % replicas == 0:
-            return x
-
-        def checked(*batch):
-            size = tf.shape(tf.nest.flatten(batch)[0])[0]
-            check = tf.debugging.Assert(size % replicas == 0, [error.in_graph])
-            with tf.control_dependencies([check]):
-                batch = tf.nest.map_structure(tf.identity, batch)
-            return batch if isinstance(x.element_spec, tuple) else batch[0]
-
-        return x.map(checked)
-    arrays = tf.nest.flatten(x)
-    if hasattr(arrays[0], "shape"):
-        rows, size = arrays[0].shape[0], batch_size or 32  # As Keras.
-        if min(rows, size) % replicas or rows % size % replicas:
-            raise error
-    return x

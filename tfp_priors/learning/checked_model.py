@@ -3,17 +3,20 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.core.configured import Configured
+from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
 from tfp_priors.learning.batches import batch_of
 from tfp_priors.learning.batches import check_images
-from tfp_priors.learning.batches import evenly_shared
+from tfp_priors.learning.batches import check_shares
 from tfp_priors.learning.batches import first_batch
 from tfp_priors.learning.batches import scaled
+from tfp_priors.learning.batches import uneven
 
 
 class CheckedModel(Configured, keras.Model):
@@ -30,7 +33,7 @@ class CheckedModel(Configured, keras.Model):
     target = "label"
 
     def __init__(self, **kwargs):
-        _check_settings()
+        check_settings()
         super().__init__(**kwargs)
 
     @property
@@ -48,7 +51,8 @@ class CheckedModel(Configured, keras.Model):
         _refuse_weights(kwargs)
         x = self._looked_at(x, y)
         if self.replicas > 1:
-            x = evenly_shared(x, self.replicas, batch_size)
+            split = kwargs.get("validation_split", 0.0)
+            check_shares(x, self.replicas, batch_size, split)
         return super().fit(x, y, batch_size, *args, **kwargs)
 
     @raised_in_graph()
@@ -60,18 +64,34 @@ class CheckedModel(Configured, keras.Model):
     def predict(self, x, *args, **kwargs):
         return super().predict(self._looked_at(x), *args, **kwargs)
 
-    @raised_in_graph()
-    def train_on_batch(self, x, y=None, *args, **kwargs):
-        _refuse_weights(kwargs)
-        return super().train_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+    # Keras would give every replica the whole of a single batch.
 
     @raised_in_graph()
-    def test_on_batch(self, x, y=None, *args, **kwargs):
-        _refuse_weights(kwargs)
-        return super().test_on_batch(self._looked_at(x, y), y, *args, **kwargs)
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        _refuse_weights({"sample_weight": sample_weight, "class_weight": class_weight})
+        if self.replicas > 1:
+            shared = {"batch_size": _rows(x), "shuffle": False, "verbose": 0}
+            history = self.fit(x, y, **shared).history
+            logs = {name: value for name, (value,) in history.items()}
+            return logs if return_dict else self._flatten_metrics_in_order(logs)
+        x = self._looked_at(x, y)
+        return super().train_on_batch(x, y, return_dict=return_dict)
+
+    @raised_in_graph()
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        _refuse_weights({"sample_weight": sample_weight})
+        if self.replicas > 1:
+            shared = {"batch_size": _rows(x), "verbose": 0}
+            return self.evaluate(x, y, return_dict=return_dict, **shared)
+        x = self._looked_at(x, y)
+        return super().test_on_batch(x, y, return_dict=return_dict)
 
     @raised_in_graph()
     def predict_on_batch(self, x):
+        if self.replicas > 1:
+            return self.predict(x, batch_size=_rows(x), verbose=0)
         return super().predict_on_batch(self._looked_at(x))
 
     def save(self, filepath, *args, **kwargs):
@@ -86,7 +106,10 @@ class CheckedModel(Configured, keras.Model):
         """The data, after a look at its first batch."""
         first, x = first_batch(x)
         if first is not None:
-            self._check_batch(batch_of((first, y), self.target))
+            batch = batch_of((first, y), self.target)
+            self._check_batch(batch)
+            if len(next(iter(batch.values()))) == 0:
+                raise UserError("Expected images, received none: the data is empty.")
         return x
 
     def _check_batch(self, batch):
@@ -98,6 +121,12 @@ class CheckedModel(Configured, keras.Model):
             )
         if "image" in batch:
             check_images(batch["image"], self.image_shape)
+        values = batch.get(self.target)
+        if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
+            raise UserError(
+                f"Expected numbers as {self.target}, received {values.dtype}: number "
+                "them from 0, as numpy.unique does with return_inverse=True."
+            )
 
     def batch_of(self, data) -> dict[str, Any]:
         """What `fit` takes as tensors by name, with images as float32 in [0, 1].
@@ -110,6 +139,23 @@ class CheckedModel(Configured, keras.Model):
         if "image" in batch:
             batch["image"] = scaled(batch["image"])
         return batch
+
+    def shared_batch(self, data) -> dict[str, Any]:
+        """As `batch_of`, of a batch to learn from.
+
+        Raises:
+          UserError: if the replicas have different numbers of rows.
+        """
+        batch = self.batch_of(data)
+        rows = rows_of(batch)
+        is_known = isinstance(rows, int) and not tf.executing_eagerly()
+        if self.replicas == 1 or replicas.count() == 1 or is_known:
+            return batch
+        same = replicas.mean(tf.cast(rows, tf.float32)) == tf.cast(rows, tf.float32)
+        error = uneven(self.replicas)
+        check = tf.debugging.Assert(same, [error.in_graph])
+        with tf.control_dependencies([check]):
+            return tf.nest.map_structure(tf.identity, batch)
 
     def feature(self, batch: dict[str, Any], name: str):
         """A feature of a batch.
@@ -131,7 +177,7 @@ class CheckedModel(Configured, keras.Model):
         """
         batch = self.batch_of(data)
         rows = rows_of(batch)
-        if not isinstance(rows, int):
+        if not isinstance(rows, int) or rows == 0:
             missing = tf.maximum(1 - rows, 0)
             batch = tf.nest.map_structure(
                 lambda x: tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
@@ -150,24 +196,14 @@ class CheckedModel(Configured, keras.Model):
         )
 
 
-def _check_settings():
-    """Raises: UserError: if Keras is set to what the networks cannot work with."""
-    settings = {
-        "the image_data_format": (keras.config.image_data_format(), "channels_last"),
-        "the dtype policy": (keras.config.dtype_policy().name, "float32"),
-    }
-    for name, (received, expected) in settings.items():
-        if received != expected:
-            raise UserError(
-                f"Expected {name} {expected}, Keras is set to {received}: set it back "
-                "with keras.config, or in keras.json. Networks compute in less by "
-                "compile(precision=...)."
-            )
-
-
 def rows_of(batch: dict[str, Any]):
     """Rows of a batch on this replica: an int if known, else a scalar tensor."""
     return replicas.size(next(iter(batch.values())))
+
+
+def _rows(x):
+    """Rows of a batch of arrays."""
+    return len(tf.nest.flatten(x)[0])
 
 
 def _refuse_weights(kwargs):

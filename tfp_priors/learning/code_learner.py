@@ -21,7 +21,7 @@ POSTERIOR = "posterior"
 CONTEXT = "context"
 
 #: Key of the data beside it that holds the prior's standard codes and, last, their
-#: log-determinants, if q(z|x) has one code only.
+#: log-determinants, if q(z|x) has one code only and they are costly.
 STANDARD = "standard"
 
 # What is folded into a step's seed for uses other than the posterior's noise.
@@ -33,6 +33,9 @@ ROWS_AT_ONCE = 500
 
 # Held-out rows that are measured.
 _MEASURED = 20_000
+
+# Batches that are made ahead.
+_PREFETCHED = 2
 
 # Bytes of codes that statistics are taken of; of more codes, a part drawn at random.
 _FITTED_BYTES = 2**27
@@ -100,7 +103,9 @@ class CodeLearner(PriorModel):
 
     def finish_step(self, batch, codes, seed):
         scalars = {}
-        for i in range(self.divergence.critic_steps):
+        # A frozen discriminator has no optimizer.
+        learns = "discriminator" in self.optimizers
+        for i in range(self.divergence.critic_steps if learns else 0):
             critic_seed = fold_in(seed, CRITIC + i)
             scalars |= self._critic_step(codes, critic_seed, self.context_of(batch))
         return scalars
@@ -179,16 +184,20 @@ class CodeLearner(PriorModel):
         indices = shuffled_indices(
             len(rows), batch_size, seed, start_step, worker, workers
         )
-        return indices.map(
-            lambda index: {k: _gathered(v, index) for k, v in columns.items()}
+        batches = indices.map(
+            lambda index: {k: _gathered(v, index) for k, v in columns.items()},
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
+        return batches.prefetch(_PREFETCHED)
 
     def _columns(self, rows, context):
         """What a batch has, for all rows."""
         columns = {POSTERIOR: _kept(rows)}
         if context is not None:
             columns[CONTEXT] = _kept(context)
-        if not self.posterior.has_density and _is_kept(rows):
+        is_costly = getattr(self.prior.standardize, "is_costly", False)
+        if is_costly and not self.posterior.has_density and _is_kept(rows):
             columns[STANDARD] = self._standard(rows)
         return columns
 

@@ -184,6 +184,7 @@ class GroupedModel(CheckedModel):
             accelerators = [d for d in tf.config.list_logical_devices() if _is_fast(d)]
             jit_compile = self.replicas == 1 and bool(accelerators)
         self._optimizers = self._built_optimizers(optimizer, precision)
+        self._compiled_ids = _ids(self.variable_groups())
         for network in self.networks():
             for layer in network._flatten_layers():
                 layer.dtype_policy = precision
@@ -234,6 +235,13 @@ class GroupedModel(CheckedModel):
                 f"Expected an optimizer for each of {', '.join(learning)}, received "
                 f"them for {', '.join(optimizer) or 'nothing'}."
             )
+        for variable in (v for group in groups.values() for v in group):
+            if variable.dtype != "float32":
+                raise UserError(
+                    f"Expected variables of float32 to learn, received {variable.path} "
+                    f"of {variable.dtype}: make its layer without a dtype. Networks "
+                    "compute in less by compile(precision=...)."
+                )
         optimizers = {name: copied(optimizer[name]) for name in learning}
         for name, group_optimizer in optimizers.items():
             _check_rate(name, group_optimizer)
@@ -260,10 +268,18 @@ class GroupedModel(CheckedModel):
         """The optimizers of the groups that have variables."""
         return self._optimizers
 
-    def fit(self, *args, **kwargs):
-        if self.compiled and not self._optimizers:
+    def make_train_function(self, force=False):
+        if not self._optimizers:
             raise UserError("There is nothing to learn: all variables are frozen.")
-        return super().fit(*args, **kwargs)
+        now = _ids(self.variable_groups())
+        changed = [name for name in now if now[name] != self._compiled_ids[name]]
+        if changed:
+            raise UserError(
+                f"Expected the variables of the {' and the '.join(changed)} that "
+                "learned when the model was compiled, received others, as after "
+                "trainable = False: compile again."
+            )
+        return super().make_train_function(force)
 
     # The step --------------------------------------------------------------------
 
@@ -288,7 +304,7 @@ class GroupedModel(CheckedModel):
         return {}
 
     def train_step(self, data):
-        batch = self.batch_of(data)
+        batch = self.shared_batch(data)
         groups = self.groups_on(batch)
         if not groups:
             raise UserError(
@@ -321,7 +337,12 @@ class GroupedModel(CheckedModel):
         """As `_gradients`, part by part; the codes are those of all parts."""
         parts = self.accumulation
         size = next(iter(batch.values())).shape[0]
-        if size is None or size % parts:
+        if size is None:
+            raise UserError(
+                f"accumulation = {parts} needs batches of a known size: use "
+                "batch(size, drop_remainder=True)."
+            )
+        if size % parts:
             raise UserError(
                 f"A batch of {size} per replica does not divide into "
                 f"train.accumulation = {parts} equal parts."
@@ -482,6 +503,11 @@ def filled(gradients: Sequence, variables: Sequence) -> list:
         tf.zeros(variable.shape) if gradient is None else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
+
+
+def _ids(groups):
+    """What tells the variables of each group from others."""
+    return {name: tuple(map(id, group)) for name, group in groups.items()}
 
 
 def fold_in(seed, number):

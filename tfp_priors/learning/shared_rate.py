@@ -21,12 +21,12 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
     """
     (first, *others) = optimizers.values()
     kind = type(first)
-    if not others:
-        return
 
     @functools.cache
     def ratios():
         """Of others and their rates to the first one's, which may come back from 0."""
+        if not others:
+            return []
         rate = _rate(first)
         if not rate > 0:
             raise UserError(
@@ -38,12 +38,13 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
         return [(other, _rate(other) / rate) for other in constant]
 
     def set_rate(self, rate):
-        if callable(rate):
+        if callable(rate) and others:
             raise UserError(
                 "The learning rate of all groups is set by a number: compile with a "
                 "dict of optimizers that have schedules."
             )
-        _refuse_schedules(optimizers)
+        if not callable(rate):
+            _refuse_schedules(optimizers)
         ratios()
         kind.learning_rate.fset(self, rate)
 

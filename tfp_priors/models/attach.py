@@ -15,6 +15,7 @@ from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.divergences import usual_divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import first_line
 from tfp_priors.likelihoods import NormalLikelihood
 from tfp_priors.models.latent_variable_model import LatentVariableModel
 from tfp_priors.posteriors import DeterministicPosterior
@@ -236,9 +237,9 @@ def _called(name, network, inputs):
     try:
         outputs = network(inputs)
     except Exception as error:
-        told = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"The {name} cannot take inputs of shape {tuple(inputs.shape)}: {told[0]}"
+            f"The {name} cannot take inputs of shape {tuple(inputs.shape)}: "
+            f"{first_line(error)}"
         ) from error
     if not tf.is_tensor(outputs):
         raise UserError(

@@ -131,7 +131,6 @@ class Classifier(Predictor):
     def _cross_entropy(self, logits, targets):
         """Cross-entropy in nats, `[batch]`."""
         if self.classes:
-            targets = checked_labels(targets, self.classes)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         targets = tf.cast(targets, logits.dtype)
         return tf.reduce_sum(
@@ -154,6 +153,8 @@ class Classifier(Predictor):
         return Objective(scalars.pop("loss"), scalars)
 
     def _scalars(self, outputs, targets):
+        if self.classes:
+            targets = checked_labels(targets, self.classes)
         right = tf.cast(self.correct(outputs, targets), tf.float32)
         return {
             "loss": tf.reduce_mean(self._cross_entropy(outputs, targets)),

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Callable, Sequence
+from types import NoneType
 
 import keras
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import first_line
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.code_learner import DRAWS
@@ -24,20 +26,18 @@ from tfp_priors.learning.grouped_model import describe
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.generative_model import GenerativeModel
+from tfp_priors.models.output_range import output_range
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
 from tfp_priors.priors import Prior
 from tfp_priors.regularizers import Regularizer
 
-# After these, outputs are not what a sigmoid makes all values of [0, 1] of.
-_BOUNDED = (
-    keras.activations.hard_sigmoid,
-    keras.activations.relu,
-    keras.activations.sigmoid,
-    keras.activations.softmax,
-    keras.activations.softplus,
-    keras.activations.tanh,
-)
+# Logits must be able to go beyond it on both sides: the sigmoids of -3 and 3 are 0.05
+# and 0.95.
+_LEAST_LOGIT = 3.0
+
+# That of a layer that does not say it.
+_COMPUTE_OUTPUT_SHAPE = keras.layers.Layer.compute_output_shape
 
 # Images whose likelihood is measured at once.
 _MEASURED_AT_ONCE = 500
@@ -159,6 +159,12 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
         self._image_shape = image_shape_of(encoder)
+        if self._conditions_networks and type(prior).connect is not Prior.connect:
+            raise UserError(
+                f"A {type(prior).__name__} sends images of its own through the "
+                "encoder, which have no condition: choose another prior, or a "
+                "conditioner with conditions_networks = False."
+            )
         prior.connect(encoder, posterior)
         self.build((None, *self.image_shape))
 
@@ -173,41 +179,52 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def build(self, input_shape):
         latent_shape = (None, self.latent_size)
-        code_shape = (None, *self.posterior.own_shape)
-        encoder_shape, decoder_shape = input_shape, code_shape
+        images = tf.TensorSpec(input_shape)
+        codes = tf.TensorSpec((None, *self.posterior.own_shape))
         if self._conditions_networks:
-            condition_shape = (None, *self.conditioner.condition_shape)
-            encoder_shape = (input_shape, condition_shape)
-            decoder_shape = (code_shape, condition_shape)
-        features_shape = _output_shape("encoder", self.encoder, encoder_shape)
-        outputs_shape = _output_shape("decoder", self.decoder, decoder_shape)
+            conditions = tf.TensorSpec(
+                (None, *self.conditioner.condition_shape),
+                self.conditioner.condition_dtype,
+            )
+            images, codes = (images, conditions), (codes, conditions)
+        features_shape = _output_shape("encoder", self.encoder, images)
+        outputs_shape = _output_shape("decoder", self.decoder, codes)
         if outputs_shape[1:] != tuple(self.image_shape):
             raise UserError(
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
                 f"the encoder's images, received {outputs_shape[1:]}."
             )
-        last = _last_activation(self.decoder)
-        if self.likelihood.squashes and last in _BOUNDED:
-            raise UserError(
-                f"The decoder ends with the activation {last.__name__}, but the mean "
-                f"of a {type(self.likelihood).__name__} is the sigmoid of its outputs: "
-                "end it with a layer without an activation."
-            )
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
-            (self.encoder, encoder_shape),
+            (self.encoder, _shapes(images)),
             (self.posterior, features_shape),
-            (self.decoder, decoder_shape),
+            (self.decoder, _shapes(codes)),
             (self.likelihood, outputs_shape),
             (self.prior, latent_shape),
             (self.divergence, joint_shape),
         ):
             if not part.built:
                 part.build(shape)
+        if self.likelihood.squashes:
+            self._check_logits(codes)
         self.divergence.check(self.posterior, self.prior, self.beta)
         names = ["loss", "reconstruction", *(r.name for r in self.regularizers)]
         self.track([*names, *self.divergence_names(self.beta)])
         self.built = True
+
+    def _check_logits(self, codes):
+        """Raises: UserError: if the sigmoid of the decoder's outputs is never 0 or 1.
+
+        As of outputs that are in [0, 1] already, which would be grey.
+        """
+        low, high, activation = output_range(self.decoder, codes)
+        if not (low < -_LEAST_LOGIT and high > _LEAST_LOGIT):
+            raise UserError(
+                f"The decoder ends with the activation {activation}, its outputs are "
+                f"in [{low:g}, {high:g}], but the mean of a "
+                f"{type(self.likelihood).__name__} is the sigmoid of its outputs: end "
+                "it with a layer without an activation."
+            )
 
     @property
     def _conditions_networks(self):
@@ -529,18 +546,15 @@ def _means(metrics):
     return {name: tf.reduce_mean(value) for name, value in metrics.items()}
 
 
-def _last_activation(network):
-    """The function that a Keras model of layers ends with, or None."""
-    for layer in reversed(getattr(network, "layers", ())):
-        if not isinstance(layer, (keras.layers.Reshape, keras.layers.Cropping2D)):
-            return getattr(layer, "activation", None)
-    return None
+def _shapes(specs):
+    """The shape of inputs, or those of a pair."""
+    return tf.nest.map_structure(lambda spec: tuple(spec.shape), specs)
 
 
-def _output_shape(name, network, input_shape):
-    """The shape of a network's outputs, if it takes these inputs."""
-    inputs = getattr(network, "inputs", None)
-    expected = len(input_shape) if isinstance(input_shape[0], tuple) else 1
+def _output_shape(name, network, specs):
+    """The shape of a network's outputs, if it takes inputs of these specs."""
+    inputs, input_shape = getattr(network, "inputs", None), _shapes(specs)
+    expected = len(specs) if isinstance(specs, tuple) else 1
     for what, own, count in (
         ("input(s)", inputs, expected),
         ("output(s)", getattr(network, "outputs", None), 1),
@@ -564,15 +578,36 @@ def _output_shape(name, network, input_shape):
         "that does not: a conditioner's conditions_networks says which, and "
         "networks.ConditionalEncoder makes such networks of others."
     )
-    try:
-        if isinstance(network, keras.Model) and not inputs and expected == 1:
-            # Layers of a user's class may be built by its first call alone.
-            shape = tuple(network(keras.Input(input_shape[1:])).shape)
-        else:
-            shape = tuple(network.compute_output_shape(input_shape))
-    except TypeError as cause:
-        raise error from cause
+    tells_shape = type(network).compute_output_shape is not _COMPUTE_OUTPUT_SHAPE
+    if tells_shape and (inputs or not isinstance(network, keras.Model)):
+        try:
+            shape = network.compute_output_shape(input_shape)
+        except TypeError as cause:
+            raise error from cause
+    else:
+        # Layers of a user's class may be built by its first call alone.
+        try:
+            outputs = network(tf.nest.map_structure(_symbolic, specs))
+        except Exception as cause:
+            if expected == 2:
+                raise error from cause
+            raise UserError(
+                f"The {name} cannot take inputs of shape {input_shape}: "
+                f"{first_line(cause)}"
+            ) from cause
+        shape = getattr(outputs, "shape", outputs)
     # That of what takes the first shape for the size of the batch.
-    if isinstance(shape[0], tuple):
+    if isinstance(shape, tuple) and isinstance(shape[0], tuple):
         raise error
-    return shape
+    if not isinstance(shape, (tuple, list)) or not isinstance(
+        shape[-1], (int, NoneType)
+    ):
+        raise UserError(
+            f"Expected the {name} to return one tensor, received one that returns a "
+            f"{type(shape).__name__} of them."
+        )
+    return tuple(shape)
+
+
+def _symbolic(spec):
+    return keras.KerasTensor(spec.shape, spec.dtype.name)

@@ -212,14 +212,14 @@ class ProgressiveGAN(GenerativeModel):
         return keras.Model.predict(self, x, *args, **kwargs)
 
     def predict_on_batch(self, x):
-        return keras.Model.predict_on_batch(self, x)
+        return self.predict(x, batch_size=len(x), verbose=0)
 
     def predict_step(self, data):
         z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self(z)
 
     def train_step(self, data):
-        batch = self.batch_of(data)
+        batch = self.shared_batch(data)
         step = self.steps_done.value
         seed = self.step_seed(self.seed, step)
         gradients_on = self._gradients if self.accumulation == 1 else self._accumulated

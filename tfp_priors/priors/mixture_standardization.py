@@ -55,6 +55,8 @@ class MixtureStandardization(LatentStandardization):
     TensorShape([1000, 2])
     """
 
+    is_costly = True
+
     def __init__(self, components: int = 256, decay: float = 0.99, **kwargs):
         super().__init__(decay, **kwargs)
         check_counts(type(self).__name__, components=components)

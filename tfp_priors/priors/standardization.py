@@ -29,6 +29,9 @@ class LatentStandardization(Configured, keras.layers.Layer):
       decay: weight of the old statistics in each update.
     """
 
+    #: Whether it costs more than to keep what it makes of codes at rest.
+    is_costly = False
+
     def __init__(self, decay: float = 0.99, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= decay < 1:

@@ -235,8 +235,8 @@ def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     classifier sees it come (figure 7)."""
     _refuse_condition(evaluator)
     number, n = choice.attribute, choice.pairs
-    paths.check_classifier(evaluator, _SPLIT)
     indices, a, b = paths.attribute_ends(evaluator, number, n, _SPLIT)
+    paths.check_classifier(evaluator, _SPLIT)
     lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
     many = min(_CURVES, lacking)
     curves = paths.attribute_curves(evaluator, number, many, _SPLIT)
