@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import has_eight_in_32_bits
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
@@ -156,3 +157,14 @@ def test_another_size_is_refused(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="has 4x6 pixels, the data set 6x4"):
         from_folder(tmp_path, (4, 6, 1)).chunk(0, 1)
+
+
+def test_bits_of_pictures_of_32(tmp_path):
+    for name, values, expected in (
+        ("a.tif", np.full((2, 2), 255, np.int32), True),
+        ("b.tif", np.full((2, 2), 256, np.int32), False),
+        ("c.tif", np.full((2, 2), 3, np.float32), True),
+        ("d.png", np.full((2, 2), 3, np.uint8), None),
+    ):
+        Image.fromarray(values).save(tmp_path / name)
+        assert has_eight_in_32_bits(tmp_path / name) is expected

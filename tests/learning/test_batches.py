@@ -371,3 +371,37 @@ def test_nothing_to_learn_is_told(make_model):
     model.compile("adam", jit_compile=False)
     with pytest.raises(UserError, match="nothing to learn"):
         model.fit(IMAGES, verbose=0)
+
+
+def test_a_generator_of_held_out_batches_loses_none(make_model):
+    model = make_model()
+    model.compile("sgd", clip_norm=1.0, jit_compile=False)
+    seen = []
+
+    def batches():
+        for i in range(3):
+            seen.append(i)
+            yield (IMAGES[2 * i : 2 * i + 2],)
+
+    history = model.fit(
+        IMAGES, validation_data=batches(), validation_steps=3, verbose=0
+    ).history
+    assert seen == [0, 1, 2]
+    expected = model.evaluate(IMAGES, batch_size=2, verbose=0, return_dict=True)
+    np.testing.assert_allclose(
+        history["val_reconstruction"][0], expected["reconstruction"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_held_out_labels_may_change_their_form(make_model, first):
+    model = make_model()
+    model.compile("sgd", clip_norm=1.0, jit_compile=False)
+    for y in (LABELS[:, None], LABELS)[:: 1 if first else -1]:
+        model.evaluate(IMAGES, y, batch_size=4, verbose=0)
+
+
+def test_one_dark_image_of_bytes_is_one(make_model):
+    image = np.zeros((1, 8, 8, 1), np.uint8)
+    image[0, 0] = 1
+    assert make_model().encode(image).shape == (1, 4)

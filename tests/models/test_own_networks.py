@@ -180,7 +180,8 @@ def head(*layers):
     ],
 )
 def test_a_bounded_decoder_is_known_by_its_operations(make_model, layers, message):
-    with pytest.raises(UserError, match=f"ends with the activation {message}"):
+    words = f"ends with the activation {message}|is bounded, its outputs are in .0, 1"
+    with pytest.raises(UserError, match=words):
         make_model(decoder=head(*layers))
 
 
@@ -265,3 +266,52 @@ def test_variables_are_of_float32(make_model, dtype):
     model.encoder.trainable = False
     model.compile("sgd", clip_norm=1.0, jit_compile=False)
     model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)
+
+
+class ShapedEncoder(L.Layer):
+    """Says its shape, and leaves its layers to its first call."""
+
+    image_shape = SHAPE
+
+    def __init__(self):
+        super().__init__()
+        self.flatten = L.Flatten()
+        self.dense = L.Dense(6)
+
+    def call(self, images):
+        return self.dense(self.flatten(images))
+
+    def compute_output_shape(self, shape):
+        return (shape[0], 6)
+
+
+def test_layers_that_the_first_call_builds_learn(make_model):
+    model = make_model(encoder=ShapedEncoder())
+    model.compile("sgd", clip_norm=1.0, jit_compile=False)
+    before = model.encoder.dense.kernel.numpy()
+    model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)
+    assert np.abs(model.encoder.dense.kernel.numpy() - before).max() > 0
+
+
+@pytest.mark.parametrize(
+    "steps", [40, 2_000], ids=["that would be 2^40 ways", "deeper than Python's stack"]
+)
+def test_decoders_of_long_chains_are_looked_at_soon(make_model, steps):
+    def smooth(x):
+        for _ in range(steps):
+            x = x + 0.1 * tf.tanh(x)
+        return x
+
+    layers = [keras.Input((LATENT_SIZE,)), L.Dense(64), L.Reshape(SHAPE)]
+    model = make_model(decoder=keras.Sequential([*layers, L.Lambda(smooth)]))
+    assert model.sample(2).shape == (2, *SHAPE)
+
+
+def test_a_frozen_prior_stays_as_it_is(make_model):
+    model = make_model(prior=priors.RealNVPPrior(LATENT_SIZE, standardize=True))
+    model.prior.trainable = False
+    model.compile("sgd", clip_norm=1.0, jit_compile=False)
+    before = [w.numpy() for w in model.prior.weights]
+    model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)
+    for old, new in zip(before, model.prior.weights, strict=True):
+        np.testing.assert_array_equal(old, new)

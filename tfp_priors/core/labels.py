@@ -14,7 +14,7 @@ def checked_labels(labels, classes: int):
     """
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer:
-        raise UserError(f"Expected integers as labels, received {labels.dtype}.")
+        raise UserError(f"Expected integers as labels, received {labels.dtype.name}.")
     if labels.shape.rank is None or labels.shape[1:] == (1,):
         labels = tf.reshape(labels, [-1])
     if labels.shape.rank != 1:

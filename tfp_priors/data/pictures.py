@@ -120,6 +120,16 @@ def has_sixteen_bits(path: Path) -> bool:
         return opened.mode in _SIXTEEN
 
 
+def has_eight_in_32_bits(path: Path) -> bool | None:
+    """Whether no grey value exceeds 255 though each has 32 bits; None: it has fewer.
+
+    Raises:
+      UserError: if the file cannot be read; it is named.
+    """
+    with _opened(path) as opened:
+        return opened.getextrema()[1] <= 255 if opened.mode in ("I", "F") else None
+
+
 def _seen(opened: Image.Image, channels: int) -> Image.Image:
     """A picture as it is seen: upright, over white, of 8 bits."""
     picture = ImageOps.exif_transpose(opened)
@@ -135,7 +145,7 @@ def _seen(opened: Image.Image, channels: int) -> Image.Image:
         # A NaN compares as false.
         if not (values.min() >= 0 and values.max() < 2**16):
             raise ValueError("its grey values are not those of 16 bits, 0 to 65535")
-        # What has 32 bits only because its program knows no 8.
+        # What has 32 bits because its program knows no 8; see `ImageFolder`.
         if opened.mode not in _SIXTEEN and values.max() <= 255:
             values *= 257
         picture = Image.fromarray((values / 257.0).round().astype(np.uint8))

@@ -54,8 +54,8 @@ def covered_entropy(
       factors: the attributes of each factor.
 
     Returns:
-      The share of all factors, at most 1, and 1 if samples of one condition are as diverse as the
-      data, see `mean_over_conditions`; and the share of each factor.
+      The share of all factors, at most 1, and 1 if samples of one condition are as
+      diverse as the data, see `mean_over_conditions`; and the share of each factor.
     """
     sums, possible, shares = 0.0, 0.0, {}
     for name, columns in factors.items():

@@ -16,7 +16,6 @@ from tfp_priors.evaluation import metrics
 from tfp_priors.evaluation.activations import Activations
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
-from tfp_priors.evaluation.images import CHUNK
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import chunk_seed
 from tfp_priors.evaluation.images import from_dataset
@@ -229,8 +228,8 @@ class Evaluator:
     def codes_and_draws(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """`codes(split)`, and as many draws of the prior, to be told apart.
 
-        A conditional subject draws for the conditions of these codes, and beside both is
-        the context: a prior that ignores it draws the right codes for the wrong
+        A conditional subject draws for the conditions of these codes, and beside both
+        is the context: a prior that ignores it draws the right codes for the wrong
         conditions.
         """
         codes = self.codes(split)

@@ -50,6 +50,10 @@ class CheckedModel(Configured, keras.Model):
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         _refuse_weights(kwargs)
         x = self._looked_at(x, y)
+        held_out = kwargs.get("validation_data")
+        if held_out is not None and not isinstance(held_out, tuple):
+            # It is looked at here alone: within `fit` it has begun already.
+            kwargs["validation_data"] = self._looked_at(held_out)
         if self.replicas > 1:
             split = kwargs.get("validation_split", 0.0)
             check_shares(x, self.replicas, batch_size, split)
@@ -58,7 +62,10 @@ class CheckedModel(Configured, keras.Model):
     @raised_in_graph()
     def evaluate(self, x=None, y=None, *args, **kwargs):
         _refuse_weights(kwargs)
-        return super().evaluate(self._looked_at(x, y), y, *args, **kwargs)
+        # That is how `fit` calls it.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = self._looked_at(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     @raised_in_graph()
     def predict(self, x, *args, **kwargs):
@@ -179,10 +186,12 @@ class CheckedModel(Configured, keras.Model):
         rows = rows_of(batch)
         if not isinstance(rows, int) or rows == 0:
             missing = tf.maximum(1 - rows, 0)
-            batch = tf.nest.map_structure(
-                lambda x: tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
-                batch,
-            )
+
+            def padded(x):
+                others = tf.zeros([tf.rank(x) - 1, 2], tf.int32)
+                return tf.pad(x, tf.concat([[[0, missing]], others], axis=0))
+
+            batch = tf.nest.map_structure(padded, batch)
         return batch, rows
 
     def predict_step(self, data):

@@ -194,6 +194,8 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
                 f"the encoder's images, received {outputs_shape[1:]}."
             )
+        _build_by_call(self.encoder, images)
+        _build_by_call(self.decoder, codes)
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
             (self.encoder, _shapes(images)),
@@ -219,8 +221,13 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         """
         low, high, activation = output_range(self.decoder, codes)
         if not (low < -_LEAST_LOGIT and high > _LEAST_LOGIT):
+            ends = (
+                f"ends with the activation {activation},"
+                if activation
+                else "is bounded,"
+            )
             raise UserError(
-                f"The decoder ends with the activation {activation}, its outputs are "
+                f"The decoder {ends} its outputs are "
                 f"in [{low:g}, {high:g}], but the mean of a "
                 f"{type(self.likelihood).__name__} is the sigmoid of its outputs: end "
                 "it with a layer without an activation."
@@ -607,6 +614,13 @@ def _output_shape(name, network, specs):
             f"{type(shape).__name__} of them."
         )
     return tuple(shape)
+
+
+def _build_by_call(network, specs):
+    """Builds a user's layer that leaves that to its first call."""
+    if not network.built and type(network).build is keras.layers.Layer.build:
+        zeros = [tf.zeros([1, *s.shape[1:]], s.dtype) for s in tf.nest.flatten(specs)]
+        network(tf.nest.pack_sequence_as(specs, zeros))
 
 
 def _symbolic(spec):

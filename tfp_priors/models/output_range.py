@@ -1,5 +1,6 @@
 """Between which values the outputs of a network are, as its operations tell."""
 
+import functools
 import math
 import operator
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ class Range(NamedTuple):
 
 
 _UNKNOWN = Range(-math.inf, math.inf)
+
+# Operations from the outputs back, after which all is unknown.
+_DEPTH = 100
 
 _ACTIVATIONS = {
     "Elu": (-1.0, math.inf),
@@ -76,10 +80,19 @@ def output_range(network: keras.layers.Layer, inputs: Any) -> Range:
       inputs: what it is called with, as `tf.TensorSpec`.
     """
     function = tf.function(lambda x: network(x, training=False), autograph=False)
-    return _range(function.get_concrete_function(inputs).graph.outputs[0])
+    return _range(function.get_concrete_function(inputs).graph.outputs[0], {})
 
 
-def _range(tensor):
+def _range(tensor, known, depth=_DEPTH):
+    """The range of a tensor; those of others are known by their references."""
+    reference = tensor.ref()
+    if reference not in known:
+        of = functools.partial(_range, known=known, depth=depth - 1)
+        known[reference] = _computed(tensor, of) if depth else _UNKNOWN
+    return known[reference]
+
+
+def _computed(tensor, _range):
     kind, inputs = tensor.op.type, tensor.op.inputs
     if kind in _ACTIVATIONS:
         return Range(*_ACTIVATIONS[kind], kind.lower())

@@ -435,7 +435,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
 
     def update_statistics(self, z) -> None:
         """Tells the prior of a batch of codes `[batch, latent_size]` in training."""
-        if self._standardization is not None:
+        if self._standardization is not None and self._standardization.trainable:
             self._standardization.update(z)
 
     def set_statistics(

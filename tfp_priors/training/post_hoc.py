@@ -47,7 +47,8 @@ class PostHoc:
       views: see `data.Views`: in four fifths of its gradient steps the prior learns
         from their codes too.
       evaluations: how often the held-out codes are looked at.
-      patience: the phase ends once this share of its steps has brought nothing better.
+      patience: the phase ends once this share of its steps has brought nothing better,
+        also before those without views.
     """
 
     def __init__(

@@ -209,3 +209,14 @@ def test_many_classes_are_summed(tmp_path):
     lines = table(fill(tmp_path / "in", **counts))
     assert len(lines) == 23
     assert lines[-2:] == ["5 more 5 0", "all classes 25 2"]
+
+
+def test_pictures_of_32_bits_of_two_kinds(tmp_path):
+    """A dark one among others would be white."""
+    (tmp_path / "in").mkdir()
+    for i in range(12):
+        pixels = np.full((9, 9), 200 if i == 5 else 60_000, np.int32)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{i}.tif")
+    builder = ImageFolder(tmp_path / "in", "a", (6, 6), data_dir=tmp_path / "data")
+    with pytest.raises(UserError, match="32 bits, some no more than 255, others, as"):
+        builder.download_and_prepare()

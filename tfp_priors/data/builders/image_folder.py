@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from tfp_priors.data.attributes import TABLE
 from tfp_priors.data.attributes import read_attributes
 from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import has_eight_in_32_bits
 from tfp_priors.data.pictures import has_sixteen_bits
 from tfp_priors.data.pictures import is_hidden
 from tfp_priors.data.pictures import read_image
@@ -337,6 +338,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._size = image_size or first_size
         # Of what is read until all is.
         self._left, self._brightest = len(self._found.pictures()), 0
+        self._of_32_bits = set()
         config = tfds.core.BuilderConfig(name=label, version=self.VERSION)
         super().__init__(config=config, **kwargs)
 
@@ -371,8 +373,19 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for name, split in self._found.splits.items()
         }
 
-    def _check_bits(self, image):
-        """Raises: UserError: if no picture of 16 bits uses more than 12 of them."""
+    def _check_bits(self, path, image):
+        """Raises: UserError: if grey values do not tell of how many bits they are.
+
+        As if no picture of 16 bits uses more than 12, or if some of 32 bits have
+        values of 8 and some of more.
+        """
+        if self._channels == 1:
+            self._of_32_bits.add(has_eight_in_32_bits(path))
+        if {True, False} <= self._of_32_bits:
+            raise UserError(
+                f"Pictures of {self._source} have grey values of 32 bits, some no more "
+                f"than 255, others, as {path}, more: write all with 8 bits, or with 16."
+            )
         self._left -= 1
         self._brightest = max(self._brightest, image.max())
         if self._left or self._brightest > _OF_TWELVE_BITS:
@@ -388,7 +401,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for label, paths in found.items():
             for path in paths:
                 image = read_image(path, self._size, self._channels)
-                self._check_bits(image)
+                self._check_bits(path, image)
                 # Names of files need not be UTF-8.
                 key = os.fsencode(path.relative_to(self._source))
                 example = {"image": image, "label": label}
