@@ -110,7 +110,7 @@ def test_what_is_missing_is_named(name, parts, message):
 
 def test_a_classifier_of_other_things_is_refused():
     codes = linear_world.codes("test")
-    two = np.stack([codes[:, 0] > 0, codes[:, 1] > 0], axis=1).astype(np.float32)
+    two = np.float32(codes > np.median(codes, axis=0))
     evaluator = linear_world.evaluator(features={"attributes": two})
     with pytest.raises(UserError, match="tells classes, the paths are along attrib"):
         evaluator.evaluate("attribute_unevenness10_z_test")

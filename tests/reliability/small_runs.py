@@ -24,6 +24,6 @@ def flags_of(command, folder, params=(), **flags):
         "evaluate": run | data | networks | {"metrics": "fcd200_test"},
         "export": run | {"out": folder / "out"},
         "prepare_data": {"dataset": "embedded_digits", "data_dir": folder / "new"},
-        "sample": run | {"out": folder / "out", "n": 4},
+        "sample": run | {"out": folder / "out.png", "n": 4},
         "figures": run | data | {"out": folder / "out", "figures": "samples"},
     }[command] | flags

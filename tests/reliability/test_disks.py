@@ -73,7 +73,7 @@ _WRITES = {
     "the weights of a SavedModel": ("export", 5000, {}, "out"),
     "the graph of a SavedModel": ("export", 100_000, {}, "out"),
     "a data set": ("prepare_data", 100_000, {}, "new/embedded_digits"),
-    "a picture": ("sample", 1000, {"n": 2000}, "out"),
+    "a picture": ("sample", 1000, {"n": 2000}, "out.png"),
 }
 
 
@@ -256,11 +256,12 @@ def test_a_read_only_run_can_be_read(folder, tmp_path, faults):
     commands_that_read = ("evaluate", "export", "sample", "figures")
     with _read_only(folder):
         for command in commands_that_read:
-            flags = flags_of(command, folder) | {"out": tmp_path / command}
+            out = tmp_path / (f"{command}.png" if command == "sample" else command)
+            flags = flags_of(command, folder) | {"out": out}
             if command == "evaluate":
                 flags["cache_dir"] = tmp_path / "cache"
             commands.run(command, **flags)
-            assert (tmp_path / command).exists()
+            assert out.exists()
     faults.add(
         "read-only folder",
         "bin/evaluate, export, sample and figures read a run there and write elsewhere",
@@ -330,11 +331,11 @@ def test_a_damaged_checkpoint_is_not_used(command, folder, faults):
     if command == "evaluate":
         assert '"step": 5,' in process.stdout
     elif command == "sample":
-        used = (folder / "out").read_bytes()
+        used = (folder / "out.png").read_bytes()
         # As if the damaged one had never been there.
         shutil.rmtree((folder / _WEIGHTS).parent)
         commands.run(command, **flags)
-        assert (folder / "out").read_bytes() == used
+        assert (folder / "out.png").read_bytes() == used
     faults.add(
         "damaged checkpoint",
         f"the last one with one bit changed, then bin/{command}",

@@ -188,8 +188,10 @@ class CheckedModel(Configured, keras.Model):
             missing = tf.maximum(1 - rows, 0)
 
             def padded(x):
-                others = tf.zeros([tf.rank(x) - 1, 2], tf.int32)
-                return tf.pad(x, tf.concat([[[0, missing]], others], axis=0))
+                if x.shape.rank is None:  # Of labels, after some of another rank.
+                    others = tf.zeros([tf.rank(x) - 1, 2], tf.int32)
+                    return tf.pad(x, tf.concat([[[0, missing]], others], axis=0))
+                return tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1))
 
             batch = tf.nest.map_structure(padded, batch)
         return batch, rows
