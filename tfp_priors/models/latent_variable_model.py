@@ -221,16 +221,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         """
         low, high, activation = output_range(self.decoder, codes)
         if not (low < -_LEAST_LOGIT and high > _LEAST_LOGIT):
-            ends = (
-                f"ends with the activation {activation},"
-                if activation
-                else "is bounded,"
-            )
+            ends = activation and f"ends with the activation {activation}"
             raise UserError(
-                f"The decoder {ends} its outputs are "
-                f"in [{low:g}, {high:g}], but the mean of a "
-                f"{type(self.likelihood).__name__} is the sigmoid of its outputs: end "
-                "it with a layer without an activation."
+                f"The decoder {ends or 'is bounded'}, its outputs are in [{low:g}, "
+                f"{high:g}], but the mean of a {type(self.likelihood).__name__} is the "
+                "sigmoid of its outputs: end it with a layer without an activation."
             )
 
     @property
