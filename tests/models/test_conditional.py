@@ -1,5 +1,7 @@
 """A model that is conditional on a pose: the Variational U-Net."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -137,7 +139,7 @@ def test_a_critic_sees_the_pose():
     data = tf.data.Dataset.from_tensors(batch()).repeat(2)
     assert np.isfinite(model.fit(data, shuffle=False, verbose=0).history["loss"]).all()
     kernel = divergence.trainable_variables[0]
-    assert kernel.shape[0] == LATENT + 45
+    assert kernel.shape[0] == math.prod(LATENT) + 45
 
 
 def test_at_beta_zero_the_prior_does_not_touch_the_autoencoder():
