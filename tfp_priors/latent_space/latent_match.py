@@ -56,22 +56,7 @@ def two_sample_accuracy(
     codes, prior_codes = comparable_rows(
         np.float32, codes=codes, prior_codes=prior_codes
     )
-    if classifier == "quadratic":
-        model = make_pipeline(
-            StandardScaler(),
-            PolynomialFeatures(2, include_bias=False),
-            StandardScaler(),
-            LogisticRegression(max_iter=1000),
-        )
-    elif classifier == "mlp":
-        model = make_pipeline(
-            StandardScaler(),
-            MLPClassifier((64, 64), early_stopping=True, random_state=seed),
-        )
-    else:
-        raise ValueError(
-            f"classifier must be 'quadratic' or 'mlp', received {classifier!r}."
-        )
+    model = _new_classifier(classifier, seed)
     n = min(len(codes), len(prior_codes))
     if n < _LEAST[classifier]:
         raise UserError(
@@ -91,6 +76,22 @@ def two_sample_accuracy(
     test = np.concatenate([first[half:], second[half:]])
     model.fit(train, np.repeat([0, 1], half))
     return float(model.score(test, np.repeat([0, 1], n - half)))
+
+
+def _new_classifier(name, seed):
+    if name == "quadratic":
+        return make_pipeline(
+            StandardScaler(),
+            PolynomialFeatures(2, include_bias=False),
+            StandardScaler(),
+            LogisticRegression(max_iter=1000),
+        )
+    if name == "mlp":
+        return make_pipeline(
+            StandardScaler(),
+            MLPClassifier((64, 64), early_stopping=True, random_state=seed),
+        )
+    raise ValueError(f"classifier must be 'quadratic' or 'mlp', received {name!r}.")
 
 
 def _some(rows, n, seed):

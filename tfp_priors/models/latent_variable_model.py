@@ -159,14 +159,18 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
         self._image_shape = image_shape_of(encoder)
-        if self._conditions_networks and type(prior).connect is not Prior.connect:
+        self._connect_prior()
+        self.build((None, *self.image_shape))
+
+    def _connect_prior(self):
+        connects = type(self.prior).connect is not Prior.connect
+        if connects and self._conditions_networks:
             raise UserError(
-                f"A {type(prior).__name__} sends images of its own through the "
+                f"A {type(self.prior).__name__} sends images of its own through the "
                 "encoder, which have no condition: choose another prior, or a "
                 "conditioner with conditions_networks = False."
             )
-        prior.connect(encoder, posterior)
-        self.build((None, *self.image_shape))
+        self.prior.connect(self.encoder, self.posterior)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
