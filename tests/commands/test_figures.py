@@ -19,7 +19,7 @@ def test_figures_and_report_of_a_run(trained, tmp_path):
     left_out = "labels, poses, transfers, appearances, latent_panels, attribute"
     assert f"Not for this run: {left_out}; --figures=NAME says" in process.stdout
     line = commands.refused("figures", out=tmp_path, figures="attribute", **flags)
-    assert "the metric needs another network of the data set" in line
+    assert "The metric needs the classifier network: pass --classifier=RUN" in line
     line = commands.refused("figures", out=tmp_path, figures="latent_panels", **flags)
     assert "train one with LATENT_SIZE = 2" in line
     line = commands.refused("figures", out=tmp_path, figures="panels", **flags)

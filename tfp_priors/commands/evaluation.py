@@ -1,5 +1,6 @@
 """What the commands share that measure: flags, networks, evaluators."""
 
+import functools
 from pathlib import Path
 
 from absl import flags
@@ -109,14 +110,19 @@ def evaluator(subject, dataset, load_dataset, strategy, folder):
     """
     from tfp_priors.evaluation.evaluator import Evaluator
 
+    extractors = {"inception": lambda: _inception(strategy)}
+    for name, flag in {
+        "classifier": CLASSIFIER,
+        "keypoints": KEYPOINT_REGRESSOR,
+    }.items():
+        if flag.value:
+            extractors[name] = functools.partial(
+                _predictor, name, flag.value, strategy, dataset
+            )
     return Evaluator(
         subject,
         load_dataset,
-        extractors={
-            "inception": lambda: _inception(strategy),
-            "classifier": lambda: _predictor("classifier", strategy, dataset),
-            "keypoints": lambda: _predictor("keypoints", strategy, dataset),
-        },
+        extractors=extractors,
         lpips_weights=LPIPS_WEIGHTS.value,
         seed=SEED.value,
         strategy=strategy,
@@ -132,27 +138,19 @@ def _inception(strategy):
         return inception(INCEPTION_DIR.value)
 
 
-def _predictor(name, strategy, dataset):
-    """The network of --classifier or --keypoint_regressor, of the same data set."""
+def _predictor(name, run_dir, strategy, dataset):
+    """The classifier or regressor of keypoints of a run on the same data set."""
     from tfp_priors.errors import UserError
     from tfp_priors.evaluation.activations import classifier_extractor
     from tfp_priors.models import Classifier
     from tfp_priors.models import KeypointRegressor
 
-    flag, kind, file = {
-        "classifier": (CLASSIFIER, Classifier, "DATASET_classifier"),
-        "keypoints": (KEYPOINT_REGRESSOR, KeypointRegressor, "DATASET_keypoints"),
-    }[name]
-    if not flag.value:
-        raise UserError(
-            "the metric needs another network of the data set: pass "
-            f"--{flag.name}=RUN, a run of gin/{file}.gin."
-        )
+    kind = {"classifier": Classifier, "keypoints": KeypointRegressor}[name]
     with strategy.scope():
-        run = gin_flags.config().load_run(flag.value, DATA_DIR.value, kind)
+        run = gin_flags.config().load_run(run_dir, DATA_DIR.value, kind)
     if run.dataset != dataset:
         raise UserError(
-            f"{flag.value} was trained on {run.dataset}, but the images are compared "
+            f"{run_dir} was trained on {run.dataset}, but the images are compared "
             f"with {dataset}: train one of that data set."
         )
     return classifier_extractor(run.model, run.identity, name)

@@ -53,12 +53,8 @@ def main():
         _CODES.value,
         _CONTEXT.value,
     )
-    if not result.finished:
-        command.say(
-            f"Stopped at step {result.step}, which is saved; the same command goes on."
-        )
+    if not gin_flags.say_where(result, run_dir):
         return
-    command.say(f"Step {result.step}. Checkpoints and logs are in {run_dir}")
     width = result.model.prior.context_size
     if width:
         what = f"one of {width} classes, or a vector of as many numbers"

@@ -40,6 +40,19 @@ def with_flags(
     return [*gin_params, *(f"{name} = {flag.value!r}" for name, flag in given.items())]
 
 
+def say_where(result, run_dir) -> bool:
+    """Says where a training stands; whether it is at its end."""
+    if not result.finished:
+        command.say(
+            f"Stopped at step {result.step}, which is saved; the same command goes on."
+        )
+        return False
+    if result.start_step == result.step:
+        command.say(f"Nothing to do: {run_dir} ended at step {result.step} already.")
+    command.say(f"Step {result.step}. Checkpoints and logs are in {run_dir}")
+    return True
+
+
 def config():
     """The module `tfp_priors.config`, which obeys the flag."""
     command.import_tensorflow(and_probability=True)

@@ -83,14 +83,8 @@ def main():
         _AUTOENCODER.value,
         _PERCEPTUAL_CLASSIFIER.value,
     )
-    if not result.finished:
-        command.say(
-            f"Stopped at step {result.step}, which is saved; the same command goes on."
-        )
+    if not gin_flags.say_where(result, run_dir):
         return
-    if result.start_step == result.step:
-        command.say(f"Nothing to do: {run_dir} ended at step {result.step} already.")
-    command.say(f"Step {result.step}. Checkpoints, samples and logs are in {run_dir}")
     for line in _next_commands(result.model, run_dir):
         command.say(f"  {line}")
 

@@ -1,6 +1,6 @@
 """One split of a data set, as deterministic batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -240,7 +240,9 @@ class _Part(ImageDataset):
         self._whole = whole
         with tf.device("CPU"):
             self.rows = tf.constant(rows, tf.int64)
-        self.features = _FeaturesOfPart(whole.features, rows)
+        self.features = LazyFeatures(
+            whole.features, lambda name: whole.features[name][rows]
+        )
         self.factors = whole.factors
         self.stored = whole.stored
         self.image_shape = whole.image_shape
@@ -253,18 +255,28 @@ class _Part(ImageDataset):
         return self._whole._read(tf.gather(self.rows, index))
 
 
-class _FeaturesOfPart(Mapping):
-    """Rows of features, taken once one of them is asked for."""
+class LazyFeatures(Mapping):
+    """Features by name, read once one of them is asked for.
 
-    def __init__(self, features, rows):
-        self._features = features
-        self._rows = rows
+    Args:
+      names: of the features.
+      read: maps a name to the array of that feature.
+    """
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], np.ndarray]):
+        self._names = tuple(names)
+        self._read = read
 
     def __getitem__(self, name):
-        return self._features[name][self._rows]
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name):
+        return name in self._names
 
     def __iter__(self):
-        return iter(self._features)
+        return iter(self._names)
 
     def __len__(self):
-        return len(self._features)
+        return len(self._names)

@@ -14,7 +14,6 @@ from tfp_priors.data import archives
 from tfp_priors.data import celeb_a
 from tfp_priors.data import deepfashion
 from tfp_priors.data.builders.deepfashion import DeepFashion
-from tfp_priors.data.builders.deepfashion import check_pictures
 from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.data.builders.image_folder import label_of
 from tfp_priors.data.datasets import BUILT_IN
@@ -109,7 +108,6 @@ def prepare(
     notes = []
     if name == DeepFashion.name:
         people, notes = deepfashion.read(Path(source), skip_incomplete)
-        check_pictures(people)
         make = functools.partial(make, people)
     with tempfile.TemporaryDirectory() as scratch:
         files = None

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_priors.data import tfrecords
 from tfp_priors.data.image_dataset import ImageDataset
+from tfp_priors.data.image_dataset import LazyFeatures
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
 
@@ -38,7 +39,7 @@ class StreamedDataset(ImageDataset):
         self._records = tfrecords.Records(shards)
         self._parse = parse
         self._decode = decode
-        self.features = _Features(shards, parse)
+        self.features = _features(shards, parse)
         self.image_shape = tuple(image_shape)
 
     @property
@@ -53,38 +54,22 @@ class StreamedDataset(ImageDataset):
         return columns | {"image": self._decode(columns["image"])}
 
 
-class _Features(Mapping):
-    """Features by name, read from the files once one of them is asked for."""
+def _features(shards, parse):
+    """Features of all records, read from the files once one is asked for."""
+    signature = tf.function(parse).get_concrete_function(
+        tf.TensorSpec([None], tf.string)
+    )
+    names = [name for name in signature.structured_outputs if name != "image"]
 
-    def __init__(self, shards, parse):
-        self._shards = shards
-        self._parse = parse
-        signature = tf.function(parse).get_concrete_function(
-            tf.TensorSpec([None], tf.string)
-        )
-        self._names = [n for n in signature.structured_outputs if n != "image"]
+    @functools.cache
+    def columns():
+        def of_features(records):
+            columns = parse(records)
+            return {name: columns[name] for name in names}
 
-    @functools.cached_property
-    def _columns(self):
-        def parse(records):
-            columns = self._parse(records)
-            return {name: columns[name] for name in self._names}
+        return arrays(read_columns(shards, of_features))
 
-        return arrays(read_columns(self._shards, parse))
-
-    def __getitem__(self, name):
-        if name not in self._names:
-            raise KeyError(name)
-        return self._columns[name]
-
-    def __contains__(self, name):
-        return name in self._names
-
-    def __iter__(self):
-        return iter(self._names)
-
-    def __len__(self):
-        return len(self._names)
+    return LazyFeatures(names, lambda name: columns()[name])
 
 
 def read_columns(shards, parse: Callable) -> dict[str, tf.Tensor]:

@@ -41,17 +41,6 @@ def stored(path: Path) -> bytes | np.ndarray:
     return path.read_bytes() if kept and is_upright else pixels
 
 
-def check_pictures(people: Mapping[str, Sequence[Person]]) -> None:
-    """Reads every picture once.
-
-    Raises:
-      UserError: as `stored`.
-    """
-    for found in people.values():
-        for person in found:
-            stored(person.path)
-
-
 class DeepFashion(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """People of the In-shop Clothes Retrieval Benchmark, 256 x 256 pixels.
 
