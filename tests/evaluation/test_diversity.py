@@ -96,13 +96,3 @@ def test_the_mean_of_one_condition_is_as_sure_as_its_values():
     assert estimate.standard_error == pytest.approx((12 * 500) ** -0.5, rel=0.1)
     alone = diversity.mean_over_conditions(values[:, :1])
     assert alone.value == values[0, 0] and np.isnan(alone.standard_error)
-
-
-def test_joint_distances_leave_unseen_ones_out():
-    keypoints = np.full((3, 2, 2), -1.0)
-    keypoints[0, 0] = (0.1, 0.1)
-    keypoints[2] = ((0.5, 0.5), (0.0, 1.0))
-    outputs = np.array([[0.4, 0.5, 9, 9], [0.0] * 4, [0.5, 0.5, 0.0, 0.2]])
-    received = diversity.joint_distances(outputs, keypoints)
-    # The second image shows no joint; the third one's are 0 and 0.8 away.
-    np.testing.assert_allclose(received, [0.5, 0.4])

@@ -13,7 +13,7 @@ from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.feature_metrics import classifier_score
 from tfp_priors.evaluation.images import from_sampler
 from tfp_priors.evaluation.precision_recall import precision_recall
-from tfp_priors.evaluation.records import Recorder
+from tfp_priors.evaluation.records import record
 from tfp_priors.evaluation.subject import Subject
 from tfp_priors.runs import run_dir
 
@@ -454,8 +454,8 @@ def test_a_value_that_is_no_number_is_recorded(tmp_path):
 
     evaluator = Evaluator(subject(log_prob=log_prob), load_dataset)
     results = evaluator.evaluate("prior_nll_test")
-    (record,) = Recorder(tmp_path, 7).add(results)
-    assert np.isnan(record["value"]) and "standard_error" not in record
+    (line,) = record(tmp_path, results, 7)
+    assert np.isnan(line["value"]) and "standard_error" not in line
     # JSON has no NaN.
     (known,) = run_dir.metrics(tmp_path)
     assert known["value"] is None and known["images"] == 400

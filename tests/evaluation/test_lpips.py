@@ -2,7 +2,6 @@ import functools
 import json
 import re
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,7 +19,6 @@ from tfp_priors.evaluation.lpips_weights import load_weights
 from tfp_priors.evaluation.lpips_weights import save_weights
 from tfp_priors.evaluation.lpips_weights import weight_shapes
 from tfp_priors.evaluation.subject import Subject
-from tfp_priors.training import create_strategy
 
 _EXPECTED = json.loads(reference.PATH.read_text())
 torch_weights = functools.cache(reference.torch_weights)
@@ -90,74 +88,6 @@ def test_gray_images_are_three_equal_channels(squeeze):
     # Doubles are not refused, and lose no more than their digits.
     doubles = first.astype(np.float64), second.astype(np.float64)
     np.testing.assert_allclose(squeeze(*doubles), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "shape", [(3, 32, 40, 3), (None, None, None, 3), (None, None, None, None), None]
-)
-def test_in_a_function(squeeze, shape):
-    pairs = reference.image_pairs(32, 40)
-    function = tf.function(squeeze, [tf.TensorSpec(shape, tf.float32)] * 2)
-    np.testing.assert_allclose(function(*pairs), squeeze(*pairs), rtol=1e-5)
-
-
-def test_with_xla(weights_file):
-    distance = LPIPS("alex", "0.1", weights_file("alex", "0.1"))
-    received = tf.function(distance, jit_compile=True)(*reference.image_pairs(31, 31))
-    expected = _EXPECTED["distances"]["alex 0.1 31x31"]
-    np.testing.assert_allclose(received, expected, atol=1e-5, rtol=0)
-
-
-def test_checks_in_a_function(squeeze):
-    first, second = reference.image_pairs(32, 32)
-    function = tf.function(squeeze, autograph=False)
-    with pytest.raises(UserError, match="at least 17 x 17 pixels, received 16 x 32"):
-        function(first[:, :16], second)
-    for function in (function, tf.function(squeeze)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"images in \[0, 1\]"):
-            function(2.0 * first - 1.0, second)
-    with pytest.raises(
-        Exception, match="UserError: LPIPS squeeze expects images of at"
-    ):
-        function(first[:, :16], second)
-
-
-def test_replicas_share_the_work(weights_file):
-    first, second = reference.image_pairs(32, 32)
-    expected = LPIPS("squeeze", weights=weights_file())(first, second)[:2]
-    strategy = create_strategy("mirrored")
-    with strategy.scope():
-        distance = LPIPS("squeeze", weights=weights_file())
-    data = tf.data.Dataset.from_tensor_slices((first[:2], second[:2])).batch(2)
-    batch = next(iter(strategy.experimental_distribute_dataset(data)))
-    per_replica = tf.function(lambda pair: strategy.run(distance, pair))(batch)
-    received = tf.concat(strategy.experimental_local_results(per_replica), axis=0)
-    np.testing.assert_allclose(received, expected, rtol=1e-5)
-
-
-def test_weights_are_tracked_and_fixed(squeeze):
-    assert len(squeeze.weights) == len(weight_shapes("squeeze"))
-    assert not squeeze.trainable_variables
-    assert {tuple(v.shape) for v in squeeze.weights} == set(
-        weight_shapes("squeeze").values()
-    )
-
-
-def test_precision_is_not_that_of_the_policy(squeeze, weights_file):
-    pairs = reference.image_pairs(32, 32)
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        other = LPIPS("squeeze", weights=weights_file())
-    finally:
-        keras.config.set_dtype_policy(policy)
-    np.testing.assert_array_equal(other(*pairs), squeeze(*pairs))
-
-
-def test_config_round_trip(squeeze):
-    pairs = reference.image_pairs(32, 32)
-    copy = LPIPS.from_config(squeeze.get_config())
-    np.testing.assert_array_equal(copy(*pairs), squeeze(*pairs))
 
 
 def test_gradient_against_differences(squeeze):

@@ -4,14 +4,14 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfp_priors.evaluation.records import Recorder
+from tfp_priors.evaluation.records import record
 
 
 def test_lines_and_scalars(tmp_path):
-    recorder = Recorder(tmp_path / "run", 7, dataset="mnist")
-    assert not (tmp_path / "run").exists()
     results = [{"name": f"metric{i}", "value": 0.5 + i} for i in range(3)]
-    records = recorder.add(results[:2]) + recorder.add(results[2:])
+    records = []
+    for part in (results[:2], results[2:]):
+        records += record(tmp_path / "run", part, 7, dataset="mnist")
     text = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert [json.loads(line) for line in text.splitlines()] == records
     for line, result in zip(records, results, strict=True):

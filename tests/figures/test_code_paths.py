@@ -63,6 +63,8 @@ def test_a_file_of_many_codes_is_small(tmp_path):
 
 def test_bad_input(tmp_path):
     codes = np.zeros([10, 1])
-    with pytest.raises(UserError, match="2 latent dimensions at least, .* \\(10, 1\\)"):
+    with pytest.raises(
+        UserError, match="2 dimensions and 2 codes at least, .*\\(10, 1"
+    ):
         save_code_paths(codes, *paths_of(1), tmp_path / "a")
     assert not list(tmp_path.iterdir())

@@ -12,27 +12,18 @@ from tfp_priors.figures.scores import save_scores
 
 ROWS = [
     # As csv.DictReader gives them; two seeds at beta = 0, one elsewhere.
-    {"data": "mnist", "model": "vae", "BETA": "1", "fid": "12", "real": "0.5"},
-    {"data": "mnist", "model": "beta", "BETA": "0", "fid": "4", "real": "0.25"},
-    {"data": "mnist", "model": "beta", "BETA": "0.01", "fid": "5", "real": ""},
-    {"data": "mnist", "model": "beta", "BETA": "0.0", "fid": "7", "real": "0.75"},
-    {"data": "cifar10", "model": "beta", "BETA": "1", "fid": "80", "real": "3"},
+    {"panel": "mnist", "line": "vae", "BETA": "1", "fid": "12", "real": "0.5"},
+    {"panel": "mnist", "line": "beta", "BETA": "0", "fid": "4", "real": "0.25"},
+    {"panel": "mnist", "line": "beta", "BETA": "0.01", "fid": "5", "real": ""},
+    {"panel": "mnist", "line": "beta", "BETA": "0.0", "fid": "7", "real": "0.75"},
+    {"panel": "cifar10", "line": "beta", "BETA": "1", "fid": "80", "real": "3"},
 ]
 for _row, _cost in zip(ROWS, ("3", "1", "2", "2", "40"), strict=True):
     _row["reconstructions"] = _cost
 
 
-def save(
-    rows,
-    path,
-    score="fid",
-    x="BETA",
-    line="model",
-    panel="data",
-    floor=None,
-    reference=None,
-):
-    save_scores(rows, path, score, x, line, panel, floor, reference)
+def save(rows, path, score="fid", x="BETA", floor=None, reference=None):
+    save_scores(rows, path, score, x, floor, reference)
 
 
 @pytest.fixture
@@ -71,12 +62,12 @@ def test_texts_and_numbers_and_other_columns(tmp_path):
     random = np.random.RandomState(0)
     values = random.rand(2, 3, 4)
     rows = [
-        {"K": 10.0**k, "prior": f"prior {p}", "set": 7, "score": np.float32(value)}
+        {"K": 10.0**k, "line": f"prior {p}", "panel": 7, "score": np.float32(value)}
         for (p, k, _), value in np.ndenumerate(values)
     ]
     _, columns = saved(
         tmp_path,
-        lambda path: save(rows, path, "score", x="K", line="prior", panel="set"),
+        lambda path: save(rows, path, "score", x="K"),
     )
     assert list(columns) == ["panel", "line", "x", "mean", "standard_deviation", "n"]
     assert columns["x"] == ["1", "10", "100"] * 2
@@ -123,10 +114,10 @@ def test_what_is_drawn(tmp_path, figures):
 @pytest.mark.parametrize("largest, scale", [(19.0, "linear"), (21.0, "log")])
 def test_scale_of_the_scores(tmp_path, figures, largest, scale):
     rows = [
-        {"data": "a", "model": "m", "BETA": x, "fid": y}
+        {"panel": "a", "line": "m", "BETA": x, "fid": y}
         for x, y in ((0.1, 1.0), (1.0, largest))
     ]
-    rows += [{"data": "b", "model": "m", "BETA": x, "fid": 3.0} for x in (0.1, 1.0)]
+    rows += [{"panel": "b", "line": "m", "BETA": x, "fid": 3.0} for x in (0.1, 1.0)]
     save(rows, tmp_path / "a")
     assert [axes.get_yscale() for axes in figures[0].axes] == [scale] * 2
 
@@ -142,7 +133,7 @@ def test_scale_of_the_scores(tmp_path, figures, largest, scale):
     ],
 )
 def test_ticks(tmp_path, figures, values, ticks):
-    rows = [{"data": "a", "model": "m", "BETA": x, "fid": 1.0} for x in values]
+    rows = [{"panel": "a", "line": "m", "BETA": x, "fid": 1.0} for x in values]
     save(rows, tmp_path / "a")
     labels = figures[0].axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == ticks
@@ -150,7 +141,7 @@ def test_ticks(tmp_path, figures, values, ticks):
 
 def test_many_panels_and_lines(tmp_path, figures):
     rows = [
-        {"data": f"set {p}", "model": f"model {m}", "BETA": x, "fid": 1 + p + m + x}
+        {"panel": f"set {p}", "line": f"model {m}", "BETA": x, "fid": 1 + p + m + x}
         for p, m, x in itertools.product(range(4), range(12), (0.0, 0.1, 1.0))
     ]
     save(rows, tmp_path / "a")

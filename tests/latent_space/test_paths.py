@@ -3,8 +3,7 @@ import pytest
 import scipy.spatial
 
 from tfp_priors.errors import UserError
-from tfp_priors.latent_space import z0_path
-from tfp_priors.latent_space import z_path
+from tfp_priors.latent_space import paths_between
 
 
 class AffineFlow:
@@ -24,9 +23,11 @@ class AffineFlow:
         return np.linalg.solve(self.matrix.T, (z - self.shift).T).T
 
 
-def test_z_path_is_straight():
+def test_the_path_in_z_is_straight():
     a, b = np.random.RandomState(0).randn(2, 5, 3)
-    path = z_path(a, b, 5)
+    found = paths_between(a, b, np.linspace(0, 1, 5))
+    assert list(found) == ["z"]
+    path = found["z"]
     assert path.shape == (5, 5, 3)
     np.testing.assert_array_equal(path[[0, -1]], [a, b])
     np.testing.assert_allclose(path[2], (a + b) / 2)
@@ -34,29 +35,30 @@ def test_z_path_is_straight():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_z0_path_of_an_affine_flow(seed):
+def test_the_path_in_z0_of_an_affine_flow(seed):
     flow = AffineFlow(seed)
     ends = np.random.RandomState(seed).randn(2, 3)
     unit_a, unit_b = ends / np.linalg.norm(ends, axis=1, keepdims=True)
-    circle = scipy.spatial.geometric_slerp(unit_a, unit_b, np.linspace(0, 1, 7))
+    t = np.linspace(0, 1, 7)
+    circle = scipy.spatial.geometric_slerp(unit_a, unit_b, t)
     a, b = flow.from_base(2 * np.stack([unit_a, unit_b]))
-    path = z0_path(a, b, 7, flow.to_base, flow.from_base)
+    path = paths_between(a, b, t, flow.to_base, flow.from_base)["z0"]
     np.testing.assert_allclose(path, 2 * circle @ flow.matrix + flow.shift, atol=1e-12)
     np.testing.assert_allclose(path[[0, -1]], [a, b], atol=1e-13)
 
 
-def test_single_batched_and_broadcast_ends_agree():
+def test_single_and_batched_ends_agree():
     flow = AffineFlow()
     a, b = np.random.RandomState(1).randn(2, 4, 3)
-    batched = z0_path(a, b, 6, flow.to_base, flow.from_base)
-    assert batched.shape == (6, 4, 3)
-    for i in range(4):
-        single = z0_path(a[i], b[i], 6, flow.to_base, flow.from_base)
-        assert single.shape == (6, 3)
-        np.testing.assert_allclose(batched[:, i], single, atol=1e-14)
-    fan = z0_path(a[0], b, 6, flow.to_base, flow.from_base)
-    repeated = z0_path(np.tile(a[0], [4, 1]), b, 6, flow.to_base, flow.from_base)
-    np.testing.assert_array_equal(fan, repeated)
+    maps = np.linspace(0, 1, 6), flow.to_base, flow.from_base
+    batched = paths_between(a, b, *maps)
+    assert list(batched) == ["z0", "z"]
+    for space, paths in batched.items():
+        assert paths.shape == (6, 4, 3)
+        for i in range(4):
+            single = paths_between(a[i], b[i], *maps)[space]
+            assert single.shape == (6, 3)
+            np.testing.assert_allclose(paths[:, i], single, atol=1e-14)
 
 
 def test_identity_flow_keeps_the_norm():
@@ -64,18 +66,16 @@ def test_identity_flow_keeps_the_norm():
     b *= np.linalg.norm(a, axis=1, keepdims=True) / np.linalg.norm(
         b, axis=1, keepdims=True
     )
-    path = z0_path(a, b, 9, lambda z: z, lambda z0: z0)
-    assert path.dtype == np.float32
-    norms = np.linalg.norm(path, axis=-1)
+    found = paths_between(a, b, np.linspace(0, 1, 9), lambda z: z, lambda z0: z0)
+    assert found["z0"].dtype == found["z"].dtype == np.float32
+    norms = np.linalg.norm(found["z0"], axis=-1)
     np.testing.assert_allclose(norms, norms[:1].repeat(9, 0), rtol=1e-5)
-    straight = np.linalg.norm(z_path(a, b, 9), axis=-1)
+    straight = np.linalg.norm(found["z"], axis=-1)
     assert np.all(straight[4] < 0.9 * norms[4])
 
 
 def test_bad_input():
-    with pytest.raises(UserError, match="at least 2 steps, .* received 1"):
-        z_path([1.0], [2.0], 1)
-    with pytest.raises(UserError, match="at least 2 steps, .* received 0"):
-        z0_path([1.0], [2.0], 0, lambda z: z, lambda z: z)
     with pytest.raises(UserError, match="vectors of one size"):
-        z0_path([1.0], [2.0, 3.0], 3, lambda z: z, lambda z: z)
+        paths_between([1.0], [2.0, 3.0], [0.5], lambda z: z, lambda z: z)
+    with pytest.raises(UserError, match=r"t must have shape \[steps\]"):
+        paths_between([1.0], [2.0], 0.5)

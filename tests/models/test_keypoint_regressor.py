@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.networks.test_people import standing
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.diversity import joint_distances
+from tfp_priors.evaluation.metrics.pose import joint_distances
 from tfp_priors.models import KeypointRegressor
 from tfp_priors.networks import ConvFeatures
 

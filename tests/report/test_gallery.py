@@ -20,12 +20,13 @@ from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.networks import people
 from tfp_priors.report import gallery
 
-CHOICE = gallery.Choice(attribute=1, pairs=3)
+PAIRS = 3
 
 
 def draw(name, folder, **parts):
     """Draws a figure; returns the rows of its CSV."""
-    gallery.FIGURES[name](linear_world.evaluator(**parts), folder, CHOICE)
+    evaluator = linear_world.evaluator(**parts)
+    gallery.FIGURES[name](evaluator, folder, attribute=1, pairs=PAIRS)
     stem = "attribute1" if name == "attribute" else name
     with Image.open(folder / f"{stem}.png") as picture:
         picture.verify()
@@ -104,9 +105,8 @@ def test_rows_of_attributes_begin_with_a_test_image_alone():
 def test_transfers_need_as_many_images_as_they_show(tmp_path):
     parts = {"condition": "label", "transfer": lambda images, own, other: images}
     evaluator = linear_world.evaluator(**parts, show_condition=lambda given: given)
-    choice = gallery.Choice(pairs=193)
     with pytest.raises(UserError, match="needs 201 test images, there are 200: ask"):
-        gallery.transfers(evaluator, tmp_path, choice)
+        gallery.transfers(evaluator, tmp_path, pairs=193)
 
 
 def test_reconstructions_keep_the_two_pixels_of_the_code(tmp_path):
@@ -127,10 +127,10 @@ def test_reconstructions_keep_the_two_pixels_of_the_code(tmp_path):
 
 def test_interpolations_tell_the_density_along_both_paths(tmp_path):
     rows = draw("interpolations", tmp_path)
-    assert len(rows) == CHOICE.pairs * 2 * paths.STEPS
+    assert len(rows) == PAIRS * 2 * paths.STEPS
     evaluator = linear_world.evaluator()
     codes = linear_world.codes("test")
-    a, b = codes[paths.random_pairs(200, CHOICE.pairs, evaluator.seed)]
+    a, b = codes[paths.random_pairs(200, PAIRS, evaluator.seed)]
     straight = [row for row in rows if row["pair"] == "2" and row["space"] == "z"]
     expected = evaluator.subject.log_prob(latent_space.lerp(a[1], b[1], paths.T))
     np.testing.assert_allclose(
@@ -161,7 +161,7 @@ def test_attribute_tells_the_classifiers_probability(tmp_path):
     rows = draw("attribute", tmp_path, slope=20.0)
     of_z = [row for row in rows if row["image"] == "1" and row["space"] == "z"]
     evaluator = linear_world.evaluator(slope=20.0)
-    _, a, b = paths.attribute_ends(evaluator, 1, CHOICE.pairs, "test")
+    _, a, b = paths.attribute_ends(evaluator, 1, PAIRS, "test")
     first = np.rint(255 * latent_space.lerp(a[0], b[0], paths.T)[:, 0]) / 255
     expected = 1 / (1 + np.exp(-20.0 * (first - 0.47)))
     np.testing.assert_allclose(column(of_z, "probability"), expected, rtol=1e-4)
@@ -252,10 +252,9 @@ def test_figures_of_a_conditional_model(tmp_path):
     keypoints = np.concatenate([standing(seed, 0.05) for seed in range(4)])
     dataset = ImageDataset(images, {"keypoints": keypoints}, shape)
     evaluator = Evaluator(subject_of_model(model, "identity"), lambda split: dataset)
-    choice = gallery.Choice(pairs=2)
     means = {}
     for name in ("poses", "transfers", "appearances"):
-        gallery.FIGURES[name](evaluator, tmp_path, choice)
+        gallery.FIGURES[name](evaluator, tmp_path, pairs=2)
         by_row = {}
         for row in read(tmp_path / f"{name}.csv"):
             by_row.setdefault(row["label"], []).append(float(row["mean"]))
@@ -286,7 +285,7 @@ def test_figures_of_a_conditional_model(tmp_path):
         decoded = model.reconstruct(pixels[first, None], keypoints[first, None])
         np.testing.assert_allclose(path[1], mean_of(decoded)[0], atol=1e-4)
     with pytest.raises(UserError, match="conditional on keypoints: see poses"):
-        gallery.FIGURES["interpolations"](evaluator, tmp_path, choice)
+        gallery.FIGURES["interpolations"](evaluator, tmp_path, pairs=2)
 
 
 def test_figures_of_a_condition_need_one(tmp_path):

@@ -18,7 +18,7 @@ from tests.sweeps.begun import finish
 from tests.sweeps.begun import start
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.records import Recorder
+from tfp_priors.evaluation.records import record
 from tfp_priors.report import gallery
 from tfp_priors.runs import run_dir
 
@@ -549,7 +549,7 @@ def test_tensorboard_shows_the_hparams(tmp_path):
             {"name": name, "metric": name, "value": value}
             for name, value in (("fcd10k_test", 2.5 + i), ("cs10k", 0.5 * i))
         ]
-        Recorder(tmp_path / run, 7).add(results)
+        record(tmp_path / run, results, 7)
         run_dir.set_finished(tmp_path / run, 7)
         for result in results:
             key = (values["model"], float(values["BETA"]), result["name"])

@@ -57,7 +57,7 @@ def main():
 
     command.import_tensorflow()
     from tfp_priors.errors import UserError
-    from tfp_priors.evaluation.records import Recorder
+    from tfp_priors.evaluation.records import record
     from tfp_priors.runs.run_dir import to_json
 
     networks = evaluation.networks()
@@ -72,13 +72,7 @@ def main():
         names = [*metrics.DEFAULTS_OF_DENSITIES, *names]
     out = _folder()
     evaluator = evaluation.evaluator(subject, dataset, load_dataset, strategy, out)
-    recorder = Recorder(
-        out,
-        subject.step,
-        of=subject.name,
-        dataset=dataset,
-        networks=networks,
-    )
+    context = {"of": subject.name, "dataset": dataset, "networks": networks}
     refused = {}
     for name in names:
         try:
@@ -90,8 +84,8 @@ def main():
                 raise next(iter(refused.values())) from None
             continue
         if is_chief:
-            for record in recorder.add(results):
-                print(to_json(record), flush=True)
+            for line in record(out, results, subject.step, **context):
+                print(to_json(line), flush=True)
     for name, error in refused.items():
         told = command.told(f"{name} is left out: {error}")
         print(told, file=sys.stderr, flush=True)

@@ -91,8 +91,6 @@ def subject_of_run(run_dir, strategy, guidance=1.0):
         raise UserError(f"{run_dir} has no guidance: leave --guidance out.")
     if isinstance(run.model, Predictor):
         of_run = subject.subject_of_predictor(*of_run)
-    elif not run.model.has_decoder:
-        of_run = subject.subject_of_prior(*of_run, guidance)
     else:
         of_run = subject.subject_of_model(*of_run, guidance)
     return of_run, run.dataset, run.load_dataset

@@ -93,13 +93,13 @@ def _show_run(run_dir, out):
     if not evaluator.subject.of_codes:
         # What is wrong with the data is no figure's fault.
         evaluator.dataset("test")
-    choice = gallery.Choice(_ATTRIBUTE.value, _PAIRS.value)
+    choice = {"attribute": _ATTRIBUTE.value, "pairs": _PAIRS.value}
     left_out = []
     # What is asked for first, so that its refusal leaves nothing.
     names = sorted(gallery.FIGURES, key=lambda name: not _is_asked_for(name))
     for name in _FIGURES.value or names:
         try:
-            gallery.FIGURES[name](evaluator, out, choice)
+            gallery.FIGURES[name](evaluator, out, **choice)
         except UserError:
             if _FIGURES.value or _is_asked_for(name):
                 raise

@@ -270,6 +270,7 @@ def _sample_codes(out):
     from tfp_priors.data import open_array
     from tfp_priors.errors import UserError
     from tfp_priors.evaluation.images import from_sampler
+    from tfp_priors.evaluation.subject import compiled
     from tfp_priors.files import written_atomically
 
     model, n, given = _model(), _N.value, ()
@@ -296,14 +297,7 @@ def _sample_codes(out):
             return model.sample(*(given or (n,)), seed, temperature, *guidance)
         return model.sample(n, seed, temperature, *given, *guidance)
 
-    compiled = tf.function(draw, reduce_retracing=True, autograph=False)
-    chunks = from_sampler(
-        lambda n, seed, *given: compiled(n, tf.constant(seed), *given),
-        n,
-        _SEED.value,
-        "",
-        *given,
-    )
+    chunks = from_sampler(compiled(draw), n, _SEED.value, "", *given)
     with written_atomically(out) as path:
         codes = None
         for start, stop in chunks.spans():
@@ -319,16 +313,12 @@ def _sample_codes(out):
 
 def _write_pictures(draw, out):
     """Writes a PNG file for each image, chunk by chunk; the folder appears whole."""
-    import tensorflow as tf
-
     from tfp_priors.evaluation.images import from_sampler
+    from tfp_priors.evaluation.subject import compiled
     from tfp_priors.figures.grid import save_image
     from tfp_priors.files import temporary_beside
 
-    compiled = tf.function(draw, reduce_retracing=True, autograph=False)
-    images = from_sampler(
-        lambda n, seed: compiled(n, tf.constant(seed)), _N.value, _SEED.value, ""
-    )
+    images = from_sampler(compiled(draw), _N.value, _SEED.value, "")
     digits = len(str(_N.value - 1))
     with temporary_beside(out) as temporary:
         temporary.mkdir()

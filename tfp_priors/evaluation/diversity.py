@@ -108,20 +108,3 @@ def pair_distances(
     batches = [slice(i, i + batch_size) for i in range(0, len(first), batch_size)]
     distances = [distance(first[batch], second[batch]) for batch in batches]
     return np.concatenate(distances).astype(np.float64).reshape(pairs[0].shape[:2])
-
-
-def joint_distances(outputs: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """How far the joints that can be seen are from where they should be.
-
-    Args:
-      outputs: places that a regressor found, `[n, 2 joints]`.
-      keypoints: `[n, joints, 2]`; unseen joints are negative.
-
-    Returns:
-      The mean over the seen joints of each image that has any, in units of its side:
-      joints of one image err together, so images are what is independent.
-    """
-    offsets = outputs.reshape(keypoints.shape).astype(np.float64) - keypoints
-    seen = (keypoints >= 0).all(axis=-1)
-    seen, offsets = seen[seen.any(axis=1)], offsets[seen.any(axis=1)]
-    return (seen * np.linalg.norm(offsets, axis=-1)).sum(axis=1) / seen.sum(axis=1)

@@ -1,9 +1,9 @@
 """Computes metrics by name, and keeps what they share."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -24,6 +24,7 @@ from tfp_priors.evaluation.images import in_chunks
 from tfp_priors.evaluation.images import quantized
 from tfp_priors.evaluation.lpips import LPIPS
 from tfp_priors.evaluation.subject import Subject
+from tfp_priors.latent_space import nearest_neighbours
 
 _HOW_TO_GET = {
     "classifier": "pass --classifier=RUN, a run of gin/DATASET_classifier.gin",
@@ -36,6 +37,25 @@ _OF_CODES = 1
 
 # Codes of a file that are measured.
 _MOST_CODES = 50_000
+
+# Of the images that others are compared with, so that photographs fit in memory.
+_NEIGHBOURS_AMONG = 10_000
+
+
+class Neighbours(NamedTuple):
+    """The images of a split that are nearest to others, the nearest first.
+
+    Attributes:
+      images: `[n, k, height, width, channels]` in [0, 1].
+      numbers: that they have in the split, `[n, k]`.
+      distances: of pixels in [0, 1], Euclidean, `[n, k]`.
+      among: number of images that were searched.
+    """
+
+    images: np.ndarray
+    numbers: np.ndarray
+    distances: np.ndarray
+    among: int
 
 
 class Evaluator:
@@ -137,11 +157,6 @@ class Evaluator:
         except UserError:
             return None
 
-    def float_images(self, split: str, n: int) -> np.ndarray:
-        """`real_images` in [0, 1]."""
-        images = np.concatenate(list(self.real_images(split, n)))
-        return images.astype(np.float32) / 255
-
     def given(self, n: int) -> tuple:
         """What n draws of a conditional subject are given, as the only item.
 
@@ -158,8 +173,12 @@ class Evaluator:
         """n draws of the subject; see `given`."""
         return self.subject.ask("samples")(n, self.seed, *self.given(n))
 
-    def check_conditions(self, n: int) -> None:
-        """Raises: UserError: if there are no n conditions to draw samples for."""
+    def draws_of_conditions(self, n: int, m: int) -> Images:
+        """m draws for each of n conditions of test images, one after the other.
+
+        Raises:
+          UserError: if there are no n conditions; a subject without any has one.
+        """
         if self.subject.condition is None and n != 1:
             raise UserError(
                 f"{self.subject.name} has no conditions: ask for 1c, not {n}c."
@@ -169,18 +188,8 @@ class Evaluator:
                 f"The test images have {self.dataset('test').size} conditions, not "
                 f"{n}: ask for less."
             )
-
-    def samples_of_conditions(self, n: int, m: int) -> np.ndarray:
-        """m draws for each of n conditions of test images; see `check_conditions`.
-
-        Returns:
-          uint8 `[n, m, height, width, channels]`.
-        """
-        self.check_conditions(n)
         given = [np.repeat(conditions, m, axis=0) for conditions in self.given(n)]
-        draws = self.subject.ask("samples")(n * m, self.seed, *given)
-        images = np.concatenate(list(draws))
-        return images.reshape(n, m, *images.shape[1:])
+        return self.subject.ask("samples")(n * m, self.seed, *given)
 
     def reconstructions(self, images: Images | None) -> Images | None:
         """The subject's reconstructions, or None if it makes none."""
@@ -192,6 +201,39 @@ class Evaluator:
             ),
             f"reconstructions by {self.subject.identity}",
         )
+
+    def neighbours(
+        self, images: np.ndarray, k: int, splits: Sequence[str]
+    ) -> dict[str, Neighbours]:
+        """The k images of each split that are nearest in pixels to other images.
+
+        They are searched among 10,000 at most, as many of each split.
+
+        Args:
+          images: `[n, height, width, channels]` in [0, 1].
+          k: neighbours.
+          splits: names.
+        """
+        among = min((_NEIGHBOURS_AMONG, *(self.dataset(s).size for s in splits)))
+        found = {}
+        for split in splits:
+            pixels, numbers = self._some_images(split, among)
+            points = pixels.astype(np.float32) / 255
+            distances, nearest = nearest_neighbours(images, points, min(k, among))
+            found[split] = Neighbours(
+                points[nearest], numbers[nearest], distances, among
+            )
+        return found
+
+    def _some_images(self, split, n):
+        """n random images of a split as bytes, and their numbers."""
+
+        def compute():
+            dataset = self.dataset(split)
+            numbers = np.random.RandomState(self.seed).permutation(dataset.size)[:n]
+            return quantized(dataset.gather(numbers)["image"]), numbers
+
+        return self.cached(("some images", split, n), compute)
 
     # Codes ---------------------------------------------------------------------
 
@@ -319,19 +361,6 @@ class Evaluator:
         return self.cached(
             ("moments", extractor, images.identity, images.size), compute
         )
-
-    def features(self, extractor: str, images: np.ndarray) -> np.ndarray:
-        """Features of images by groups, `[n, m, ...]` to `[n, m, size]`."""
-        return self._of_groups(extractor, images).features
-
-    def outputs(self, extractor: str, images: np.ndarray) -> np.ndarray:
-        """Logits of images by groups, `[n, m, ...]` to `[n, m, outputs]`."""
-        return self._of_groups(extractor, images).logits
-
-    def _of_groups(self, extractor, images):
-        flat = images.reshape(-1, *images.shape[2:])
-        found = self._activator(extractor).compute(flat)
-        return Activations(*(x.reshape(*images.shape[:2], -1) for x in found))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """The classifier's probabilities of its classes or attributes.

@@ -9,7 +9,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.tfgan import inception_metrics
 
-# As TF-GAN scales images: bilinear, then [-1, 1].
 _BATCH_SIZE = 50
 
 
@@ -39,6 +38,7 @@ def inception(directory: str | Path | None = None) -> Extractor:
     size = metrics.INCEPTION_DEFAULT_IMAGE_SIZE
 
     def function(images):
+        # As TF-GAN scales images: bilinear, then [-1, 1].
         images = tf.image.resize(tf.cast(images, tf.float32), [size, size])
         if images.shape[-1] == 1:
             images = tf.image.grayscale_to_rgb(images)

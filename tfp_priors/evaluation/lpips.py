@@ -6,7 +6,6 @@ Metric. The numbers are those of the authors' PyTorch package, lpips 0.1.4.
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,7 +27,7 @@ _EPSILON = 1e-10
 _ROUNDING = 1e-4
 
 
-class LPIPS(keras.layers.Layer):
+class LPIPS:
     """The distance of image pairs by the features of a classifier (Zhang et al. 2018).
 
         sum_i mean_hw sum_c w_ic (y_ihwc - y'_ihwc)^2,    y = f / (|f| + 1e-10)
@@ -52,10 +51,7 @@ class LPIPS(keras.layers.Layer):
 
     Raises:
       UserError: for an unknown net or version, for a file that is not there or holds
-        other weights, and for images of a wrong type, shape, size, or range. Inside
-        a `tf.function` the shape is checked if it is known, AutoGraph passes the
-        message on in an error of its own, a wrong range is a
-        `tf.errors.InvalidArgumentError`, and XLA does not check it.
+        other weights, and for images of a wrong type, shape, size, or range.
     """
 
     def __init__(
@@ -63,36 +59,19 @@ class LPIPS(keras.layers.Layer):
         net: str = "alex",
         version: str = "0.1",
         weights: str | Path | None = None,
-        **kwargs,
     ):
-        arrays = load_weights(weights, net, version)
-        # Whatever the global policy: in half precision it would be another distance.
-        super().__init__(**({"dtype": "float32"} | kwargs))
         self.net = net
         self.version = version
-        # Keras layers have another attribute `weights`.
-        self.weights_file = str(weights)
-        self._arrays = {k: self._add_fixed(k, v) for k, v in arrays.items()}
-
-    def _add_fixed(self, name, array):
-        return self.add_weight(
-            name=name,
-            shape=array.shape,
-            initializer=lambda shape, dtype: tf.constant(array, dtype, shape),
-            trainable=False,
-        )
+        arrays = load_weights(weights, net, version)
+        self._arrays = {name: tf.constant(array) for name, array in arrays.items()}
 
     def __call__(self, first, second):
-        # Checked here, since Keras wraps what call() raises in several lines.
         first, second = (self._checked(images) for images in (first, second))
-        if not first.shape.is_compatible_with(second.shape):
+        if first.shape != second.shape:
             raise UserError(
                 "LPIPS expects two batches of one shape, received "
                 f"{tuple(first.shape)} and {tuple(second.shape)}."
             )
-        return super().__call__(first, second)
-
-    def call(self, first, second):
         # One after the other and not in one batch, where a convolution may round by an
         # image's place: the distance of equal images is exactly 0.
         taps = zip(self._taps(first), self._taps(second), strict=True)
@@ -138,30 +117,27 @@ class LPIPS(keras.layers.Layer):
                 f"{images.dtype.name}: divide uint8 images by 255."
             )
         shape = images.shape
-        if shape.rank not in (None, 4) or (shape.rank and shape[3] not in (None, 1, 3)):
+        if shape.rank != 4 or shape[3] not in (1, 3):
             raise UserError(
                 "LPIPS expects images of shape [batch, height, width, channels] with 1 "
                 f"or 3 channels, received {tuple(shape)}."
             )
         smallest = SMALLEST_SIDE[self.net]
-        if shape.rank and any(n is not None and n < smallest for n in shape[1:3]):
+        if min(shape[1:3]) < smallest:
             raise UserError(
                 f"LPIPS {self.net} expects images of at least {smallest} x {smallest} "
                 f"pixels, received {shape[1]} x {shape[2]}: enlarge them with "
                 "tf.image.resize, or choose another net."
             )
-        images = tf.cast(images, tf.float32)
-        _check_range(images)
-        images = tf.ensure_shape(images, [None] * 4)
-        rgb = tf.concat([tf.shape(images)[:3], [3]], axis=0)
-        return tf.ensure_shape(tf.broadcast_to(images, rgb), [None, None, None, 3])
-
-    def get_config(self):
-        return super().get_config() | {
-            "net": self.net,
-            "version": self.version,
-            "weights": self.weights_file,
-        }
+        values = images.numpy()
+        if not np.all((values >= -_ROUNDING) & (values <= 1.0 + _ROUNDING)):
+            nan = np.isnan(values).sum()
+            received = f"{nan} NaN" if nan else f"{values.min():g} to {values.max():g}"
+            raise UserError(
+                f"LPIPS expects images in [0, 1], received {received}: scale or clip "
+                "them."
+            )
+        return tf.broadcast_to(tf.cast(images, tf.float32), [*shape[:3], 3])
 
 
 def _unit_normalized(features):
@@ -177,15 +153,3 @@ def _max_pool(x, step):
         # nowhere: features are at least 0. Where no window lacks it, none reaches it.
         x = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]])
     return tf.nn.max_pool2d(x, step.size, 2, "VALID")
-
-
-def _check_range(images):
-    valid = tf.reduce_all((images >= -_ROUNDING) & (images <= 1.0 + _ROUNDING))
-    expected = "LPIPS expects images in [0, 1]"
-    if not tf.executing_eagerly():
-        tf.debugging.Assert(valid, [expected])
-    elif not valid:
-        values = images.numpy()
-        nan = np.isnan(values).sum()
-        received = f"{nan} NaN" if nan else f"{values.min():g} to {values.max():g}"
-        raise UserError(f"{expected}, received {received}: scale or clip them.")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import first_line
 from tfp_priors.files import written_atomically
 
 
@@ -263,7 +264,7 @@ def load_weights(
     # What a damaged or foreign file raises depends on its bytes.
     except Exception as error:
         raise UserError(
-            f"LPIPS cannot read {path} ({_first_line(error)}): {make_it}"
+            f"LPIPS cannot read {path} ({first_line(error)}): {make_it}"
         ) from error
     received = [str(arrays.pop(key, "unknown")) for key in ("net", "version")]
     if received != [net, version]:
@@ -323,7 +324,3 @@ def _check_arrays(arrays, shapes, what):
     unknown = sorted(set(arrays) - set(shapes))
     if unknown:
         refuse(f"{len(shapes)} arrays", f"{unknown[0]} too")
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]

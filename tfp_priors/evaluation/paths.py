@@ -27,7 +27,7 @@ def random_pairs(size: int, n: int, seed: int) -> np.ndarray:
 
 
 def paths_between(subject, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Paths from codes to codes: "z" by lerp and, if z0 is known, "z0" by slerp.
+    """Paths from codes to codes: "z0" by slerp, if z0 is known, and "z" by lerp.
 
     Args:
       subject: a `Subject`.
@@ -37,11 +37,8 @@ def paths_between(subject, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray
     Returns:
       z along the paths, `[STEPS, n, latent_size]`.
     """
-    paths = {"z": latent_space.z_path(a, b, STEPS)}
-    if subject.to_base is not None:
-        maps = (_on_arrays(subject.to_base), _on_arrays(subject.from_base))
-        paths["z0"] = latent_space.z0_path(a, b, STEPS, *maps)
-    return paths
+    maps = () if subject.to_base is None else (subject.to_base, subject.from_base)
+    return latent_space.paths_between(a, b, T, *map(_on_arrays, maps))
 
 
 def log_densities(subject, path: np.ndarray) -> np.ndarray:

@@ -124,88 +124,86 @@ def subject_of_model(
     step: int | None = None,
     guidance: float = 1.0,
 ) -> Subject:
-    """A generative model as a subject.
+    """A generative model, or a prior alone, as a subject.
 
     Args:
-      model: a `GenerativeModel`, or another object with its methods.
+      model: a `GenerativeModel` or a `CodeModel`.
       identity: a text that changes with the weights, such as a checksum.
       name: what messages call it.
       step: training steps.
       guidance: of draws; see `Prior.guided`.
     """
-    identity = _guided(identity, guidance)
-    how = {} if guidance == 1.0 else {"guidance": guidance}
-    sample = _graph(
-        lambda n, seed, *given: model.sample(n, seed, **how, **_condition(given))
-    )
-    sample_codes = _sampler_of_codes(model, guidance)
-    conditioner = model.conditioner
-    plain = conditioner is None
-    is_invertible = plain and model.prior.is_invertible
-    return Subject(
-        name=name,
-        identity=identity,
-        image_shape=tuple(model.image_shape),
-        condition=None if plain else conditioner.feature,
-        context=None if plain else model.context,
-        samples=lambda n, seed, *given: from_sampler(
-            lambda n, seed, *given: sample(n, tf.constant(seed), *given),
-            n,
-            seed,
-            identity,
-            *given,
-        ),
-        decode=_graph(lambda z, *given: model.decode(z, **_condition(given))),
-        to_base=_graph(model.to_base) if is_invertible else None,
-        from_base=_graph(lambda z0: _in_rows(model.from_base(z0)))
-        if is_invertible
-        else None,
-        sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
-        log_prob=_graph(model.log_prob) if model.prior.has_density else None,
-        step=step,
-        **(_encoders_functions(model) if model.has_encoder else {}),
-    )
-
-
-def subject_of_prior(
-    model,
-    identity: str,
-    name: str = "the prior",
-    step: int | None = None,
-    guidance: float = 1.0,
-) -> Subject:
-    """A `CodeModel` as a subject; see `subject_of_model`."""
-    identity = _guided(identity, guidance)
-    sample_codes = _sampler_of_codes(model, guidance)
+    if guidance != 1.0:
+        identity = f"{identity}-guidance{guidance}"
     prior, conditioner = model.prior, model.conditioner
+    # Metrics and figures of images infer z0 without a condition.
+    is_invertible = prior.is_invertible and (
+        conditioner is None or not model.has_decoder
+    )
+
+    def sample_codes(n, seed, *given):
+        with prior.guided(guidance):
+            return _prior_codes(model, n, seed, given)
+
+    parts = {}
+    if model.has_decoder:
+        parts |= _decoders_functions(model, identity, guidance)
+    if model.has_encoder:
+        parts |= _encoders_functions(model)
     return Subject(
         name=name,
         identity=identity,
         image_shape=tuple(model.image_shape),
         condition=None if conditioner is None else conditioner.feature,
         context=None if conditioner is None else model.context,
-        to_base=_graph(model.to_base) if prior.is_invertible else None,
-        from_base=_graph(lambda *given: _in_rows(model.from_base(*given)))
-        if prior.is_invertible
+        to_base=compiled(model.to_base) if is_invertible else None,
+        from_base=compiled(lambda *given: _in_rows(model.from_base(*given)))
+        if is_invertible
         else None,
-        sample_codes=lambda n, seed, *given: sample_codes(n, tf.constant(seed), *given),
-        log_prob=_graph(model.log_prob) if prior.has_density else None,
+        sample_codes=compiled(sample_codes),
+        log_prob=compiled(model.log_prob) if prior.has_density else None,
         step=step,
-        of_codes=True,
+        of_codes=not model.has_decoder,
+        **parts,
     )
+
+
+def compiled(function: Callable) -> Callable:
+    """A function as a graph, whose numbers after the first argument are tensors.
+
+    So it is traced once for all seeds.
+    """
+    # Autograph would rewrite TFP as well: seconds, for nothing.
+    graph = tf.function(function, reduce_retracing=True, autograph=False)
+    return lambda first, *others: graph(first, *map(tf.convert_to_tensor, others))
 
 
 def _condition(given):
     return {"condition": given[0]} if given else {}
 
 
+def _decoders_functions(model, identity, guidance):
+    """What a subject can do with codes if its model has a decoder."""
+
+    @compiled
+    def sample(n, seed, *given):
+        return model.sample(n, seed, guidance=guidance, **_condition(given))
+
+    return {
+        "samples": lambda n, seed, *given: from_sampler(
+            sample, n, seed, identity, *given
+        ),
+        "decode": compiled(lambda z, *given: model.decode(z, **_condition(given))),
+    }
+
+
 def _encoders_functions(model):
     """What a subject can do with images if its model has an encoder."""
-    sample_posterior = _graph(
-        lambda images, seed, *given: model.sample_posterior(
-            images, tf.stack([seed, 0]), **_condition(given)
-        )
-    )
+
+    @compiled
+    def sample_posterior(images, seed, *given):
+        return model.sample_posterior(images, tf.stack([seed, 0]), **_condition(given))
+
     has_bound = (
         model.conditioner is None
         and model.prior.has_density
@@ -214,31 +212,17 @@ def _encoders_functions(model):
     )
     conditional, conditioner = {}, model.conditioner
     if conditioner is not None and conditioner.conditions_networks:
-        conditional["transfer"] = _graph(model.transfer)
+        conditional["transfer"] = compiled(model.transfer)
     if hasattr(conditioner, "picture"):
         size = model.image_shape[0]
         conditional["show_condition"] = lambda x: conditioner.picture(x, size)
     return conditional | {
-        "reconstruct": _graph(model.reconstruct),
-        "encode": _graph(lambda *given: _in_rows(model.encode(*given))),
-        "sample_posterior": lambda images, seed, *given: sample_posterior(
-            images, tf.constant(seed), *given
-        ),
+        "reconstruct": compiled(model.reconstruct),
+        "encode": compiled(lambda *given: _in_rows(model.encode(*given))),
+        "sample_posterior": sample_posterior,
         "log_terms": model.log_terms if has_bound else None,
         "pixel_levels": model.likelihood.pixel_levels,
     }
-
-
-def _guided(identity, guidance):
-    return identity if guidance == 1.0 else f"{identity}-guidance{guidance}"
-
-
-def _sampler_of_codes(model, guidance):
-    def sample(n, seed, *given):
-        with model.prior.guided(guidance):
-            return _prior_codes(model, n, seed, given)
-
-    return _graph(sample)
 
 
 def _prior_codes(model, n, seed, given):
@@ -349,10 +333,10 @@ def _of_rows(exported, name):
 
 
 def subject_of_folder(
-    folder: str | Path, image_shape, read_picture: Callable | None = None
+    folder: str | Path, image_shape, read_picture: Callable
 ) -> Subject:
     """A folder of pictures as a subject; see `from_folder`."""
-    images = from_folder(folder, image_shape, read_picture)
+    images = from_folder(folder, read_picture)
 
     def samples(n, seed):
         del seed
@@ -369,8 +353,3 @@ def subject_of_folder(
         image_shape=tuple(image_shape),
         samples=samples,
     )
-
-
-def _graph(function):
-    # Autograph would rewrite TFP as well: seconds, for nothing.
-    return tf.function(function, reduce_retracing=True, autograph=False)

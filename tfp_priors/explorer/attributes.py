@@ -84,9 +84,7 @@ def register(app, runs, program):
         def one(run, number):
             own = run.own(given)
             point = reference.point(run, reader(uploads), own)
-            named = {"of": reference.fitting(run), **amounts} | (
-                {"given": own} if own else {}
-            )
+            named = {"of": reference.fitting(run), **amounts, "given": own}
             return [
                 html.Div([*_pictures(run, point, amounts, own)], className="beside"),
                 saving(run, number, text_of("edit", named), program),

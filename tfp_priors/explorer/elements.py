@@ -2,7 +2,6 @@
 
 import base64
 import functools
-import io
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -11,12 +10,12 @@ import numpy as np
 import plotly.graph_objects as go
 from dash import dcc
 from dash import html
-from PIL import Image
 
 from tfp_priors.errors import UserError
 from tfp_priors.explorer.explored import Explored
 from tfp_priors.explorer.views import Reference
 from tfp_priors.figures.grid import image_grid
+from tfp_priors.figures.grid import png
 
 #: What a figure's own tools are; none of them leads elsewhere.
 TOOLS = {
@@ -25,14 +24,6 @@ TOOLS = {
         ["toImage", "zoom2d", "pan2d", "select2d", "lasso2d", "resetScale2d"]
     ],
 }
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """uint8 `[height, width, 1 or 3]` as a PNG file."""
-    file = io.BytesIO()
-    grey = pixels.shape[-1] == 1
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, format="PNG")
-    return file.getvalue()
 
 
 def url(image: np.ndarray) -> str:

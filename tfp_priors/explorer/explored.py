@@ -7,22 +7,22 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 from matplotlib.path import Path as Polygon
-from sklearn.decomposition import PCA
 
 from tfp_priors import latent_space
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
-from tfp_priors.evaluation.images import quantized
+from tfp_priors.evaluation.evaluator import Neighbours
+from tfp_priors.evaluation.subject import compiled
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.models import GenerativeModel
 
 #: Draws that are shown at once, and those among which a region is looked through.
 DRAWS, MANY = 64, 4_096
 
-# Among them neighbours are searched, and shown of each split.
-_AMONG, _NEIGHBOURS = 10_000, 4
+# Shown of each split.
+_NEIGHBOURS = 4
 
 # Sets of draws that are kept: a page asks for the ends of a path at each step of it.
 _KEPT = 8
@@ -62,14 +62,6 @@ class Point(NamedTuple):
     image: np.ndarray
     z: np.ndarray
     given: tuple[int, ...]
-
-
-class Neighbour(NamedTuple):
-    """An image of the data, its number in its split, and how far it is in pixels."""
-
-    image: np.ndarray
-    index: int
-    distance: float
 
 
 class Map(NamedTuple):
@@ -122,14 +114,14 @@ class Explored:
         self._encode, self._decode = subject.encode, subject.decode
         self._log_prob = subject.log_prob
         # Unlike the subject's these know temperature and condition.
-        self._sample = _graph(
+        self._sample = compiled(
             lambda n, seed, temperature, *given: model.rows(
                 model.sample_prior(n, seed, temperature, *given)
             )
         )
         self._codes = functools.lru_cache(_KEPT)(self._drawn)
-        self._to_base = _graph(model.to_base)
-        self._from_base = _graph(lambda *z0: model.rows(model.from_base(*z0)))
+        self._to_base = compiled(model.to_base)
+        self._from_base = compiled(lambda *z0: model.rows(model.from_base(*z0)))
 
     def dataset(self, split: str = _SPLIT) -> ImageDataset:
         """The split's images.
@@ -152,10 +144,9 @@ class Explored:
     def _drawn(self, settings, n):
         given = self._condition(settings.given, n)
         if given and self.model.has_guidance:
-            given = (*given, tf.constant(settings.guidance, tf.float32))
-        seed, temperature = tf.constant(settings.seed), settings.temperature
-        temperature = tf.constant(temperature, tf.float32)
-        return self._sample(tf.constant(n), seed, temperature, *given).numpy()
+            given = (*given, settings.guidance)
+        how = settings.seed, settings.temperature
+        return self._sample(tf.constant(n), *how, *given).numpy()
 
     def decoded(self, z: np.ndarray, given: tuple[int, ...] = ()) -> np.ndarray:
         """Codes `[n, latent_size]` as images `[n, height, width, channels]`."""
@@ -208,35 +199,20 @@ class Explored:
             return None
         return self._log_prob(np.float32(z), *self._condition(given, len(z))).numpy()
 
-    def neighbours(self, image: np.ndarray) -> dict[str, list[Neighbour]]:
-        """The images of each split that are nearest in pixels, of 10,000 at most.
+    def neighbours(self, image: np.ndarray) -> dict[str, Neighbours]:
+        """The images of each split that are nearest to one in pixels.
 
         A split that is not there is left out.
         """
-        found = {}
-        for split in ("train", _SPLIT):
-            try:
-                pixels, chosen = self._some(split)
-            except UserError:
-                continue
-            images = np.float32(pixels) / 255
-            k = min(_NEIGHBOURS, len(images))
-            distances, nearest = latent_space.nearest_neighbours(image[None], images, k)
-            found[split] = [
-                Neighbour(images[i], int(chosen[i]), float(distance))
-                for distance, i in zip(distances[0], nearest[0], strict=True)
-            ]
-        return found
+        splits = [split for split in ("train", _SPLIT) if self._has(split)]
+        return self._evaluator.neighbours(image[None], _NEIGHBOURS, splits)
 
-    def _some(self, split):
-        """Some images of a split as bytes, and their numbers."""
-
-        def compute():
-            dataset = self.dataset(split)
-            chosen = np.random.RandomState(0).permutation(dataset.size)[:_AMONG]
-            return quantized(dataset.gather(chosen)["image"]), chosen
-
-        return self._evaluator.cached(("explored", split), compute)
+    def _has(self, split):
+        try:
+            self.dataset(split)
+        except UserError:
+            return False
+        return True
 
     # Paths --------------------------------------------------------------------------
 
@@ -254,12 +230,19 @@ class Explored:
         Returns:
           "z0", if z0 can be inferred, and "z": codes z, `[steps, latent_size]`.
         """
-        found = {"z": latent_space.lerp(a, b, t)}
-        if self.is_invertible:
-            ends = self._to_base(np.stack([a, b]), *self._condition(given, 2)).numpy()
-            z0 = latent_space.slerp(*ends, t)
-            found["z0"] = self._from_base(z0, *self._condition(given, len(z0))).numpy()
-        return dict(sorted(found.items(), reverse=True))
+        return latent_space.paths_between(a, b, t, *self._maps(given))
+
+    def _maps(self, given):
+        """The maps from z to z0 and back, if z0 can be inferred."""
+
+        def on_arrays(function):
+            return lambda x: function(
+                np.float32(x), *self._condition(given, len(x))
+            ).numpy()
+
+        if not self.is_invertible:
+            return ()
+        return on_arrays(self._to_base), on_arrays(self._from_base)
 
     # The map ------------------------------------------------------------------------
 
@@ -274,15 +257,13 @@ class Explored:
             if not self.has_encoder:
                 raise UserError(f"{self.name} has no encoder: no map of its codes.")
             codes = self._evaluator.mean_codes(_SPLIT)
-            if min(codes.shape) < 2:
-                raise UserError("A map needs 2 dimensions and 2 codes at least.")
-            pca = PCA(2, svd_solver="covariance_eigh").fit(codes)
+            plane = latent_space.principal_plane(codes)
             labels = self.dataset().features.get("label")
             return Map(
-                pca.transform(codes[:_ON_MAP]),
+                plane.transform(codes[:_ON_MAP]),
                 None if labels is None else np.asarray(labels)[:_ON_MAP],
-                float(pca.explained_variance_ratio_.sum()),
-                pca.transform,
+                float(plane.explained_variance_ratio_.sum()),
+                plane.transform,
             )
 
         return self._evaluator.cached("map", compute)
@@ -341,12 +322,10 @@ class Explored:
         """
         for number in amounts:
             _check_index(number, self.attribute_count, "attribute")
-        condition = self._condition(given, 1)
         start, found = np.float32(z)[None], {}
-        if self.is_invertible:
-            z0 = self._to_base(start, *condition).numpy()
-            z0 = z0 + self._shift("z0", amounts)
-            found["z0"] = self._from_base(np.float32(z0), *condition).numpy()
+        if maps := self._maps(given):
+            to_base, from_base = maps
+            found["z0"] = from_base(to_base(start) + self._shift("z0", amounts))
         return found | {"z": np.float32(start + self._shift("z", amounts))}
 
     def _shift(self, space, amounts):
@@ -412,7 +391,3 @@ def _check_index(index, size, what):
         raise UserError(f"There is no {what}.")
     if not 0 <= index < size:
         raise UserError(f"There is no {what} {index}: expected 0 to {size - 1}.")
-
-
-def _graph(function):
-    return tf.function(function, reduce_retracing=True, autograph=False)

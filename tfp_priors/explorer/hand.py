@@ -256,11 +256,13 @@ def _in_hand(run, reference, read, given):
         rows = [
             html.Figure(
                 [
-                    picture(one.image, f"{split} image {one.index}"),
-                    html.Figcaption(f"{one.distance:.2f}"),
+                    picture(image, f"{split} image {number}"),
+                    html.Figcaption(f"{distance:.2f}"),
                 ]
             )
-            for one in found
+            for image, number, distance in zip(
+                found.images[0], found.numbers[0], found.distances[0], strict=True
+            )
         ]
         told.append(html.Div(rows, className="neighbours"))
     return [html.Div(pictures, className="beside"), *told]

@@ -16,10 +16,10 @@ from tfp_priors.explorer import path
 from tfp_priors.explorer.elements import clicked
 from tfp_priors.explorer.elements import labelled
 from tfp_priors.explorer.elements import message
-from tfp_priors.explorer.elements import png
 from tfp_priors.explorer.elements import slider
 from tfp_priors.explorer.explored import Explored
 from tfp_priors.explorer.views import picture_of
+from tfp_priors.figures.grid import png
 from tfp_priors.report.page import STYLE
 
 _TABS = (draws, path, code_map, attributes_tab)

@@ -67,8 +67,8 @@ def register(app, runs, program):
     def show(places, *values):
         def one(run, number):
             references, points, given = ends(run, places, values)
-            named = dict(zip(("from", "to"), references, strict=True))
-            view = text_of("path", named | ({"given": given} if given else {}))
+            start, end = references
+            view = text_of("path", {"from": start, "to": end, "given": given})
             return [
                 *_rows(run, *points, given),
                 *_densities(run, *points, given),

@@ -121,7 +121,10 @@ def settings(values: Mapping[str, str]) -> Settings:
 
 
 def text_of(name: str, values: Mapping[str, object], how: Settings | None = None):
-    """The text of a view: its name, its values, and settings that are not the usual."""
+    """The text of a view: its name, its values, and settings that are not the usual.
+
+    Empty values, such as a `given` of nothing, are left out.
+    """
     if how is not None:
         usual, own = Settings()._asdict(), how._asdict()
         changed = {key: own[key] for key in own if own[key] != usual[key]}
@@ -130,7 +133,9 @@ def text_of(name: str, values: Mapping[str, object], how: Settings | None = None
         key: f"{value:g}" if isinstance(value, float) else _joined(value)
         for key, value in values.items()
     }
-    query = "&".join(f"{key}={quote(text, safe=_PLAIN)}" for key, text in texts.items())
+    query = "&".join(
+        f"{key}={quote(text, safe=_PLAIN)}" for key, text in texts.items() if text
+    )
     return f"{name}?{query}" if query else name
 
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import matplotlib.patheffects
 import numpy as np
-from sklearn.decomposition import PCA
 
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import PATH_COLOURS
 from tfp_priors.figures.style import class_legend
 from tfp_priors.figures.style import new_figure
 from tfp_priors.figures.style import scatter_classes
+from tfp_priors.latent_space import principal_plane
 
 
 def save_code_paths(
@@ -42,11 +41,6 @@ def save_code_paths(
     """
     codes = np.asarray(codes)
     paths = {label: np.asarray(points) for label, points in paths.items()}
-    if codes.shape[1] < 2:
-        raise UserError(
-            "the paths of figure 5 need 2 latent dimensions at least, received codes "
-            f"of shape {codes.shape}: train a model with a larger LATENT_SIZE."
-        )
     names, project = _projection(codes)
     points = {label: project(z) for label, z in paths.items()}
     times = {label: np.linspace(0.0, 1.0, len(z)) for label, z in paths.items()}
@@ -77,13 +71,12 @@ def _projection(codes):
     """Names of the two axes, and the map `[n, d]` to `[n, 2]`."""
     if codes.shape[1] == 2:
         return ("z_1", "z_2"), lambda z: z
-    # Exact, unlike the randomised solver, and quick for any number of codes.
-    pca = PCA(2, svd_solver="covariance_eigh").fit(codes)
+    plane = principal_plane(codes)
     names = [
         f"component {i} ({share:.0%} of variance)"
-        for i, share in enumerate(pca.explained_variance_ratio_, start=1)
+        for i, share in enumerate(plane.explained_variance_ratio_, start=1)
     ]
-    return names, pca.transform
+    return names, plane.transform
 
 
 def _draw_codes(axes, codes, paths, labels):

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.decomposition import PCA
 
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import new_figure
+from tfp_priors.latent_space import principal_plane
 
 
 def save_code_scatter(
@@ -24,14 +23,9 @@ def save_code_scatter(
     Raises:
       UserError: if there are fewer than 2 dimensions or codes.
     """
-    if codes.shape[1] < 2 or len(codes) < 2:
-        raise UserError(
-            "A plane of codes needs 2 dimensions and 2 codes at least, received codes "
-            f"of shape {codes.shape}."
-        )
-    pca = PCA(2, svd_solver="covariance_eigh").fit(codes)
-    panels = {"code": pca.transform(codes), "draw": pca.transform(prior_codes)}
-    share = pca.explained_variance_ratio_.sum()
+    plane = principal_plane(codes)
+    panels = {"code": plane.transform(codes), "draw": plane.transform(prior_codes)}
+    share = plane.explained_variance_ratio_.sum()
     with new_figure(8, 4.2, layout="constrained") as figure:
         axes = figure.subplots(1, 2, sharex=True, sharey=True)
         for axis, (kind, points) in zip(axes, panels.items(), strict=True):

@@ -1,5 +1,6 @@
 """Grids of images."""
 
+import io
 import math
 from pathlib import Path
 
@@ -38,11 +39,15 @@ def image_grid(images, columns: int | None = None, padding: int = 2) -> np.ndarr
     return grid
 
 
+def png(pixels: np.ndarray) -> bytes:
+    """A uint8 array `[height, width, 1 or 3]` as a PNG file."""
+    file = io.BytesIO()
+    grey = pixels.shape[-1] == 1
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
 def save_image(pixels: np.ndarray, path: str | Path) -> None:
-    """Writes a uint8 array `[height, width, 1 or 3]` as PNG."""
+    """Writes `png` of the pixels."""
     with written_atomically(path) as temporary:
-        _picture(pixels).save(temporary, format="PNG")
-
-
-def _picture(pixels):
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        temporary.write_bytes(png(pixels))

@@ -44,8 +44,6 @@ def save_scores(
     path: str | Path,
     score: str,
     x: str,
-    line: str,
-    panel: str,
     floor: str | None,
     reference: str | None,
 ) -> None:
@@ -59,12 +57,11 @@ def save_scores(
     floor (of the panel) and of the reference.
 
     Args:
-      rows: a measurement each, with numbers or their texts, as from csv.DictReader.
+      rows: a measurement each, with numbers or their texts, as from csv.DictReader;
+        "panel" and "line" name its panel and line, which are in order of appearance.
       path: of the files, without suffix.
       score: column on the y axis.
       x: column on the x axis, at least 0.
-      line: column that names the lines, in order of appearance.
-      panel: column that names the panels, likewise.
       floor: column with the score of real images, whose mean is a dashed line; or None.
       reference: column with a score to compare with at each x, such as that of
         reconstructions, dotted in the colour of each line; or None.
@@ -72,24 +69,23 @@ def save_scores(
     Raises:
       UserError: if a number is not one, or an x is below 0.
     """
-    panels = list(dict.fromkeys(row[panel] for row in rows))
-    lines = list(dict.fromkeys(row[line] for row in rows))
-    table = {
-        p: _points([row for row in rows if row[panel] == p], score, x, line, reference)
-        for p in panels
-    }
-    floors = {p: _mean([r for r in rows if r[panel] == p], floor) for p in panels}
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    panels = {row["panel"]: [] for row in rows}
+    for row in rows:
+        panels[row["panel"]].append(row)
+    table = {p: _points(rows, score, x, reference) for p, rows in panels.items()}
+    floors = {p: _mean(rows, floor) for p, rows in panels.items()}
     _draw(table, floors, lines, score, x, reference, path)
     _save_table(table, floors, floor, reference, path)
 
 
-def _points(rows, score, x, line, reference):
+def _points(rows, score, x, reference):
     """A panel's points by line and x, ascending in x."""
     points = {}
-    for name in dict.fromkeys(row[line] for row in rows):
+    for name in dict.fromkeys(row["line"] for row in rows):
         by_x = {}
         for row in rows:
-            if row[line] == name:
+            if row["line"] == name:
                 by_x.setdefault(_number(row, x, minimum=0.0), []).append(row)
         points[name] = {
             value: _Point(

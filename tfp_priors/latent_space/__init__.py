@@ -7,5 +7,5 @@ from tfp_priors.latent_space.attributes import unevenness
 from tfp_priors.latent_space.interpolation import lerp
 from tfp_priors.latent_space.interpolation import slerp
 from tfp_priors.latent_space.neighbours import nearest_neighbours
-from tfp_priors.latent_space.paths import z0_path
-from tfp_priors.latent_space.paths import z_path
+from tfp_priors.latent_space.paths import paths_between
+from tfp_priors.latent_space.plane import principal_plane

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfp_priors.errors import UserError
 from tfp_priors.latent_space.interpolation import lerp
 from tfp_priors.latent_space.interpolation import slerp
 
@@ -12,53 +11,39 @@ from tfp_priors.latent_space.interpolation import slerp
 Map = Callable[[np.ndarray], np.ndarray]
 
 
-def z_path(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
-    """The straight path in z, section 5.2: lerp(a, b; t).
+def paths_between(
+    a: np.ndarray,
+    b: np.ndarray,
+    t: np.ndarray,
+    to_base: Map | None = None,
+    from_base: Map | None = None,
+) -> dict[str, np.ndarray]:
+    """The paths of section 5.2 between codes, straight in z and on a circle in z0.
+
+        z0: from_base(slerp(to_base(a), to_base(b); t))
+        z:  lerp(a, b; t)
 
     Args:
-      a: codes where the paths begin, `[d]` or `[n, d]`.
-      b: codes where they end, likewise.
-      steps: points of a path, evenly spaced in t from 0 to 1; at least 2.
-
-    Returns:
-      `[steps, ..., d]`.
-
-    Raises:
-      UserError: if the shapes of a and b do not fit, or steps is below 2.
-    """
-    return lerp(a, b, _times(steps))
-
-
-def z0_path(
-    a: np.ndarray, b: np.ndarray, steps: int, to_base: Map, from_base: Map
-) -> np.ndarray:
-    """The path through the base space, section 5.2: from_base(slerp(z0_a, z0_b; t)).
-
-    Args:
-      a: codes where the paths begin, `[d]` or `[n, d]`.
-      b: codes where they end, likewise.
-      steps: points of a path, evenly spaced in t from 0 to 1; at least 2.
-      to_base: z to z0, `[n, d]` each; the paper's f.
+      a: codes where the paths begin, `[..., d]`.
+      b: codes where they end, of the same shape.
+      t: from 0 to 1, `[steps]`.
+      to_base: z to z0; the paper's f. None: there is no path in z0.
       from_base: its inverse.
 
     Returns:
-      z along the paths, `[steps, ..., d]`; the ends are a and b as far as from_base
-      inverts to_base.
+      "z0", if there is one, and "z": z along the paths, `[steps, ..., d]`. The ends are
+      a and b, in z0 as far as from_base inverts to_base.
 
     Raises:
-      UserError: if the shapes of a and b do not fit, or steps is below 2.
+      UserError: if the shapes of a and b do not fit, or t is not `[steps]`.
     """
-    times = _times(steps)
-    a, b = lerp(a, b, [0.0, 1.0])  # broadcast, [..., d]
-    ends = np.asarray(to_base(np.stack([a, b]).reshape(-1, a.shape[-1])))
-    base_a, base_b = ends.reshape(2, *a.shape)
-    path = slerp(base_a, base_b, times)
-    return np.asarray(from_base(path.reshape(-1, a.shape[-1]))).reshape(path.shape)
+    found = {"z": lerp(a, b, t)}
+    if to_base is None:
+        return found
+    z0 = slerp(_mapped(to_base, a), _mapped(to_base, b), t)
+    return {"z0": _mapped(from_base, z0)} | found
 
 
-def _times(steps):
-    if steps < 2:
-        raise UserError(
-            f"a path has at least 2 steps, its ends, received {steps}: ask for more."
-        )
-    return np.linspace(0.0, 1.0, steps)
+def _mapped(function, points):
+    rows = np.reshape(points, [-1, np.shape(points)[-1]])
+    return np.reshape(function(rows), np.shape(points))

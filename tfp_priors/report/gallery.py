@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from tfp_priors.figures.image_rows import save_image_rows
 from tfp_priors.figures.latent_panels import save_latent_panels
 from tfp_priors.figures.scores import save_scores
 
-# Of the images that are compared with samples, so that photographs fit in memory.
-_NEIGHBOURS_AMONG = 10_000
-
 # Codes, and draws, of a scatter plot.
 _CODES = 5_000
 
@@ -33,30 +29,16 @@ _DRAWS = 8
 _SPLIT = "test"
 
 
-class Choice(NamedTuple):
-    """What a figure may be told.
-
-    Attributes:
-      attribute: number of the attribute or class of figure 7.
-      pairs: interpolations, and images that get an attribute.
-    """
-
-    attribute: int = 0
-    pairs: int = 4
-
-
-def samples(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def samples(evaluator: Evaluator, out: Path, **_) -> None:
     """100 draws, uncurated (figure 6)."""
-    del choice
-    images = _draws(evaluator, 100)
+    images = evaluator.samples(100).floats()
     rows = {str(i): images[i : i + 10] for i in range(0, 100, 10)}
     title = f"{evaluator.subject.name}: draws 0 to 99 of seed {evaluator.seed}"
     save_image_rows(rows, out / "samples", title)
 
 
-def reconstructions(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def reconstructions(evaluator: Evaluator, out: Path, **_) -> None:
     """Random test images above their reconstructions."""
-    del choice
     indices = _some(evaluator, min(40, evaluator.dataset(_SPLIT).size))
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
     given = _given(evaluator, indices)
@@ -68,18 +50,17 @@ def reconstructions(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     save_image_rows(rows, out / "reconstructions", "Test images and reconstructions")
 
 
-def poses(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def poses(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """Test images and what they give to a conditional model at the left, and draws
     given the same (figure 9)."""
     evaluator.subject.ask("show_condition")
-    rows = rows_of(evaluator, choice.pairs)
+    rows = rows_of(evaluator, pairs)
     title = f"Test images, their conditions, and draws of seed {evaluator.seed}"
     save_image_rows(rows, out / "poses", title)
 
 
-def labels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def labels(evaluator: Evaluator, out: Path, **_) -> None:
     """A row of draws for each label; a model that is given labels."""
-    del choice
     if evaluator.subject.condition != "label":
         raise UserError(f"{evaluator.subject.name} has no labels that it is given.")
     title = f"Labels, and draws of seed {evaluator.seed} given the same"
@@ -88,11 +69,8 @@ def labels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
 
 def _rows_of_labels(evaluator):
     classes = np.unique(evaluator.dataset(_SPLIT).features["label"])
-    draws = evaluator.subject.ask("samples")(
-        len(classes) * _DRAWS, evaluator.seed, np.repeat(classes, _DRAWS)
-    )
-    draws = np.concatenate(list(draws)).astype(np.float32) / 255
-    return dict(zip(map(str, classes), np.split(draws, len(classes)), strict=True))
+    draws = _draws_given(evaluator, classes)
+    return dict(zip(map(str, classes), draws, strict=True))
 
 
 def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
@@ -105,7 +83,7 @@ def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
       UserError: if there are fewer than n test images.
     """
     if evaluator.subject.condition is None:
-        return {"": _draws(evaluator, 16)}
+        return {"": evaluator.samples(16).floats()}
     if evaluator.subject.condition == "label":
         return _rows_of_labels(evaluator)
     indices = _some(evaluator, n)
@@ -113,26 +91,21 @@ def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
     left = [evaluator.dataset(_SPLIT).gather(indices)["image"]]
     if evaluator.subject.show_condition is not None:
         left.append(np.asarray(evaluator.subject.show_condition(conditions)))
-    draws = evaluator.subject.ask("samples")(
-        n * _DRAWS, evaluator.seed, np.repeat(conditions, _DRAWS, axis=0)
-    )
-    draws = np.concatenate(list(draws)).astype(np.float32) / 255
-    draws = draws.reshape(n, _DRAWS, *draws.shape[1:])
+    draws = _draws_given(evaluator, conditions)
     rows = np.concatenate([np.stack(left, axis=1), draws], axis=1)
     return {str(i + 1): row for i, row in enumerate(rows)}
 
 
-def transfers(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def transfers(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """The appearance of the test images at the left under the conditions at the top."""
     transfer = evaluator.subject.ask("transfer")
-    n = choice.pairs
-    indices = _some(evaluator, n + _DRAWS)
+    indices = _some(evaluator, pairs + _DRAWS)
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
     (conditions,) = _given(evaluator, indices)
-    targets = conditions[n:]
+    targets = conditions[pairs:]
     shown = np.asarray(evaluator.subject.ask("show_condition")(targets))
     rows = {"": np.concatenate([np.ones_like(images[:1]), shown])}
-    for i in range(n):
+    for i in range(pairs):
         repeated = np.repeat(images[i, None], _DRAWS, axis=0)
         own = np.repeat(conditions[i, None], _DRAWS, axis=0)
         moved = np.asarray(transfer(repeated, own, targets))
@@ -140,18 +113,18 @@ def transfers(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     save_image_rows(rows, out / "transfers", "Appearance (left) under conditions (top)")
 
 
-def appearances(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def appearances(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """Paths in z between the appearances of two test images, under the condition of the
     first; a conditional model."""
     evaluator.subject.ask("transfer")
     dataset = evaluator.dataset(_SPLIT)
-    pairs = paths.random_pairs(dataset.size, choice.pairs, evaluator.seed)
+    ends = paths.random_pairs(dataset.size, pairs, evaluator.seed)
     rows = {}
-    for i, indices in enumerate(pairs.T):
+    for i, indices in enumerate(ends.T):
         images = dataset.gather(indices)["image"]
         (conditions,) = _given(evaluator, indices)
-        ends = np.asarray(evaluator.subject.ask("encode")(images, conditions))
-        path = latent_space.lerp(ends[0], ends[1], paths.T)
+        codes = np.asarray(evaluator.subject.ask("encode")(images, conditions))
+        path = latent_space.lerp(*codes, paths.T)
         own = np.repeat(conditions[:1], len(path), axis=0)
         decoded = np.asarray(evaluator.subject.ask("decode")(path, own))
         rows[str(i + 1)] = np.concatenate([images[:1], decoded, images[1:]])
@@ -159,9 +132,8 @@ def appearances(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     save_image_rows(rows, out / "appearances", title, ends=True)
 
 
-def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def latent_panels(evaluator: Evaluator, out: Path, **_) -> None:
     """Codes, base codes and draws of the prior; two latent dimensions (figure 2)."""
-    del choice
     subject = evaluator.subject
     codes = evaluator.mean_codes(_SPLIT)
     if codes.shape[1] != 2:
@@ -181,9 +153,8 @@ def latent_panels(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     )
 
 
-def code_scatter(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def code_scatter(evaluator: Evaluator, out: Path, **_) -> None:
     """Codes beside as many draws, in the plane of the codes' largest variance."""
-    del choice
     split = "held_out" if evaluator.subject.of_codes else _SPLIT
     codes = evaluator.codes(split)
     # Those of a file may be sorted.
@@ -194,13 +165,13 @@ def code_scatter(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     )
 
 
-def interpolations(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def interpolations(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """Paths between test images in z0 and in z, the images at both ends (figures 4
     and 8)."""
     subject = evaluator.subject
-    images, spaces = _pairs(evaluator, choice.pairs)
+    images, spaces = _pairs(evaluator, pairs)
     rows, numbers = {}, {"pair": [], "space": [], "t": [], "log_density": []}
-    for pair in range(choice.pairs):
+    for pair in range(pairs):
         for space, path in spaces.items():
             decoded = np.asarray(subject.ask("decode")(path[:, pair]))
             ends = images[0, pair, None], images[1, pair, None]
@@ -213,10 +184,9 @@ def interpolations(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     save_image_rows(rows, out / "interpolations", title, ends=True, numbers=numbers)
 
 
-def code_paths(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def code_paths(evaluator: Evaluator, out: Path, **_) -> None:
     """The codes with both paths between two of them, and the density along them
     (figure 5)."""
-    del choice
     subject = evaluator.subject
     subject.ask("to_base")
     _, spaces = _pairs(evaluator, 1)
@@ -230,22 +200,26 @@ def code_paths(evaluator: Evaluator, out: Path, choice: Choice) -> None:
     )
 
 
-def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def attribute(
+    evaluator: Evaluator, out: Path, *, attribute: int, pairs: int, **_
+) -> None:
     """Images that get an attribute step by step in z0 and in z, and how fast a
     classifier sees it come (figure 7)."""
     _refuse_condition(evaluator)
-    number, n = choice.attribute, choice.pairs
-    indices, a, b = paths.attribute_ends(evaluator, number, n, _SPLIT)
+    indices, a, b = paths.attribute_ends(evaluator, attribute, pairs, _SPLIT)
     paths.check_classifier(evaluator, _SPLIT)
-    lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, number])
+    lacking = np.count_nonzero(~paths.attributes(evaluator, _SPLIT)[:, attribute])
     many = min(_CURVES, lacking)
-    curves = paths.attribute_curves(evaluator, number, many, _SPLIT)
-    save_attribute_curves(paths.T, curves, out / f"attribute_curves{number}")
+    curves = paths.attribute_curves(evaluator, attribute, many, _SPLIT)
+    # The path in z is the black one, as in figure 5.
+    save_attribute_curves(
+        paths.T, dict(sorted(curves.items())), out / f"attribute_curves{attribute}"
+    )
     images = evaluator.dataset(_SPLIT).gather(indices)["image"]
-    spaces = _reversed(paths.paths_between(evaluator.subject, a, b))
-    seen = {s: paths.probabilities(evaluator, spaces[s], number) for s in spaces}
+    spaces = paths.paths_between(evaluator.subject, a, b)
+    seen = {s: paths.probabilities(evaluator, spaces[s], attribute) for s in spaces}
     rows, numbers = {}, {"image": [], "space": [], "t": [], "probability": []}
-    for i in range(n):
+    for i in range(pairs):
         for space, path in spaces.items():
             decoded = np.asarray(evaluator.subject.ask("decode")(path[:, i]))
             rows[f"{i + 1}, {space}"] = np.concatenate([images[i, None], decoded])
@@ -253,37 +227,32 @@ def attribute(evaluator: Evaluator, out: Path, choice: Choice) -> None:
             numbers["space"] += [space] * paths.STEPS
             numbers["t"] += list(paths.T)
             numbers["probability"] += list(seen[space][i])
-    title = f"Test images (left) that get attribute {number}; lerp in z, slerp in z0"
-    save_image_rows(rows, out / f"attribute{number}", title, numbers=numbers)
+    title = f"Test images (left) that get attribute {attribute}; lerp in z, slerp in z0"
+    save_image_rows(rows, out / f"attribute{attribute}", title, numbers=numbers)
 
 
-def neighbours(evaluator: Evaluator, out: Path, choice: Choice) -> None:
+def neighbours(evaluator: Evaluator, out: Path, **_) -> None:
     """Draws above the training and the test images that are nearest in pixels."""
-    del choice
-    draws = _draws(evaluator, 16)
-    splits = ("train", _SPLIT)
-    n = min(_NEIGHBOURS_AMONG, *(evaluator.dataset(split).size for split in splits))
+    draws = evaluator.samples(16).floats()
     rows = {"draws": draws}
     numbers = {"draw": [], "split": [], "rank": [], "image": [], "distance": []}
-    for split in splits:
-        chosen = np.random.RandomState(evaluator.seed).permutation(
-            evaluator.dataset(split).size
-        )[:n]
-        images = evaluator.dataset(split).gather(chosen)["image"]
-        distances, nearest = latent_space.nearest_neighbours(draws, images, k=min(3, n))
-        for rank in range(min(3, n)):
-            rows[f"{split}, {rank + 1}"] = images[nearest[:, rank]]
+    found = evaluator.neighbours(draws, 3, ("train", _SPLIT))
+    for split, near in found.items():
+        for rank in range(near.images.shape[1]):
+            rows[f"{split}, {rank + 1}"] = near.images[:, rank]
             numbers["draw"] += range(len(draws))
             numbers["split"] += [split] * len(draws)
             numbers["rank"] += [rank + 1] * len(draws)
-            numbers["image"] += list(chosen[nearest[:, rank]])
-            numbers["distance"] += list(distances[:, rank])
+            numbers["image"] += list(near.numbers[:, rank])
+            numbers["distance"] += list(near.distances[:, rank])
+    n = found[_SPLIT].among
     title = f"Draws of seed {evaluator.seed}; the nearest of {n:,} images of each split"
     save_image_rows(rows, out / "neighbours", title, numbers=numbers)
 
 
-#: All figures of a model by name.
-FIGURES: dict[str, Callable[[Evaluator, Path, Choice], None]] = {
+#: All figures of a model by name. Of what `bin/figures` is told, by keyword, each takes
+#: what it uses.
+FIGURES: dict[str, Callable] = {
     figure.__name__: figure
     for figure in (
         samples,
@@ -337,12 +306,14 @@ def scores(folder: str | Path, out: Path) -> None:
             name: column if column in everywhere else None
             for name, column in (("floor", "floor"), ("reference", "reconstructions"))
         }
-        save_scores(rows, out / metric, metric, layout.x, "line", "panel", **extra)
+        save_scores(rows, out / metric, metric, layout.x, **extra)
 
 
-def _draws(evaluator, n):
-    images = np.concatenate(list(evaluator.samples(n)))
-    return images.astype(np.float32) / 255
+def _draws_given(evaluator, conditions):
+    """`_DRAWS` draws for each condition, `[n, _DRAWS, ...]`."""
+    given = np.repeat(conditions, _DRAWS, axis=0)
+    draws = evaluator.subject.ask("samples")(len(given), evaluator.seed, given).floats()
+    return draws.reshape(-1, _DRAWS, *draws.shape[1:])
 
 
 def _some(evaluator, n):
@@ -385,12 +356,7 @@ def _pairs(evaluator, n):
     codes = np.asarray(evaluator.subject.ask("encode")(images))
     a, b = codes.reshape(2, n, -1)
     images = images.reshape(2, n, *images.shape[1:])
-    return images, _reversed(paths.paths_between(evaluator.subject, a, b))
-
-
-def _reversed(spaces):
-    """z0 first, as in the paper's figures."""
-    return dict(reversed(spaces.items()))
+    return images, paths.paths_between(evaluator.subject, a, b)
 
 
 def _log_density(subject, path):

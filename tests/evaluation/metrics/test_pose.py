@@ -9,6 +9,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.images import from_sampler
+from tfp_priors.evaluation.metrics.pose import joint_distances
 from tfp_priors.evaluation.subject import Subject
 
 # A row for each of two joints.
@@ -39,6 +40,16 @@ def drawn(n, seed, keypoints):
     """Images of joints that are not where they were asked for."""
     hundredths = np.rint(100 * np.maximum(keypoints, 0))[..., None]
     return (hundredths + SHIFT).astype(np.uint8)
+
+
+def test_joint_distances_leave_unseen_ones_out():
+    keypoints = np.full((3, 2, 2), -1.0)
+    keypoints[0, 0] = (0.1, 0.1)
+    keypoints[2] = ((0.5, 0.5), (0.0, 1.0))
+    outputs = np.array([[0.4, 0.5, 9, 9], [0.0] * 4, [0.5, 0.5, 0.0, 0.2]])
+    received = joint_distances(outputs, keypoints)
+    # The second image shows no joint; the third one's are 0 and 0.8 away.
+    np.testing.assert_allclose(received, [0.5, 0.4])
 
 
 def test_how_far_samples_are_from_the_joints_that_they_were_given():

@@ -18,15 +18,14 @@ def _lpips_diversity(evaluator, net, version, n, m):
     without conditions has one."""
     from tfp_priors.evaluation import diversity
 
-    # Before the weights are asked for.
-    evaluator.check_conditions(n)
+    draws = evaluator.draws_of_conditions(n, 2 * m)
     lpips = evaluator.lpips(net, version)
 
     def distance(*images):
         return lpips(*(pixels.astype(np.float32) / 255 for pixels in images))
 
-    draws = evaluator.samples_of_conditions(n, 2 * m)
-    distances = diversity.pair_distances(draws, distance)
+    pixels = _grouped(np.concatenate(list(draws)), n)
+    distances = diversity.pair_distances(pixels, distance)
     estimate = diversity.mean_over_conditions(distances)
     yield estimate._asdict() | {"conditions": n, "pairs": m}
 
@@ -43,8 +42,9 @@ def _feature_diversity(evaluator, extractor, n, m):
     each of n conditions; beside it, that of pairs of real test images."""
     from tfp_priors.evaluation import diversity
 
-    draws = evaluator.samples_of_conditions(n, 2 * m)
-    distances = diversity.pair_distances(evaluator.features(extractor, draws))
+    draws = evaluator.draws_of_conditions(n, 2 * m)
+    features = evaluator.activations(extractor, draws, "samples").features
+    distances = diversity.pair_distances(_grouped(features, n))
     real = evaluator.real_images("test", 2 * n * m)
     pairs = real.size // 2
     of_real = evaluator.activations(extractor, real, "test images").features
@@ -71,16 +71,20 @@ def _factor_entropy(evaluator, n, m):
     from tfp_priors.evaluation import diversity
 
     factors = _factors(evaluator)
-    draws = evaluator.samples_of_conditions(n, m)
-    share, each = diversity.covered_entropy(
-        evaluator.outputs("classifier", draws), factors
-    )
+    draws = evaluator.draws_of_conditions(n, m)
+    logits = evaluator.logits("classifier", draws, "samples")
+    share, each = diversity.covered_entropy(_grouped(logits, n), factors)
     yield share._asdict() | {
         "factors": each,
         "conditions": n,
         "samples": m,
         "extractor": "classifier",
     }
+
+
+def _grouped(values, n):
+    """Values of draws of n conditions, a row for each condition."""
+    return values.reshape(n, -1, *values.shape[1:])
 
 
 def _factors(evaluator):

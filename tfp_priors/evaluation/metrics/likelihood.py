@@ -18,7 +18,7 @@ def _nll(evaluator, n, k, split):
     in bits per dimension."""
     from tfp_priors.evaluation import likelihood
 
-    images = evaluator.float_images(split, n)
+    images = evaluator.real_images(split, n).floats()
     terms = evaluator.subject.ask("log_terms")
 
     bound = likelihood.importance_weighted_bound(terms, images, k, evaluator.seed)
@@ -40,7 +40,7 @@ def _rate_distortion(evaluator, n, split):
     per image; two results."""
     from tfp_priors.evaluation import likelihood
 
-    images = evaluator.float_images(split, n)
+    images = evaluator.real_images(split, n).floats()
     terms = evaluator.subject.ask("log_terms")
     parts = likelihood.rate_and_distortion(terms, images, 1, evaluator.seed)
     for name, values in parts._asdict().items():

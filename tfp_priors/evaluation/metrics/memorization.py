@@ -1,7 +1,5 @@
 """Whether samples are nearer to training images than to others."""
 
-import numpy as np
-
 from tfp_priors.evaluation.metrics.metric import metric
 
 
@@ -15,7 +13,7 @@ from tfp_priors.evaluation.metrics.metric import metric
 def _memorization(evaluator, features, n):
     """Share of n samples nearer to a test than to a training image, both in equal
     number; 0.5 if nothing is memorised, less if training images are."""
-    from tfp_priors.evaluation.neighbours import memorization
+    from tfp_priors.evaluation.memorization import memorization
 
     kinds = {
         "samples": evaluator.samples(n),
@@ -23,8 +21,7 @@ def _memorization(evaluator, features, n):
         "test images": evaluator.real_images("test", n),
     }
     if features == "pixels":
-        points = [np.concatenate(list(images)) for images in kinds.values()]
-        points = [images.astype(np.float32) / 255 for images in points]
+        points = [images.floats() for images in kinds.values()]
     else:
         points = [
             evaluator.activations(features, images, label).features

@@ -1,8 +1,27 @@
 """Where the joints of people are."""
 
+import numpy as np
+
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.metrics.metric import mean_of
 from tfp_priors.evaluation.metrics.metric import metric
+
+
+def joint_distances(outputs: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """How far the joints that can be seen are from where they should be.
+
+    Args:
+      outputs: places that a regressor found, `[n, 2 joints]`.
+      keypoints: `[n, joints, 2]`; unseen joints are negative.
+
+    Returns:
+      The mean over the seen joints of each image that has any, in units of its side:
+      joints of one image err together, so images are what is independent.
+    """
+    offsets = outputs.reshape(keypoints.shape).astype(np.float64) - keypoints
+    seen = (keypoints >= 0).all(axis=-1)
+    seen, offsets = seen[seen.any(axis=1)], offsets[seen.any(axis=1)]
+    return (seen * np.linalg.norm(offsets, axis=-1)).sum(axis=1) / seen.sum(axis=1)
 
 
 @metric(
@@ -16,8 +35,6 @@ def _pose_error(evaluator, n):
     """Mean distance, in units of the image's side, between the joints that samples were
     given and those that the regressor finds in them; the floor is that of the test
     images themselves."""
-    from tfp_priors.evaluation.diversity import joint_distances
-
     if evaluator.subject.condition != "keypoints":
         raise UserError(f"{evaluator.subject.name} is not conditional on keypoints.")
 
@@ -42,8 +59,6 @@ def _pose_error(evaluator, n):
 def _joint_distance(evaluator, split):
     """Mean distance between the joints of the data and those that a regressor finds, in
     units of the image's side."""
-    from tfp_priors.evaluation.diversity import joint_distances
-
     if evaluator.subject.target != "keypoints":
         raise UserError(
             f"{evaluator.subject.name} finds no joints: give the run of a "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.neighbours import memorization
+from tfp_priors.evaluation.memorization import memorization
 
 
 def test_fresh_draws_are_not_memorized():
