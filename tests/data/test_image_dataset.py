@@ -164,5 +164,5 @@ def test_a_split_of_few_images_and_of_no_share():
     assert [part.size for part in numbered(2).split(0.01, 0)] == [1, 1]
     assert [part.size for part in numbered(1).split(0.5, 0)] == [1, 1]
     for share in (0.0, 1.0):
-        with pytest.raises(UserError, match="Expected a share of images in"):
+        with pytest.raises(UserError, match="split.share must be a number in"):
             numbered().split(share, 0)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pictures import pictures_of
 from tfp_priors.data.pictures import find_pictures
 from tfp_priors.data.pictures import has_eight_in_32_bits
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.images import from_folder
 
 RANDOM = np.random.RandomState(0)
 GREY = RANDOM.randint(0, 256, (6, 4)).astype("uint8")
@@ -33,7 +33,7 @@ def both(path, expected):
     shape = expected.shape
     pixels = read_image(path, shape[:2], shape[2])
     np.testing.assert_array_equal(pixels, expected)
-    chunk = from_folder(path.parent, shape).chunk(0, 1)
+    chunk = pictures_of(path.parent, shape).chunk(0, 1)
     np.testing.assert_array_equal(chunk[0], expected)
 
 
@@ -55,6 +55,26 @@ def test_sixteen_bits_keep_their_range(tmp_path, suffix):
     Image.fromarray(GREY.astype("uint16") * 257).save(path)
     both(path, GREY[..., None])
     both(path, np.repeat(GREY[..., None], 3, axis=-1))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b"\x02\0\x02\0\0\0\x36\0\0\0", b"\x03\0\x01\0\0\0\x09\0\0\0"],
+    ids=["text", "9"],
+)
+def test_an_orientation_that_is_none_turns_nothing(tmp_path, stored):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01" + stored + b"\0" * 4
+    path = tmp_path / "a.webp"
+    Image.fromarray(COLOUR).save(path, exif=exif, lossless=True)
+    assert size_and_channels(path) == (COLOUR.shape[:2], 3)
+    both(path, COLOUR)
+
+
+def test_one_value_of_sixteen_bits_may_be_transparent(tmp_path):
+    values = GREY.astype("uint16") * 257
+    key = int(values[1, 1])
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=key)
+    both(tmp_path / "a.png", np.where(values == key, 255, GREY)[..., None])
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
@@ -156,7 +176,7 @@ def test_larger_ones_are_not_decoded(tmp_path):
 def test_another_size_is_refused(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="has 4x6 pixels, the data set 6x4"):
-        from_folder(tmp_path, (4, 6, 1)).chunk(0, 1)
+        pictures_of(tmp_path, (4, 6, 1)).chunk(0, 1)
 
 
 def test_bits_of_pictures_of_32(tmp_path):

@@ -12,6 +12,7 @@ from tfp_priors.core.order import shuffled_indices
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 from tfp_priors.errors import raised_in_graph
 
 # Batches that wait for the model, beside those in work.
@@ -186,8 +187,7 @@ class ImageDataset:
         Raises:
           UserError: if it is no share.
         """
-        if not 0 < share < 1:
-            raise UserError(f"Expected a share of images in (0, 1), received {share}.")
+        check_within("split", "(0, 1)", share=share)
         if self.size == 1:
             return _Part(self, np.arange(1)), _Part(self, np.arange(1))
         learned, held_out = held_out_rows(self.size, share, seed)

@@ -105,7 +105,7 @@ def size_and_channels(path: Path) -> tuple[tuple[int, int], int]:
     with _opened(path) as opened:
         height, width = opened.height, opened.width
         # EXIF's orientations from 5 on exchange the sides; Pillow does so for TIFF.
-        if opened.format != "TIFF" and opened.getexif().get(0x0112, 1) >= 5:
+        if opened.format != "TIFF" and opened.getexif().get(0x0112) in (5, 6, 7, 8):
             height, width = width, height
         return (height, width), 1 if opened.mode in _GREY_MODES else 3
 
@@ -133,11 +133,7 @@ def has_eight_in_32_bits(path: Path) -> bool | None:
 def _seen(opened: Image.Image, channels: int) -> Image.Image:
     """A picture as it is seen: upright, over white, of 8 bits."""
     picture = ImageOps.exif_transpose(opened)
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    elif picture.mode.startswith("I") or picture.mode == "F":
+    if picture.mode.startswith("I") or picture.mode == "F":
         # Pillow clips 16 bits to 8 bits; keep the range instead.
         values = np.asarray(picture, np.float64)
         if picture.mode == "F" and (values != np.round(values)).any():
@@ -145,10 +141,16 @@ def _seen(opened: Image.Image, channels: int) -> Image.Image:
         # A NaN compares as false.
         if not (values.min() >= 0 and values.max() < 2**16):
             raise ValueError("its grey values are not those of 16 bits, 0 to 65535")
+        transparent = values == picture.info.get("transparency", -1)
         # What has 32 bits because its program knows no 8; see `ImageFolder`.
         if opened.mode not in _SIXTEEN and values.max() <= 255:
             values *= 257
-        picture = Image.fromarray((values / 257.0).round().astype(np.uint8))
+        values = np.where(transparent, 255, (values / 257.0).round())
+        picture = Image.fromarray(values.astype(np.uint8))
+    elif "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
     return picture.convert("L" if channels == 1 else "RGB")
 
 

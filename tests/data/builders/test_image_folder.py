@@ -50,6 +50,9 @@ def test_three_splits(tmp_path):
         ("train", "eval"),
         ("Train", "holdout"),
         ("pets__train", "pets__test"),
+        ("01_train", "02_test"),
+        ("1-pets-train", "2-pets-test"),
+        ("trn", "tst"),
         ("a__images__train", "a__images__val"),
     ],
 )

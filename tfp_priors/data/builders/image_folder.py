@@ -29,12 +29,12 @@ _SHOWN = 20
 
 #: The words for splits in the names of folders.
 _WORDS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trn"),
     "validation": (
         *("validation", "valid", "val", "dev"),
         *("eval", "evaluation", "holdout", "heldout"),
     ),
-    "test": ("test", "testing"),
+    "test": ("test", "testing", "tst"),
 }
 _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
 
@@ -247,6 +247,17 @@ def _alike(names):
         if len(rest) == len(words) - 1:
             (split,) = (_SPLITS[word] for word in words if word in _SPLITS)
             found[rest].append((split, name))
+    # Of 01_train and 02_test too, whose numbers count the splits.
+    plain = collections.defaultdict(list)
+    for rest in found:
+        plain[tuple(word for word in rest if not word.isdigit())].append(rest)
+    for rest, numbered in plain.items():
+        named = [pair for key in numbered for pair in found[key]]
+        each = len({split for split, _ in named}) == len(named)
+        if each and len(numbered) > 1 and rest not in numbered:
+            for key in numbered:
+                del found[key]
+            found[rest] = named
     return found
 
 
