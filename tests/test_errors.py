@@ -1,10 +1,16 @@
 """Errors of users, whatever Keras and TensorFlow put around them."""
 
+import contextlib
+import math
+import re
+
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 from tfp_priors.errors import first_line
 from tfp_priors.errors import raised_in_graph
 
@@ -47,3 +53,28 @@ def test_the_first_line_is_that_of_the_error():
     assert first_line(raised.value) == "One."
     assert first_line(ValueError("One.\nTwo.")) == "One."
     assert first_line(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("interval", "value", "is_in"),
+    [
+        ("[0, 1)", 0, True),
+        ("[0, 1)", np.float32(0.5), True),
+        ("[0, 1)", 1.0, False),
+        ("(0, 1]", 1.0, True),
+        ("(0, 1]", 0.0, False),
+        ("(0, inf)", 1e30, True),
+        ("[0, inf)", math.inf, False),
+        ("[0, inf)", math.nan, False),
+        ("[0, 1)", "0.5", False),
+        ("[0, 1)", None, False),
+        ("[0, 1]", True, False),
+    ],
+)
+def test_numbers_within_an_interval(interval, value, is_in):
+    expected = contextlib.nullcontext()
+    if not is_in:
+        message = f"Adam.rate must be a number in {interval}, received {value!r}."
+        expected = pytest.raises(UserError, match=f"^{re.escape(message)}$")
+    with expected:
+        check_within("Adam", interval, rate=value)

@@ -2,8 +2,8 @@
 
 import contextlib
 import importlib
-import math
 import numbers
+import operator
 import os
 import re
 from collections.abc import Iterator
@@ -146,18 +146,26 @@ def check_counts(owner: str, **counts: int) -> None:
             raise UserError(f"{owner}.{name} must be at least 1, received {value}.")
 
 
-def check_positive(owner: str, name: str, value: float) -> float:
-    """Returns what an owner has by a name.
+def check_within(owner: str, interval: str, **values: float) -> None:
+    """Checks numbers of an owner, by name.
+
+    Args:
+      owner: named in the message.
+      interval: such as "[0, 1)" or "(0, inf)".
+      **values: the numbers.
 
     Raises:
-      UserError: if it is no finite number > 0.
+      UserError: if one is no number in the interval.
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
-        raise UserError(
-            f"{owner} expects a finite {name} > 0, received {value!r}: choose another."
-        )
-    return value
+    low, high = map(float, interval[1:-1].split(","))
+    above = operator.le if interval.startswith("[") else operator.lt
+    below = operator.le if interval.endswith("]") else operator.lt
+    for name, value in values.items():
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (is_number and above(low, value) and below(value, high)):
+            raise UserError(
+                f"{owner}.{name} must be a number in {interval}, received {value!r}."
+            )
 
 
 def check_widths(

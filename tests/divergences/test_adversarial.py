@@ -207,7 +207,8 @@ def test_optimal_discriminator_of_two_normals():
 
 def test_bad_arguments():
     for kwargs in ({"critic_steps": 0}, {"r1": -1.0}, {"gradient_penalty": -1.0}):
-        with pytest.raises(UserError, match="AdversarialDivergence expects"):
+        (name,) = kwargs
+        with pytest.raises(UserError, match=rf"AdversarialDivergence\.{name} must be"):
             AdversarialDivergence(MLP((), 1), **kwargs)
     prior = GaussianMixturePrior(3)
     prior.build()

@@ -156,7 +156,7 @@ def test_without_a_push_no_bits_are_free(kwargs):
 
 
 def test_bad_arguments():
-    with pytest.raises(UserError, match="free_bits >= 0"):
+    with pytest.raises(UserError, match=r"free_bits must be a number in \[0, inf\)"):
         KLDivergence(free_bits=-1.0)
     divergence = KLDivergence(free_bits=1.0, subset_size=2)
     with pytest.raises(UserError, match="does not divide the 3 latent"):

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -90,6 +92,30 @@ def test_a_look_at_the_first_batch_loses_nothing():
     assert first_batch(dataset)[1] is dataset
     # Integers alone have no images.
     assert first_batch(tf.data.Dataset.from_tensors(LABELS))[0] is None
+
+
+def test_a_look_leaves_a_cache_whole():
+    """Prefetching before it, as Keras' own loaders of folders do."""
+    for _ in range(20):
+        dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(2).prefetch(2)
+        first, rest = first_batch(dataset.cache())
+        np.testing.assert_array_equal(first, IMAGES[:2])
+        for _ in range(2):
+            assert sum(len(batch) for batch in rest) == len(IMAGES)
+
+
+@pytest.mark.parametrize(
+    "later", [255 * IMAGES, 2 * IMAGES - 1, np.full_like(IMAGES, np.nan)]
+)
+def test_batches_after_the_first_are_checked_as_they_come(make_model, later):
+    model = make_model()
+    model.compile("sgd", jit_compile=False)
+    data = np.concatenate([np.zeros_like(IMAGES), later])
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(len(IMAGES))
+    fit = functools.partial(model.fit, shuffle=False)
+    for use in (fit, model.evaluate, model.predict):
+        with pytest.raises(UserError, match="received others after the first batch"):
+            use(dataset, verbose=0)
 
 
 def generator():

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from tfp_priors.errors import UserError
 from tfp_priors.learning import code_learner
 from tfp_priors.learning.code_learner import POSTERIOR
 from tfp_priors.learning.code_learner import STANDARD
 from tfp_priors.learning.code_model import CodeModel
+from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import MixtureStandardization
 from tfp_priors.priors import RealNVPPrior
 
@@ -41,3 +43,17 @@ def test_standard_codes_are_kept_where_they_are_costly(standardize):
     if isinstance(standardize, MixtureStandardization):
         expected.add(STANDARD)
     assert set(batch) == expected
+
+
+@pytest.mark.parametrize(
+    "prior", [GaussianMixturePrior(2, components=2), RealNVPPrior(2, standardize=True)]
+)
+def test_a_frozen_prior_is_left_as_it_is(prior):
+    """By the phase at rest of a run too, which starts as this does."""
+    model = CodeModel(prior)
+    prior.trainable = False
+    weights = prior.get_weights()
+    with pytest.raises(UserError, match="would learn nothing: its trainable is False"):
+        model.fit_directly(CODES, steps=1, seed=0)
+    for before, after in zip(weights, prior.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -72,6 +72,52 @@ def test_accumulated_parts_equal_the_whole_batch(parts, clip_norm):
     assert np.abs(weights(split)[0] - weights(classifier())[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_regularizers_of_weights_act(accumulation):
+    """One step of SGD on L2(0.5) takes rate * w more from a kernel."""
+    plain, decayed = classifier(), classifier(accumulation=accumulation)
+    kernel = decayed.network.layers[-1].kernel
+    start = kernel.numpy()
+    kernel.regularizer = keras.regularizers.L2(0.5)
+    losses = [model.train_step(BATCH)["loss"] for model in (plain, decayed)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)  # What is learned, without them.
+    moved = plain.network.layers[-1].kernel.numpy() - kernel.numpy()
+    np.testing.assert_allclose(moved, 0.1 * start, atol=1e-6)
+
+
+def test_losses_of_layers_are_refused():
+    model = Classifier(Network(), classes=3)
+    model.network.add(keras.layers.ActivityRegularization(l2=1.0))
+    model = Classifier(model.network, classes=3)
+    model.compile("sgd", jit_compile=False)
+    with pytest.raises(UserError, match="has a loss of its own, by add_loss"):
+        model.train_step(BATCH)
+
+
+def test_images_are_not_scaled_twice():
+    network = Network()
+    network.add(keras.layers.Rescaling(1 / 255))
+    with pytest.raises(UserError, match="scales by 0.00392, for images in 0..255"):
+        Classifier(network, classes=3).compile("sgd")
+
+
+def test_a_factor_of_the_loss_by_hand_is_refused():
+    with pytest.raises(UserError, match="leave loss_scale_factor out"):
+        Classifier(Network(), classes=3).compile(
+            keras.optimizers.SGD(loss_scale_factor=1024.0)
+        )
+
+
+def test_weights_without_decay_stay_so():
+    optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["kernel"])
+    model = Classifier(Network(), classes=3)
+    model.compile(optimizer)
+    (copy,) = model.optimizers.values()
+    decayed = {v.name: copy._use_weight_decay(v) for v in model.trainable_variables}
+    assert decayed == {"kernel": False, "bias": True}
+
+
 def test_parts_that_do_not_divide():
     with pytest.raises(UserError, match="12 per replica .* train.accumulation = 5"):
         classifier(accumulation=5).train_step(BATCH)

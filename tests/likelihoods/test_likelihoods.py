@@ -59,5 +59,5 @@ def test_means_are_images(outputs):
 
 
 def test_bad_gamma():
-    with pytest.raises(UserError, match="gamma > gamma_floor"):
+    with pytest.raises(UserError, match=r"gamma must be a number in \("):
         NormalLikelihood(gamma=0.0)

@@ -96,7 +96,7 @@ def test_no_gradient_to_the_real_images_is_asked_for():
     "kwargs", [{"scale": 0.0}, {"scale": float("nan")}, {"weights": (1.0, -1.0)}]
 )
 def test_bad_settings(kwargs):
-    with pytest.raises(UserError, match="expects scale > 0 and weights >= 0"):
+    with pytest.raises(UserError, match=r"(scale|weights) must be a number in"):
         make(**kwargs)
 
 

@@ -193,8 +193,8 @@ def test_classes_or_attributes():
     [
         ({"classes": 0}, "Classifier.classes must be at least 1"),
         ({"attributes": 2.5}, "Classifier.attributes must be a whole number"),
-        ({"classes": 2, "dropout": 1.0}, "dropout in .0, 1. .* received 1"),
-        ({"classes": 2, "shift": -1}, "received 0.0 and -1"),
+        ({"classes": 2, "dropout": 1.0}, r"dropout must be .* \[0, 1\), received 1.0"),
+        ({"classes": 2, "shift": -1}, r"shift must be .* \[0, inf\), received -1"),
     ],
 )
 def test_numbers_that_cannot_be(kwargs, message):

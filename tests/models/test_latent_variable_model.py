@@ -243,6 +243,19 @@ def test_evaluate_reports_the_terms_and_moves_nothing(make_model):
         np.testing.assert_array_equal(old, new)
 
 
+def test_evaluate_of_fixed_codes_is_the_priors_likelihood(make_model):
+    model = compiled(make_model())
+    randomize(model.prior)
+    codes = np.random.RandomState(0).normal(size=(20, 4)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices({POSTERIOR: codes}).batch(8)
+    expected = -np.mean(model.prior.log_prob(codes))
+    for data in (batches, {POSTERIOR: codes}):
+        result = model.evaluate(data, verbose=0, return_dict=True)
+        assert result["loss"] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(UserError, match="needs the feature 'image'"):
+        model.predict(batches, verbose=0)
+
+
 def test_no_retracing(make_model):
     model = compiled(make_model())
     traces = []

@@ -90,8 +90,8 @@ def two_inputs():
         ({"likelihood": "mse"}, "likelihood to be a Likelihood, received 'mse'"),
         ({"divergence": "kl"}, "divergence to be a Divergence, received 'kl'"),
         ({"regularizers": [1.0]}, "regularizer to be a Regularizer, received a float"),
-        ({"beta": "0.1"}, "finite number >= 0, received '0.1'"),
-        ({"beta": None}, "finite number >= 0, received None"),
+        ({"beta": "0.1"}, r"number in \[0, inf\), received '0.1'"),
+        ({"beta": None}, r"number in \[0, inf\), received None"),
         ({"seed": -1}, "seed in"),
     ],
 )

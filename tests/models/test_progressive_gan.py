@@ -488,10 +488,10 @@ def test_diagnosis_and_summary():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"steps_per_phase": 0}, "expects steps_per_phase >= 1"),
+        ({"steps_per_phase": 0}, "steps_per_phase must be at least 1"),
         ({"steps_per_phase": (1, 2)}, r"each of the 3 levels, received \(1, 2\)"),
-        ({"averaged": 1.5}, r"averaged in \[0, 1\], received"),
-        ({"drift": -1.0}, "gradient_penalty and drift >= 0"),
+        ({"averaged": 1.5}, r"averaged must be a number in \[0, 1\], received"),
+        ({"drift": -1.0}, r"drift must be a number in \[0, inf\)"),
     ],
 )
 def test_bad_numbers(kwargs, message):
@@ -566,14 +566,14 @@ def test_metrics_and_figures_without_an_encoder(tmp_path):
         assert "\n" not in str(error.value)
     (result,) = evaluator.evaluate("memorization_pixels20")
     assert 0 <= result["value"] <= 1
-    choice = gallery.Choice()
+    choice = {"attribute": 0, "pairs": 4}
     drawn = {"samples", "neighbours"}
     for name, figure in gallery.FIGURES.items():
         if name in drawn:
-            figure(evaluator, tmp_path, choice)
+            figure(evaluator, tmp_path, **choice)
         else:
             with pytest.raises(UserError, match="the run has no|no labels"):
-                figure(evaluator, tmp_path, choice)
+                figure(evaluator, tmp_path, **choice)
     assert {path.stem for path in tmp_path.iterdir()} == drawn
 
 

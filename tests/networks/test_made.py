@@ -6,7 +6,7 @@ from tfp_priors.networks import MADE
 
 
 def built(**kwargs):
-    network = MADE(zero_output=False, **kwargs)
+    network = MADE(**kwargs)
     network.build()
     for variable in network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2]))

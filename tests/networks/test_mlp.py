@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_priors.errors import UserError
 from tfp_priors.networks import MADE
 from tfp_priors.networks import MLP
 
@@ -27,19 +26,6 @@ def test_against_numpy(spectral):
         expected = np.maximum(expected, 0) if i < 2 else expected
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
     assert network.compute_output_shape((None, 3)) == (None, 2)
-
-
-def test_outputs_kind_by_kind_have_the_same_weights():
-    plain, by_kind = MLP((5,), 6), MLP((5,), 6, kinds=3)
-    x = np.random.RandomState(0).normal(size=(7, 4)).astype(np.float32)
-    for network in (plain, by_kind):
-        network.build((None, 4))
-    by_kind.set_weights(plain.get_weights())
-    expected = tf.reshape(plain(x), [7, 2, 3])
-    received = tf.reshape(by_kind(x), [7, 3, 2])
-    np.testing.assert_allclose(received, tf.transpose(expected, [0, 2, 1]), rtol=1e-5)
-    with pytest.raises(UserError, match="not both"):
-        MLP((5,), 6, kinds=3, spectral_normalization=True)
 
 
 def test_a_new_network_has_its_kinks_apart():

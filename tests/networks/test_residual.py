@@ -1,5 +1,3 @@
-import h5py
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,19 +80,6 @@ def test_bad_shapes(shape):
     for class_ in (ResidualEncoder, ResidualDecoder):
         with pytest.raises(UserError, match="multiples of 4"):
             class_(shape, widths=(2, 2))
-
-
-def test_weights_are_stored_under_the_names_of_before(tmp_path):
-    """Of their classes: files of earlier versions have these."""
-    encoder = ResidualEncoder((8, 8, 1), widths=(2, 2))
-    keras.Sequential([keras.Input((8, 8, 1)), encoder]).save_weights(
-        tmp_path / "all.weights.h5"
-    )
-    names = []
-    with h5py.File(tmp_path / "all.weights.h5") as file:
-        file.visit(names.append)
-    for name in ("__block", "__block_1"):
-        assert any(f"/{name}/_residual/" in path for path in names), names
 
 
 def test_codes_that_are_maps():

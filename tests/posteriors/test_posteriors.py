@@ -70,12 +70,12 @@ def test_deterministic_sample_is_the_head():
         (
             NormalPosterior,
             {"scale_floor": 0.0},
-            "finite scale_floor > 0, .* 0.0",
+            "scale_floor must be a number in .* 0.0",
         ),
         (
             FixedScaleNormalPosterior,
             {"scale": -1.0},
-            "a finite scale > 0, .* -1",
+            "scale must be a number in .* -1",
         ),
         (InverseAutoregressivePosterior, {"flows": 0}, "flows must be at least 1, rec"),
         (InverseAutoregressivePosterior, {"flows": 2.5}, "flows must be a whole numbe"),

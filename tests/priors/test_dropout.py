@@ -76,5 +76,5 @@ def test_a_step_may_know_the_standard_codes():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_bad_dropout(rate):
-    with pytest.raises(UserError, match=r"RealNVPPrior expects a dropout in \[0, 1\)"):
+    with pytest.raises(UserError, match=r"RealNVPPrior.dropout must .* \[0, 1\)"):
         priors.RealNVPPrior(4, dropout=rate)

@@ -228,7 +228,7 @@ BATCHES = tf.data.Dataset.from_tensor_slices(CODES).batch(9)
         (3.5, {}, r"codes as an array \[n, 2\], received a float: load or collect"),
         ({"codes": CODES}, {}, r"codes as an array \[n, 2\], received a dict: load"),
         (CODES, {"context": np.arange(40)}, "context of width 0"),
-        (CODES, {"validation_split": 1.0}, "validation_split in"),
+        (CODES, {"validation_split": 1.0}, "validation_split must be a number in"),
         (CODES, {"epochs": 0}, "fit.epochs must be at least 1"),
         (CODES, {"batch_size": 0}, "fit.batch_size must be at least 1"),
         (CODES, {"validation_data": CODES[:, :1]}, "latent_size"),
@@ -283,7 +283,7 @@ def of_maps():
     [
         ({"divergence": "kl"}, "a divergence of tfp_priors.divergences"),
         ({"seed": -1}, "seed in"),
-        ({"validation_split": "a"}, "validation_split in"),
+        ({"validation_split": "a"}, "validation_split must be a number in"),
         ({"validation_data": (CODES, CODES, CODES)}, "received 3 arrays"),
         ({"patience": 0}, "fit.patience must be at least 1"),
     ],
@@ -324,9 +324,9 @@ def test_draws_of_a_context():
     [
         ({"n": -1}, "whole number of draws >= 0, received -1"),
         ({"n": 2.5}, "received 2.5"),
-        ({"n": 2, "temperature": -1.0}, "temperature >= 0, received -1.0"),
-        ({"n": 2, "temperature": np.inf}, "temperature >= 0, received inf"),
-        ({"n": 2, "temperature": None}, "temperature >= 0, received None"),
+        ({"n": 2, "temperature": -1.0}, r"in \[0, inf\), received -1.0"),
+        ({"n": 2, "temperature": np.inf}, r"in \[0, inf\), received inf"),
+        ({"n": 2, "temperature": None}, r"in \[0, inf\), received None"),
     ],
 )
 def test_mistakes_of_draws(given, message):

@@ -148,8 +148,11 @@ def test_held_out_codes_are_as_likely_as_they_can_be(learned):
         ({"units": 0}, ".units must be at least 1, received 0"),
         ({"steps": 0}, ".steps must be at least 1, received 0"),
         ({"steps": 1.5}, ".steps must be a whole number, received 1.5"),
-        ({"dropout": 1.0}, r" expects a dropout in \[0, 1\), received 1.0"),
-        ({"context_dropout": -0.1}, r" expects a dropout in .*, received -0.1"),
+        ({"dropout": 1.0}, r".dropout must be a number in \[0, 1\), received 1.0"),
+        (
+            {"context_dropout": -0.1},
+            ".context_dropout must .*, received -0.1",
+        ),
     ],
 )
 def test_bad_arguments(given, message):

@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
-from tfp_priors.networks import MLP
 from tfp_priors.priors import SplinePrior
 from tfp_priors.priors import rational_quadratic
 
@@ -44,18 +43,6 @@ class TestSplinePrior(FlowContract):
         assert (np.diff(z0) >= 0).all()
         assert np.isfinite(prior.log_prob(z)).all()
 
-    def test_weights_of_earlier_releases_mean_what_they_did(self, tmp_path):
-        prior = SplinePrior(4, couplings=1, hidden_sizes=(), bins=2)
-        prior.build()
-        bias = np.zeros([2, 5], np.float32)
-        bias[1, 0] = 50.0  # The outputs of a dimension are side by side.
-        prior.trainable_variables[-1].assign(bias.ravel())
-        z0 = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
-        np.testing.assert_allclose(prior.from_base(z0)[0, :3], z0[0, :3], atol=1e-5)
-        assert prior.from_base(z0)[0, 3] < -1.0
-        # Keras names the weights of what is in a list by its class.
-        assert type(prior._conditioners[0]) is MLP
-
     def test_a_bin_is_looked_for_once_in_each_coupling(self, monkeypatch):
         searched = []
         solve = rational_quadratic._Bin.share_below
@@ -71,8 +58,11 @@ class TestSplinePrior(FlowContract):
 
     @pytest.mark.parametrize(
         ("kwargs", "message"),
-        [({"bins": 1}, "bins >= 2, rec"), ({"bound": 0.0}, "a finite bound > 0")],
+        [
+            ({"bins": 1}, r"bins must .* \[2, inf\)"),
+            ({"bound": 0.0}, "bound must .* 0.0"),
+        ],
     )
     def test_bad_arguments(self, kwargs, message):
-        with pytest.raises(UserError, match=f"^SplinePrior expects {message}"):
+        with pytest.raises(UserError, match=rf"^SplinePrior\.{message}"):
             SplinePrior(4, **kwargs)

@@ -119,5 +119,5 @@ def test_terms_add_to_the_objective(make_model):
 
 
 def test_bad_weight():
-    with pytest.raises(UserError, match="CodeNorm expects a finite weight >= 0"):
+    with pytest.raises(UserError, match=r"CodeNorm.weight must .* in \[0, inf\)"):
         regularizers.CodeNorm(-1.0)

@@ -10,7 +10,6 @@ from tfp_priors.models import POSTERIOR
 from tfp_priors.models import CodeModel
 from tfp_priors.priors import FlowMatchingPrior
 from tfp_priors.training import PostHoc
-from tfp_priors.training.post_hoc import code_batches
 
 IMAGES, COPIES, STEPS = 6, 2, 10
 
@@ -22,7 +21,7 @@ def numbers(post_hoc, start=0, with_context=False):
     model = CodeModel(prior)
     rows = np.arange(IMAGES * (1 + COPIES), dtype=np.float32)[:, None]
     context = 100 + rows if with_context else None
-    batches = code_batches(post_hoc, model, rows, context, 0, start)
+    batches = post_hoc.batches(model, rows, context, 0, start)
     taken = list(itertools.islice(batches.as_numpy_iterator(), STEPS - start))
     for batch in taken:
         if with_context:

@@ -28,7 +28,7 @@ def test_linear_annealing_that_starts_late(step, expected):
     [{"steps": 0}, {"value": -1}, {"value": 1e999}, {"start": -1}, {"initial": 2.0}],
 )
 def test_bad_arguments(kwargs):
-    with pytest.raises(UserError, match="LinearAnnealing expects"):
+    with pytest.raises(UserError, match="LinearAnnealing."):
         LinearAnnealing(**kwargs)
 
 
@@ -60,9 +60,9 @@ def test_share(part, of, steps):
 
 @pytest.mark.parametrize("part", [0.0, -0.5, 1.1, float("nan")])
 def test_a_share_is_above_0_and_at_most_1(part):
-    with pytest.raises(UserError, match="share.most of at least 1, received 0"):
+    with pytest.raises(UserError, match="share.most must be at least 1, received 0"):
         share(0.5, 10, most=0)
-    with pytest.raises(UserError, match="share.least of at least 1, received 0"):
+    with pytest.raises(UserError, match="share.least must be at least 1, received 0"):
         share(0.5, 10, least=0)
-    with pytest.raises(UserError, match=r"share.part in \(0, 1\]"):
+    with pytest.raises(UserError, match=r"share.part must be a number in \(0, 1\]"):
         share(part, 10)

@@ -150,19 +150,20 @@ def run(module) -> None:
         from tfp_priors.errors import StoreError
         from tfp_priors.errors import UserError
         from tfp_priors.errors import WorkerLostError
+        from tfp_priors.errors import first_line
 
         try:
             _main(module)
         except UserError as error:
             # Gin adds lines on where it was.
-            _fail(str(error).splitlines()[0])
+            _fail(first_line(error))
         except (
             NonFiniteError,
             RunsFailedError,
             StoreError,
             WorkerLostError,
         ) as error:
-            _fail(str(error).splitlines()[0], code=1)
+            _fail(first_line(error), code=1)
         except KeyboardInterrupt:
             _fail("interrupted", code=130)
         except Exception as error:

@@ -18,6 +18,7 @@ from tfp_priors.configuration.wording import did_you_mean
 from tfp_priors.configuration.wording import key_name
 from tfp_priors.configuration.wording import nearest
 from tfp_priors.errors import UserError
+from tfp_priors.errors import first_line
 
 
 class Statement(NamedTuple):
@@ -234,5 +235,5 @@ def refused_values() -> Iterator[None]:
         found = re.search(r"In call to configurable '(\w+)'", str(error))
         if found is None:
             raise
-        message = str(error).splitlines()[0]
+        message = first_line(error)
         raise UserError(f"A value of {found.group(1)} is wrong: {message}") from error

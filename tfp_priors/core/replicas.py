@@ -8,7 +8,7 @@ that of the networks. On one replica, and outside of `Strategy.run`, these funct
 add no operation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -47,6 +47,20 @@ def rows(draw: Callable, n):
 def noise(n, width: int, seed):
     """This replica's rows `[n, width]` of draws of N(0, I); see `rows`."""
     return rows(lambda n: tf.random.stateless_normal([n, width], seed), n)
+
+
+def uniform(n, shape: Sequence[int], seed):
+    """This replica's rows `[n, *shape]` of numbers that are uniform in [0, 1)."""
+    return rows(lambda n: tf.random.stateless_uniform([n, *shape], seed), n)
+
+
+def signs(n, shape: Sequence[int], seed):
+    """This replica's rows `[n, *shape]` of numbers that are -1 or 1, as likely."""
+
+    def draw(n):
+        return tf.random.stateless_uniform([n, *shape], seed, 0, 2, tf.int32)
+
+    return tf.cast(2 * rows(draw, n) - 1, tf.float32)
 
 
 def size(x):

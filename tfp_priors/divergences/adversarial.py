@@ -12,7 +12,8 @@ from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.divergences.draws import check_reparameterized
 from tfp_priors.divergences.draws import codes_and_draws
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 
 
 class AdversarialDivergence(Divergence):
@@ -47,11 +48,9 @@ class AdversarialDivergence(Divergence):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if critic_steps < 1 or gradient_penalty < 0 or r1 < 0:
-            raise UserError(
-                "AdversarialDivergence expects critic_steps >= 1 and penalties >= 0, "
-                f"received {critic_steps}, {gradient_penalty} and {r1}."
-            )
+        name = type(self).__name__
+        check_counts(name, critic_steps=critic_steps)
+        check_within(name, "[0, inf)", gradient_penalty=gradient_penalty, r1=r1)
         self.discriminator = discriminator
         self.loss = NonSaturatingLoss() if loss is None else loss
         self.critic_steps = critic_steps
@@ -92,10 +91,7 @@ class AdversarialDivergence(Divergence):
         t_draws, t_codes = tf.split(t, 2)
         loss = tf.reduce_mean(self.loss.critic(t_draws) + self.loss.critic(-t_codes))
         if self.gradient_penalty:
-            share = replicas.rows(
-                lambda n: tf.random.stateless_uniform([n, 1], seeds[1]),
-                replicas.size(codes),
-            )
+            share = replicas.uniform(replicas.size(codes), [1], seeds[1])
             between = share * draws + (1.0 - share) * codes
             norm = self._slopes(between, prior.latent_size)
             loss += self.gradient_penalty * tf.reduce_mean(tf.square(norm - 1.0))

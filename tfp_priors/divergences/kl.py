@@ -8,6 +8,7 @@ from tfp_priors.core.gradients import is_zero
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 
 tfd = tfp.distributions
 
@@ -33,10 +34,7 @@ class KLDivergence(Divergence):
         self, free_bits: float = 0.0, subset_size: int | None = None, **kwargs
     ):
         super().__init__(**kwargs)
-        if not 0 <= free_bits < float("inf"):
-            raise UserError(
-                f"KLDivergence expects finite free_bits >= 0, received {free_bits}."
-            )
+        check_within("KLDivergence", "[0, inf)", free_bits=free_bits)
         self.free_bits = free_bits
         self.subset_size = subset_size
 

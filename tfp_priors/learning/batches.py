@@ -127,6 +127,25 @@ def _check_range(images):
         )
 
 
+def checked_in_graph(images):
+    """Float images `scaled` in a graph, whose values are checked as it runs.
+
+    Raises:
+      UserError: as `check_images`; see `errors.raised_in_graph`.
+    """
+    if tf.executing_eagerly():
+        return images
+    within = (images >= -_MARGIN) & (images <= 1 + _MARGIN)  # No NaN is.
+    error = UserError(
+        "Expected float images in [0, 1], received others after the first batch: "
+        "divide by 255, map [-1, 1] by (x + 1) / 2, or pass uint8."
+    )
+    check = tf.debugging.Assert(tf.reduce_all(within), [error.in_graph])
+    # XLA leaves it out.
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(images)
+
+
 def scaled(images):
     """Images as float32 in [0, 1]: uint8 are divided by 255."""
     images = tf.convert_to_tensor(_array(images))
@@ -159,7 +178,8 @@ def first_batch(x) -> tuple[Any, Any]:
         leaves = tf.nest.flatten(x.element_spec)
         if not any(leaf.dtype.is_floating or leaf.dtype == tf.uint8 for leaf in leaves):
             return None, x
-        first = next(iter(x), None)
+        # Read to its end: one that is given up midway can cut a cache of `x` short.
+        first = next(iter([*x.take(1)]), None)
     else:
         return None, x
     if first is None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
+from tfp_priors.errors import first_line
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import filled
 from tfp_priors.learning.grouped_model import fold_in
@@ -142,8 +143,11 @@ class CodeLearner(PriorModel):
           context: of the prior, a row for each, or None.
 
         Raises:
-          UserError: if the prior's own way takes more codes.
+          UserError: if the prior is frozen, or its own way takes more codes.
         """
+        name = type(self.prior).__name__
+        if not self.prior.trainable:
+            raise UserError(f"The {name} would learn nothing: its trainable is False.")
         posterior = self.posterior.distribution(_part_of(rows, seed))
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
         try:
@@ -155,8 +159,8 @@ class CodeLearner(PriorModel):
         except ValueError as error:
             # EM needs 2 codes, and as many as there are components.
             raise UserError(
-                f"{type(self.prior).__name__} cannot be fitted to {len(codes)} codes "
-                f"({str(error).splitlines()[0]}): take more codes, or a simpler prior."
+                f"{name} cannot be fitted to {len(codes)} codes "
+                f"({first_line(error)}): take more codes, or a simpler prior."
             ) from error
 
     def code_batches(

@@ -186,6 +186,7 @@ class GroupedModel(CheckedModel):
         self._optimizers = self._built_optimizers(optimizer, precision)
         self._compiled_ids = _ids(self.variable_groups())
         for network in self.networks():
+            _check_rescaling(network)
             for layer in network._flatten_layers():
                 layer.dtype_policy = precision
         first = next(iter(self._optimizers.values()), None)
@@ -245,6 +246,11 @@ class GroupedModel(CheckedModel):
         optimizers = {name: copied(optimizer[name]) for name in learning}
         for name, group_optimizer in optimizers.items():
             _check_rate(name, group_optimizer)
+            if getattr(group_optimizer, "loss_scale_factor", None):
+                raise UserError(
+                    "The loss is not multiplied by hand: leave loss_scale_factor out, "
+                    "and compile with precision='mixed_float16', which scales it."
+                )
             if getattr(group_optimizer, "use_ema", False):
                 raise UserError(
                     "There is no moving average of the weights: leave use_ema out, and "
@@ -327,11 +333,23 @@ class GroupedModel(CheckedModel):
         variables = self.variable_groups()
         with tf.GradientTape() as tape:
             objective = self.objective_on(batch, step, seed)
+            self._check_own_losses()
             loss = self.scaled_loss(objective.loss, groups)
         gradients = tape.gradient(loss, {name: variables[name] for name in groups})
         return objective, {
             name: filled(gradients[name], variables[name]) for name in groups
         }
+
+    def _check_own_losses(self):
+        """Raises: UserError: if a network has called `add_loss`."""
+        layers = (x for network in self.networks() for x in network._flatten_layers())
+        names = [layer.name for layer in layers if layer._losses]
+        if names:
+            raise UserError(
+                f"The layer {names[0]} has a loss of its own, by add_loss or an "
+                "activity_regularizer: the objective takes regularizers of weights "
+                "alone, and those of tfp_priors.regularizers."
+            )
 
     def _accumulated(self, batch, groups, step, seed):
         """As `_gradients`, part by part; the codes are those of all parts."""
@@ -392,7 +410,14 @@ class GroupedModel(CheckedModel):
         return Objective(loss, metrics, codes), gradients
 
     def scaled_loss(self, loss, groups):
-        """What to differentiate for the groups: the replica's share of the loss."""
+        """What to differentiate for the groups: the replica's share of the loss.
+
+        With the regularizers of weights, such as a layer's `kernel_regularizer`.
+        """
+        variables = self.variable_groups()
+        for variable in (v for name in groups for v in variables[name]):
+            if getattr(variable, "regularizer", None) is not None:
+                loss += variable.regularizer(variable)
         share = loss / self.replicas  # `apply_gradients` adds the replicas' up.
         scale = self._loss_scale(groups)
         return share if scale is None else share * scale
@@ -539,6 +564,21 @@ def _check_clip_norm(clip_norm, groups):
                 f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
                 "the loss is the model's own."
             )
+
+
+def _check_rescaling(network):
+    """Raises: UserError: if a network of Keras' layers is for images in 0..255."""
+    # What has no `layers` is a part of ours, or scales by itself, as `attach` has it.
+    layers = network._flatten_layers() if hasattr(network, "layers") else ()
+    for layer in layers:
+        if isinstance(layer, keras.layers.Rescaling):
+            scale = np.abs(layer.scale).max()
+            if not 0.01 < scale < 100:
+                raise UserError(
+                    f"The layer {layer.name} scales by {scale:.3g}, for images in "
+                    "0..255: they are in [0, 1] within the model. Leave it out, or "
+                    "take tfp_priors.models.attach with value_range=(0, 255)."
+                )
 
 
 def _check_rate(group, optimizer):

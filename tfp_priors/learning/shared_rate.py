@@ -6,6 +6,10 @@ import keras
 
 from tfp_priors.errors import UserError
 
+_EXCLUDED = (
+    "_exclude_from_weight_decay",
+    "_exclude_from_weight_decay_pattern",
+)
 _SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -89,7 +93,12 @@ def _rate(optimizer):
 def copied(optimizer: str | dict | keras.optimizers.Optimizer):
     """A new optimizer with the same settings, as it was before `share_rate`."""
     optimizer = keras.optimizers.get(optimizer)
-    return _own_class(optimizer).from_config(optimizer.get_config())
+    copy = _own_class(optimizer).from_config(optimizer.get_config())
+    # What `exclude_from_weight_decay` has set is not in the config.
+    for name in _EXCLUDED:
+        if hasattr(optimizer, name):
+            setattr(copy, name, getattr(optimizer, name))
+    return copy
 
 
 def _own_class(optimizer):

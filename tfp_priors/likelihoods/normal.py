@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 from tfp_priors.likelihoods.likelihood import Likelihood
 
 
@@ -32,11 +32,8 @@ class NormalLikelihood(Likelihood):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not gamma > gamma_floor > 0:
-            raise UserError(
-                "NormalLikelihood expects gamma > gamma_floor > 0, received "
-                f"gamma = {gamma} and gamma_floor = {gamma_floor}."
-            )
+        check_within("NormalLikelihood", "(0, inf)", gamma_floor=gamma_floor)
+        check_within("NormalLikelihood", f"({gamma_floor}, inf)", gamma=gamma)
         self.gamma = gamma
         self.learned = learned
         self.gamma_floor = gamma_floor

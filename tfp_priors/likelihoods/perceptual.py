@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 from tfp_priors.likelihoods.likelihood import Likelihood
 
 
@@ -40,11 +41,9 @@ class PerceptualLikelihood(Likelihood):
     ):
         super().__init__(**kwargs)
         weights = None if weights is None else tuple(weights)
-        if not scale > 0 or any(not weight >= 0 for weight in weights or ()):
-            raise UserError(
-                "PerceptualLikelihood expects scale > 0 and weights >= 0, received "
-                f"scale = {scale} and weights = {weights}."
-            )
+        check_within("PerceptualLikelihood", "(0, inf)", scale=scale)
+        for weight in weights or ():
+            check_within("PerceptualLikelihood", "[0, inf)", weights=weight)
         if norm not in ("l1", "l2"):
             raise UserError(
                 f'PerceptualLikelihood expects norm = "l1" or "l2", received {norm!r}.'

@@ -1,5 +1,7 @@
 """A classifier of a data set's own labels, whose features serve the metrics."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,7 @@ from tfp_priors.core import replicas
 from tfp_priors.core.labels import checked_labels
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
@@ -54,11 +57,8 @@ class Classifier(Predictor):
             {"classes": classes} if attributes is None else {"attributes": attributes}
         )
         check_counts("Classifier", **given)
-        if not 0 <= dropout < 1 or shift < 0:
-            raise UserError(
-                "Classifier expects a dropout in [0, 1) and shift >= 0, received "
-                f"{dropout} and {shift}."
-            )
+        check_within("Classifier", "[0, 1)", dropout=dropout)
+        check_within("Classifier", "[0, inf)", shift=shift)
         self.classes = classes
         self.attributes = attributes
         self.dropout = dropout
@@ -82,9 +82,10 @@ class Classifier(Predictor):
                 f"{high}: {advice if low >= 0 else 'number them from 0'}."
             )
         if self.attributes and values.shape[1:] != (self.attributes,):
+            number = math.prod(values.shape[1:])
             raise UserError(
-                f"The data has {values.shape[1]} attributes, the classifier "
-                f"{self.attributes}: set Classifier.attributes = {values.shape[1]}."
+                f"The data has {number} attributes, the classifier "
+                f"{self.attributes}: set Classifier.attributes = {number}."
             )
 
     # Inference -----------------------------------------------------------------
@@ -103,10 +104,7 @@ class Classifier(Predictor):
         batch, height, width, _ = images.shape
         batch = tf.shape(images)[0] if batch is None else batch
         if self.flip:
-            mirrored = replicas.rows(
-                lambda n: tf.random.stateless_uniform([n, 1, 1, 1], fold_in(seed, 1)),
-                batch,
-            )
+            mirrored = replicas.uniform(batch, [1, 1, 1], fold_in(seed, 1))
             images = tf.where(mirrored < 0.5, images[:, :, ::-1], images)
         if self.shift:
             border = [self.shift, self.shift]

@@ -1,6 +1,5 @@
 """The base model: encoder, decoder, prior, divergence and beta in one step."""
 
-import numbers
 from collections.abc import Callable, Sequence
 from types import NoneType
 
@@ -14,6 +13,7 @@ from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import check_within
 from tfp_priors.errors import first_line
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
@@ -143,10 +143,8 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"conditioner gives {context_size}: set the prior's context_size = "
                 f"{context_size}."
             )
-        if not callable(beta) and not (
-            isinstance(beta, numbers.Real) and 0 <= beta < float("inf")
-        ):
-            raise UserError(f"beta must be a finite number >= 0, received {beta!r}.")
+        if not callable(beta):
+            check_within("LatentVariableModel", "[0, inf)", beta=beta)
         self.encoder = encoder
         self.posterior = posterior
         self.decoder = decoder
@@ -284,6 +282,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             seed=self.seed,
             conditioner=self.conditioner,
         )
+
+    def export(self, filepath, *args, **kwargs):
+        """The reconstruction as Keras exports it; `export.export` has the sampler."""
+        self(tf.zeros([1, *self.image_shape]))  # Keras asks for a call before.
+        super().export(filepath, *args, **kwargs)
 
     # Inference -----------------------------------------------------------------
 
@@ -510,13 +513,19 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         steps = (optimizer.iterations for optimizer in self._optimizers.values())
         step = next(steps, tf.zeros([], tf.int64))
         batch, rows = self.held_out(data)
-        objective = self.objective(
-            batch["image"],
-            self.beta_at(step),
-            self.step_seed(self.seed, step),
-            condition=self.condition_of(batch),
-            first_row=replicas.first_row(self._means.weight_of("loss"), rows),
-        )
+        seed = self.step_seed(self.seed, step)
+        if POSTERIOR in batch:
+            context = self.context_of(batch)
+            objective = self.prior_objective(batch[POSTERIOR], seed, context)
+        else:
+            first = replicas.first_row(self._means.weight_of("loss"), rows)
+            objective = self.objective(
+                batch["image"],
+                self.beta_at(step),
+                seed,
+                condition=self.condition_of(batch),
+                first_row=first,
+            )
         return self.report({"loss": objective.loss, **objective.metrics}, rows)
 
     # What training shows -------------------------------------------------------

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.gradients import gradient_norm
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import describe
@@ -97,11 +99,9 @@ class ProgressiveGAN(GenerativeModel):
                 "Generator and discriminator must have images of one shape, received "
                 f"{generator.image_shape} and {discriminator.image_shape}."
             )
-        if min(gradient_penalty, drift) < 0 or not 0 <= averaged <= 1:
-            raise UserError(
-                "ProgressiveGAN expects gradient_penalty and drift >= 0 and averaged "
-                f"in [0, 1], received {gradient_penalty}, {drift} and {averaged}."
-            )
+        weights = {"gradient_penalty": gradient_penalty, "drift": drift}
+        check_within("ProgressiveGAN", "[0, inf)", **weights)
+        check_within("ProgressiveGAN", "[0, 1]", averaged=averaged)
         self.generator = generator
         self.discriminator = discriminator
         self.steps_per_phase = steps_per_phase
@@ -243,12 +243,7 @@ class ProgressiveGAN(GenerativeModel):
         rows = replicas.size(batch["image"])
         self._check_rows(rows)
         z = self.prior.sample(rows, fold_in(seed, _LATENTS))
-        shares = replicas.rows(
-            lambda n: tf.random.stateless_uniform(
-                [n, 1, 1, 1], fold_in(seed, _BETWEEN)
-            ),
-            rows,
-        )
+        shares = replicas.uniform(rows, [1, 1, 1], fold_in(seed, _BETWEEN))
         variables = self.variable_groups()[group]
 
         def turn_at(level):
@@ -357,11 +352,13 @@ class ProgressiveGAN(GenerativeModel):
 
 def _phase_lengths(steps, levels):
     lengths = tuple(steps) if isinstance(steps, Iterable) else (steps,) * levels
-    if any(n != int(n) for n in lengths) or len(lengths) != levels or min(lengths) < 1:
+    if len(lengths) != levels:
         raise UserError(
-            "ProgressiveGAN expects steps_per_phase >= 1, one number or one for each "
-            f"of the {levels} levels, received {steps}."
+            "ProgressiveGAN expects steps_per_phase as one number or one for each of "
+            f"the {levels} levels, received {steps}."
         )
+    for length in lengths:
+        check_counts("ProgressiveGAN", steps_per_phase=length)
     return lengths
 
 

@@ -1,5 +1,7 @@
 """Labels and attributes as conditions of a prior."""
 
+import warnings
+
 import numpy as np
 import tensorflow as tf
 
@@ -44,11 +46,18 @@ class LabelContext(Conditioner):
     def check(self, values):
         labels = np.asarray(values)
         low, high = labels.min(), labels.max()
-        if low < 0 or high != self.classes - 1:
+        if low < 0 or high >= self.classes:
             raise UserError(
                 f"Expected labels from 0 to {self.classes - 1}, received {low} to "
                 f"{high}: set LabelContext.classes and the prior's context_size, both "
                 f"CONTEXT_SIZE in gin files, to {high + 1}."
+            )
+        # A rare last class may be among what is held out.
+        if high < self.classes - 1:
+            warnings.warn(
+                f"No image has a label above {high}, LabelContext.classes is "
+                f"{self.classes}: draws given the others would be of no class.",
+                stacklevel=2,
             )
 
     def call(self, labels):

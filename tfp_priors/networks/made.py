@@ -19,7 +19,6 @@ class MADE(Configured, keras.layers.Layer):
       parameters: outputs per input.
       hidden_sizes: units of each hidden layer.
       context_size: width of a vector that every output may depend on; 0 for none.
-      zero_output: start the output layer at zero.
 
     Call arguments:
       inputs: float tensor of shape `[..., size]`.
@@ -36,7 +35,6 @@ class MADE(Configured, keras.layers.Layer):
         parameters: int,
         hidden_sizes: Sequence[int],
         context_size: int = 0,
-        zero_output: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -44,10 +42,6 @@ class MADE(Configured, keras.layers.Layer):
         self.parameters = parameters
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
         self.context_size = context_size
-        self.zero_output = zero_output
-        # The kernel's columns have so many outputs of each parameter, then the others,
-        # as in weights of before.
-        self._first = min(size // 2 + 1, size)
 
     def _degrees(self):
         """For each layer, the number of inputs that a unit may depend on."""
@@ -58,9 +52,7 @@ class MADE(Configured, keras.layers.Layer):
             for units in self.hidden_sizes
         ]
         inputs = np.arange(1, self.size + 1)
-        halves = np.split(inputs - 1, [self._first])
-        outputs = np.concatenate([np.tile(half, self.parameters) for half in halves])
-        return [inputs, *hidden, outputs]
+        return [inputs, *hidden, np.tile(inputs - 1, self.parameters)]
 
     def build(self, input_shape=None):
         degrees = self._degrees()
@@ -71,12 +63,11 @@ class MADE(Configured, keras.layers.Layer):
         self._kernels, self._biases = [], []
         for i, mask in enumerate(self._masks):
             last = i == len(self._masks) - 1
-            zero = last and self.zero_output
             self._kernels.append(
                 self.add_weight(
                     name=f"kernel_{i}",
                     shape=mask.shape,
-                    initializer="zeros" if zero else "he_normal",
+                    initializer="zeros" if last else "he_normal",
                 )
             )
             self._biases.append(
@@ -106,8 +97,4 @@ class MADE(Configured, keras.layers.Layer):
             if i < last:
                 h = tf.nn.relu(h)
                 h = h if dropout is None else dropout(h, i)
-        sizes = [self._first] * self.parameters
-        sizes += [self.size - self._first] * self.parameters
-        by_half = tf.split(h, sizes, axis=-1)
-        pairs = zip(by_half[: self.parameters], by_half[self.parameters :], strict=True)
-        return [tf.concat(pair, axis=-1) for pair in pairs]
+        return tf.split(h, self.parameters, axis=-1)

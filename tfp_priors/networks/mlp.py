@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
-from tfp_priors.errors import UserError
 from tfp_priors.errors import check_widths
 from tfp_priors.networks.spectral_normalization import SpectralNormalization
 
@@ -32,8 +30,6 @@ class MLP(Configured, keras.layers.Layer):
       zero_output: start the output layer at zero, so that the network's output
         is exactly 0 before training. A coupling layer then is the identity.
       spectral_normalization: divide each kernel by its largest singular value.
-      kinds: of outputs. All of the first kind come first, in long rows, though the
-        kernel has the kinds side by side.
 
     Call arguments:
       inputs: float tensor of shape `[..., input_size]`.
@@ -50,7 +46,6 @@ class MLP(Configured, keras.layers.Layer):
         activation: str = "relu",
         zero_output: bool = False,
         spectral_normalization: bool = False,
-        kinds: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -59,9 +54,6 @@ class MLP(Configured, keras.layers.Layer):
         self.activation = activation
         self.zero_output = zero_output
         self.spectral_normalization = spectral_normalization
-        if kinds != 1 and spectral_normalization:
-            raise UserError("MLP takes kinds or spectral_normalization, not both.")
-        self.kinds = kinds
         layers = [
             keras.layers.Dense(
                 units, activation=activation, kernel_initializer="he_normal"
@@ -94,15 +86,7 @@ class MLP(Configured, keras.layers.Layer):
             inputs = layer(inputs)
             if dropout is not None:
                 inputs = dropout(inputs, i)
-        if self.kinds == 1:
-            return output(inputs)
-        kernel, bias = (self._by_kind(v) for v in (output.kernel, output.bias))
-        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
-
-    def _by_kind(self, variable):
-        *rows, columns = variable.shape
-        apart = tf.reshape(variable, [*rows, columns // self.kinds, self.kinds])
-        return tf.reshape(tf.linalg.matrix_transpose(apart), [*rows, columns])
+        return output(inputs)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_size)

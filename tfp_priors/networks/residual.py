@@ -17,7 +17,7 @@ from tfp_priors.networks.dense import Dense
 _WIDTHS = (32, 64, 128, 256, 512)
 
 
-class _Block(keras.layers.Layer):
+class Block(keras.layers.Layer):
     """x + F(x), F: twice batch norm, ReLU, conv 3x3 (He et al. 2016, pre-activation).
 
     If the width changes, a 1x1 convolution takes the place of x.
@@ -51,10 +51,6 @@ class _Block(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.width)
-
-
-#: Weights are stored under the name of the class.
-Block = _Block
 
 
 def halved_shape(image_shape: Sequence[int], halvings: int, owner: str):
@@ -100,7 +96,7 @@ class ResidualEncoder(BodyEncoder):
         )
         layers = [convolution(self.widths[0])]
         for width in self.widths:
-            layers += [_Block(width), keras.layers.AveragePooling2D(2)]
+            layers += [Block(width), keras.layers.AveragePooling2D(2)]
         layers += [BatchNorm(), keras.layers.ReLU(), keras.layers.Flatten()]
         self._body = keras.Sequential(layers, name="body")
 
@@ -141,6 +137,6 @@ class ResidualDecoder(BodyDecoder):
         grid = (height // factor, width // factor, self.widths[-1])
         layers = [Dense(grid[0] * grid[1] * grid[2]), keras.layers.Reshape(grid)]
         for block_width in reversed(self.widths):
-            layers += [keras.layers.UpSampling2D(2), _Block(block_width)]
+            layers += [keras.layers.UpSampling2D(2), Block(block_width)]
         layers += [BatchNorm(), keras.layers.ReLU(), convolution(channels)]
         self._body = keras.Sequential(layers, name="body")

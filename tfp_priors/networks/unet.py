@@ -23,36 +23,36 @@ from tfp_priors.networks.people import stickman
 SIDE = 4
 
 
-def channels_of(latent_size: LatentSize, owner: str, pictures: int = 2) -> int:
-    """The channels of each picture in a code that holds some.
+# Channels of a code for each of its pictures': one of the first, four of the second.
+_EACH = 5
+
+
+def channels_of(latent_size: LatentSize, owner: str) -> int:
+    """The channels of each of the two pictures in a code.
 
     Raises:
       UserError: if it is no map of square pictures.
     """
     shape = checked_code_shape(latent_size, owner)
-    each = sum(4**i for i in range(pictures))
-    if len(shape) != 3 or shape[0] != shape[1] or shape[2] % each:
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] % _EACH:
         raise UserError(
             f"{owner} expects a latent size (side, side, channels) with a multiple of "
-            f"{each} channels, received {latent_size!r}. Set LATENT_SIZE."
+            f"{_EACH} channels, received {latent_size!r}. Set LATENT_SIZE."
         )
-    return shape[2] // each
+    return shape[2] // _EACH
 
 
-def split(z, pictures: int = 2) -> list:
-    """A code `[batch, side, side, ...]` as pictures, each twice the side before."""
-    channels = z.shape[-1] // sum(4**i for i in range(pictures))
-    parts = tf.split(z, [channels * 4**i for i in range(pictures)], axis=-1)
-    # Of one pixel for each there is nothing to take apart.
-    return parts[:1] + [
-        tf.nn.depth_to_space(part, 2**i) for i, part in enumerate(parts[1:], start=1)
-    ]
+def split(z) -> list:
+    """A code `[batch, side, side, ...]` as pictures, the second of twice the side."""
+    channels = z.shape[-1] // _EACH
+    first, second = tf.split(z, [channels, 4 * channels], axis=-1)
+    return [first, tf.nn.depth_to_space(second, 2)]
 
 
 def join(pictures: Sequence):
     """The inverse of `split`."""
-    parts = [tf.nn.space_to_depth(p, 2**i) for i, p in enumerate(pictures[1:], start=1)]
-    return tf.concat([pictures[0], *parts], axis=-1)
+    first, second = pictures
+    return tf.concat([first, tf.nn.space_to_depth(second, 2)], axis=-1)
 
 
 class _Residual(keras.layers.Layer):

@@ -138,15 +138,7 @@ class VelocityUNet(Configured, keras.layers.Layer):
             unit_vectors = tf.eye(self.size)[:, None]
             return tf.broadcast_to(unit_vectors, [self.size, n, self.size])
 
-        seed = _SEED if seed is None else seed
-
-        def signs(n):
-            bits = tf.random.stateless_uniform(
-                [n, self.size], seed, 0, 2, dtype=tf.int32
-            )
-            return tf.cast(2 * bits - 1, tf.float32)
-
-        return replicas.rows(signs, n)[None]
+        return replicas.signs(n, [self.size], _SEED if seed is None else seed)[None]
 
     def with_divergence(self, y, conditions, directions):
         """v, and the trace of dv / dy or its estimate, `[batch]`.

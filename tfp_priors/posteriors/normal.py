@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import check_positive
+from tfp_priors.errors import check_within
 from tfp_priors.posteriors.posterior import Posterior
 
 tfd = tfp.distributions
@@ -34,8 +34,8 @@ class NormalPosterior(Posterior):
         **kwargs,
     ):
         super().__init__(latent_size, **kwargs)
-        owner = type(self).__name__
-        self.scale_floor = check_positive(owner, "scale_floor", scale_floor)
+        check_within(type(self).__name__, "(0, inf)", scale_floor=scale_floor)
+        self.scale_floor = scale_floor
 
     def _parameters_size(self):
         return 2 * self.latent_size
@@ -66,7 +66,8 @@ class FixedScaleNormalPosterior(Posterior):
         **kwargs,
     ):
         super().__init__(latent_size, project, **kwargs)
-        self.scale = check_positive("FixedScaleNormalPosterior", "scale", scale)
+        check_within("FixedScaleNormalPosterior", "(0, inf)", scale=scale)
+        self.scale = scale
 
     def distribution(self, parameters):
         return tfd.MultivariateNormalDiag(

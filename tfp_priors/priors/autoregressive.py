@@ -7,12 +7,11 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import check_counts
-from tfp_priors.errors import check_positive
 from tfp_priors.errors import check_widths
+from tfp_priors.errors import check_within
 from tfp_priors.networks import MADE
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -51,9 +50,11 @@ class AutoregressivePrior(FlowPrior):
         name = type(self).__name__
         check_counts(name, flows=flows)
         self.flows = flows
-        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
-        self.dropout = check_dropout(dropout, type(self).__name__)
-        self.log_scale_bound = check_positive(name, "log_scale_bound", log_scale_bound)
+        self.hidden_sizes = check_widths(name, hidden_sizes)
+        check_within(name, "[0, 1)", dropout=dropout)
+        self.dropout = dropout
+        check_within(name, "(0, inf)", log_scale_bound=log_scale_bound)
+        self.log_scale_bound = log_scale_bound
         self._conditioners = [
             MADE(self.latent_size, 2, self.hidden_sizes, context_size)
             for _ in range(flows)

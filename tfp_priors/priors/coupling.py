@@ -9,13 +9,12 @@ import tensorflow_probability as tfp
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
-from tfp_priors.errors import check_positive
 from tfp_priors.errors import check_widths
+from tfp_priors.errors import check_within
 from tfp_priors.networks import MLP
 from tfp_priors.networks.map_conditioner import MapConditioner
 from tfp_priors.networks.map_conditioner import stays_in
 from tfp_priors.priors.affine import bounded
-from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
@@ -109,8 +108,6 @@ class CouplingPrior(FlowPrior):
     """
 
     takes_maps = True
-    # Whether kernels of conditioners have the outputs of a dimension side by side.
-    _has_kinds_in_turn = False
 
     def __init__(
         self,
@@ -134,10 +131,11 @@ class CouplingPrior(FlowPrior):
             )
         check_counts(name, couplings=couplings)
         self.couplings = couplings
-        self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
-        self.dropout = check_dropout(dropout, type(self).__name__)
+        self.hidden_sizes = check_widths(name, hidden_sizes)
+        check_within(name, "[0, 1)", dropout=dropout)
+        self.dropout = dropout
         if input_bound is not None:
-            check_positive(name, "input_bound", input_bound)
+            check_within(name, "(0, inf)", input_bound=input_bound)
         self.input_bound = input_bound
         self.permutation_seed = permutation_seed
         random = np.random.RandomState(permutation_seed)
@@ -167,9 +165,7 @@ class CouplingPrior(FlowPrior):
     def _conditioner(self, index):
         outputs, sizes = self._outputs_per_dimension(), self.hidden_sizes
         if self._stays is None:
-            kinds = outputs if self._has_kinds_in_turn else 1
-            size = self._moved(index) * outputs
-            return MLP(sizes, size, zero_output=True, kinds=kinds)
+            return MLP(sizes, self._moved(index) * outputs, zero_output=True)
         return MapConditioner(self._stays[index], sizes, outputs)
 
     def _outputs_per_dimension(self) -> int:
@@ -180,7 +176,7 @@ class CouplingPrior(FlowPrior):
         """The bijector of the moved half.
 
         Args:
-          outputs: `_outputs_per_dimension` for each, those of one kind side by side.
+          outputs: `_outputs_per_dimension` for each, all first ones first.
         """
         raise NotImplementedError
 

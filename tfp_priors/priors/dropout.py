@@ -5,14 +5,6 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_priors.core import replicas
-from tfp_priors.errors import UserError
-
-
-def check_dropout(rate: float, owner: str) -> float:
-    """Returns the rate if it is in [0, 1); raises UserError otherwise."""
-    if not 0 <= rate < 1:
-        raise UserError(f"{owner} expects a dropout in [0, 1), received {rate}.")
-    return rate
 
 
 def dropping(rate: float, seed) -> Callable:
@@ -29,12 +21,9 @@ def dropping(rate: float, seed) -> Callable:
 
     def drop(units, number):
         own = tf.random.experimental.stateless_fold_in(seed, number)
-        noise = replicas.rows(
-            lambda n: tf.random.stateless_uniform([n, units.shape[-1]], own),
-            replicas.size(units),
-        )
         between = [1] * (len(units.shape) - 2)
-        noise = tf.reshape(noise, [-1, *between, units.shape[-1]])
+        shape = [*between, units.shape[-1]]
+        noise = replicas.uniform(replicas.size(units), shape, own)
         return tf.where(noise >= rate, units / (1.0 - rate), 0.0)
 
     return drop

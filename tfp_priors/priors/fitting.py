@@ -17,6 +17,7 @@ from tfp_priors.core.rows import warn_of_few
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import check_within
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
@@ -147,8 +148,7 @@ def _checked_settings(settings, data):
     """
     seed, share, divergence = data.seed, data.validation_split, settings.divergence
     check_seed(seed)
-    if not (isinstance(share, (int, float)) and 0 <= share < 1):
-        raise UserError(f"Expected a validation_split in [0, 1), received {share!r}.")
+    check_within("Prior.fit", "[0, 1)", validation_split=share)
     if divergence is not None and not isinstance(divergence, keras.layers.Layer):
         raise UserError(
             f"Expected a divergence of tfp_priors.divergences, received {divergence!r}."
@@ -176,10 +176,6 @@ def _checked_settings(settings, data):
 
 def _refuse_settings_of_steps(prior, settings):
     """Raises: UserError: if what only steps obey is given where there are none."""
-    if not prior.trainable:
-        raise UserError(
-            f"The {type(prior).__name__} would learn nothing: its trainable is False."
-        )
     names = ("optimizer", "divergence", "patience", "callbacks")
     given = [name for name in names if getattr(settings, name)]
     if given:

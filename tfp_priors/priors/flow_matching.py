@@ -3,19 +3,17 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.scoped import Scoped
-from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
+from tfp_priors.errors import check_within
 from tfp_priors.networks import VelocityMLP
 from tfp_priors.networks import VelocityUNet
-from tfp_priors.priors.dropout import check_dropout
 from tfp_priors.priors.flow import FlowPrior
 from tfp_priors.priors.standardization import LatentStandardization
 
@@ -87,8 +85,10 @@ class FlowMatchingPrior(FlowPrior):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         self.units = tuple(units) if isinstance(units, list) else units
         self.steps = steps
-        self.dropout = check_dropout(dropout, type(self).__name__)
-        self.context_dropout = check_dropout(context_dropout, type(self).__name__)
+        shares = {"dropout": dropout, "context_dropout": context_dropout}
+        check_within(type(self).__name__, "[0, 1)", **shares)
+        self.dropout = dropout
+        self.context_dropout = context_dropout
         self._network = self._velocity_network()
 
     def _velocity_network(self):
@@ -124,10 +124,8 @@ class FlowMatchingPrior(FlowPrior):
 
     def guided(self, guidance):
         is_known = not tf.is_tensor(guidance)
-        if is_known and not (
-            isinstance(guidance, (int, float, np.number)) and 0 <= guidance < math.inf
-        ):
-            raise UserError(f"Expected a guidance >= 0, received {guidance!r}.")
+        if is_known:
+            check_within(type(self).__name__, "[0, inf)", guidance=guidance)
         is_plain = not self.context_size or (is_known and guidance == 1)
         value = None if is_plain else tf.cast(guidance, tf.float32)
         return _GUIDANCE.set(self, value)
@@ -178,9 +176,7 @@ class FlowMatchingPrior(FlowPrior):
         if self._step_seed is None or not self.context_dropout:
             return _told(context, tf.zeros_like(context[:, :1]))
         seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
-        noise = replicas.rows(
-            lambda n: tf.random.stateless_uniform([n, 1], seed), replicas.size(context)
-        )
+        noise = replicas.uniform(replicas.size(context), [1], seed)
         return _told(context, tf.cast(noise < self.context_dropout, tf.float32))
 
 

@@ -12,6 +12,7 @@ from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 from tfp_priors.priors.components import draw_components
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.prior import Prior
@@ -57,10 +58,11 @@ class GaussianMixturePrior(Prior):
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         check_counts(type(self).__name__, components=components)
-        if covariance not in _COVARIANCES or not 0 < scale_floor < 1:
+        check_within(type(self).__name__, "(0, 1)", scale_floor=scale_floor)
+        if covariance not in _COVARIANCES:
             raise UserError(
-                f"GaussianMixturePrior expects a covariance of {_COVARIANCES} and "
-                f"scale_floor in (0, 1), received {covariance!r} and {scale_floor}."
+                f"GaussianMixturePrior expects a covariance of {_COVARIANCES}, "
+                f"received {covariance!r}."
             )
         self.components = components
         self.covariance = covariance

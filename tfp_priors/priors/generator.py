@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
@@ -66,13 +64,9 @@ class GeneratorPrior(Prior):
         super().build(input_shape)
 
     def sample_base(self, n, seed, temperature=1.0, context=None):
-        def draw(rows):
-            shape = [rows, self.base_size]
-            if self.noise == "normal":
-                return tf.random.stateless_normal(shape, seed)
-            return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
-
-        return temperature * replicas.rows(draw, n)
+        if self.noise == "normal":
+            return temperature * replicas.noise(n, self.base_size, seed)
+        return temperature * (2.0 * replicas.uniform(n, [self.base_size], seed) - 1.0)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         z0 = self.sample_base(n, seed, temperature)

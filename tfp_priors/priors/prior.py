@@ -21,6 +21,7 @@ from tfp_priors.core.scoped import Scoped
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import check_within
 from tfp_priors.files import temporary_beside
 from tfp_priors.priors import fitting
 from tfp_priors.priors.standardization import ContextStandardization
@@ -607,10 +608,8 @@ def _check_draws(n, width, temperature):
             f"Expected fewer than 2^31 numbers, received {n} draws of {width}: draw "
             "them in parts, with a seed each."
         )
-    if not tf.is_tensor(temperature) and not (
-        isinstance(temperature, (int, float, np.number)) and 0 <= temperature < math.inf
-    ):
-        raise UserError(f"Expected a temperature >= 0, received {temperature!r}.")
+    if not tf.is_tensor(temperature):
+        check_within("Prior.sample", "[0, inf)", temperature=temperature)
 
 
 def with_context(inputs, context):

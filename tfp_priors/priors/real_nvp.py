@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import check_positive
+from tfp_priors.errors import check_within
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.coupling import CouplingPrior
@@ -60,9 +60,8 @@ class RealNVPPrior(CouplingPrior):
             input_bound,
             **kwargs,
         )
-        self.log_scale_bound = check_positive(
-            "RealNVPPrior", "log_scale_bound", log_scale_bound
-        )
+        check_within("RealNVPPrior", "(0, inf)", log_scale_bound=log_scale_bound)
+        self.log_scale_bound = log_scale_bound
         self._log_scales = None
 
     def _outputs_per_dimension(self):

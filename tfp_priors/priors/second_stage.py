@@ -9,8 +9,8 @@ import tensorflow_probability as tfp
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
-from tfp_priors.errors import check_positive
 from tfp_priors.errors import check_widths
+from tfp_priors.errors import check_within
 from tfp_priors.networks import MLP
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.prior import with_context
@@ -46,9 +46,8 @@ class SecondStageVAEPrior(Prior):
     ):
         super().__init__(latent_size, standardize, context_size, **kwargs)
         self.hidden_sizes = check_widths(type(self).__name__, hidden_sizes)
-        self.gamma_floor = check_positive(
-            type(self).__name__, "gamma_floor", gamma_floor
-        )
+        check_within(type(self).__name__, "(0, inf)", gamma_floor=gamma_floor)
+        self.gamma_floor = gamma_floor
         self._encoder = MLP(self.hidden_sizes, 2 * self.latent_size)
         self._decoder = MLP(self.hidden_sizes, self.latent_size)
 

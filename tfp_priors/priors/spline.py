@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
-from tfp_priors.errors import UserError
-from tfp_priors.errors import check_positive
+from tfp_priors.errors import check_within
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.rational_quadratic import RationalQuadratic
 from tfp_priors.priors.standardization import LatentStandardization
@@ -36,8 +35,6 @@ class SplinePrior(CouplingPrior):
       input_bound: see `CouplingPrior`.
     """
 
-    _has_kinds_in_turn = True
-
     def __init__(
         self,
         latent_size: LatentSize,
@@ -52,10 +49,10 @@ class SplinePrior(CouplingPrior):
         input_bound: float | None = 3.0,
         **kwargs,
     ):
-        if bins < 2:
-            raise UserError(f"SplinePrior expects bins >= 2, received {bins}.")
+        check_within("SplinePrior", "[2, inf)", bins=bins)
         self.bins = bins
-        self.bound = check_positive("SplinePrior", "bound", bound)
+        check_within("SplinePrior", "(0, inf)", bound=bound)
+        self.bound = bound
         super().__init__(
             latent_size,
             couplings,

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from tfp_priors.core import replicas
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 
 tfb = tfp.bijectors
 
@@ -34,10 +35,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
 
     def __init__(self, decay: float = 0.99, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= decay < 1:
-            raise UserError(
-                f"{type(self).__name__} expects a decay in [0, 1), received {decay}."
-            )
+        check_within(type(self).__name__, "[0, 1)", decay=decay)
         self.decay = decay
 
     def build(self, input_shape):

@@ -51,15 +51,14 @@ class _Shift(tfb.Bijector):
 class UNetPrior(FlowPrior):
     """p(z|y) = prod_i N(z_i; mean_i(z_1, ..., z_{i-1}, y), I).
 
-    The code holds pictures, from coarse to fine (`networks.unet`), each in four groups:
-    the pixels at one place of each square of 2 x 2. A group's mean is a small
+    The code holds two pictures, a coarse and a fine one (`networks.unet`), each in four
+    groups: the pixels at one place of each square of 2 x 2. A group's mean is a small
     convolutional network of the groups before it in its picture, of the picture before,
     and of the context y. All means start at zero. The networks of Esser et al. see the
     U-Net's pictures of the pose; here they see the context.
 
     Args:
       latent_size: `(side, side, channels)` of z, of an even side.
-      pictures: number of them; each has twice the side of the one before.
       width: channels of the networks' hidden layers.
       standardize: see `Prior`.
       context_size: see `Prior`.
@@ -71,28 +70,26 @@ class UNetPrior(FlowPrior):
     def __init__(
         self,
         latent_size: LatentSize,
-        pictures: int = 2,
         width: int = 64,
         standardize: bool | LatentStandardization = False,
         context_size: int = 0,
         **kwargs,
     ):
-        check_counts("UNetPrior", pictures=pictures, width=width)
+        check_counts("UNetPrior", width=width)
         super().__init__(latent_size, standardize, context_size, **kwargs)
-        self.pictures = pictures
         self.width = width
-        self._channels = unet.channels_of(latent_size, "UNetPrior", pictures)
+        self._channels = unet.channels_of(latent_size, "UNetPrior")
         side = self.map_shape[0]
         if side % 2:
             raise UserError(
                 f"UNetPrior expects an even side, received {side}: set LATENT_SIZE."
             )
-        self._sides = [side * 2**i for i in range(pictures)]
+        self._sides = [side, 2 * side]
         # Without a context they are learned pictures.
         self._contexts = [
             keras.layers.Dense((side // 2) ** 2 * width) for side in self._sides
         ]
-        networks = range(_GROUPS * pictures)
+        networks = range(_GROUPS * len(self._sides))
         self._hidden = [convolution(width, activation="elu") for _ in networks]
         self._outputs = [
             convolution(self._channels, kernel_initializer="zeros") for _ in networks
@@ -145,7 +142,7 @@ class UNetPrior(FlowPrior):
             context = tf.ones([tf.shape(x)[0], 1])
         pictures, means = [], []
         x = tf.reshape(x, [-1, *self.map_shape])
-        for number, picture in enumerate(unet.split(x, self.pictures)):
+        for number, picture in enumerate(unet.split(x)):
             half = self._sides[number] // 2
             given = self._contexts[number](context)
             given = [tf.reshape(given, [-1, half, half, self.width]), *pictures[-1:]]

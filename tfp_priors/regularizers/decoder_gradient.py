@@ -20,12 +20,7 @@ class DecoderGradient(Regularizer):
         with tf.GradientTape() as tape:
             tape.watch(z)
             images = model.decode(z, training=False, condition=condition)
-        bits = replicas.rows(
-            lambda n: tf.random.stateless_uniform(
-                [n, *images.shape[1:]], seed, 0, 2, tf.int32
-            ),
-            replicas.size(images),
-        )
-        signs = tf.cast(2 * bits - 1, images.dtype)
+        signs = replicas.signs(replicas.size(images), images.shape[1:], seed)
+        signs = tf.cast(signs, images.dtype)
         gradient = tape.gradient(images, z, output_gradients=signs)
         return tf.reduce_sum(tf.square(gradient), axis=-1)

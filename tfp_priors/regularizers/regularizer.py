@@ -1,7 +1,7 @@
 """The base class of regularizers."""
 
 from tfp_priors.core.configured import Configured
-from tfp_priors.errors import UserError
+from tfp_priors.errors import check_within
 
 
 class Regularizer(Configured):
@@ -15,11 +15,7 @@ class Regularizer(Configured):
     name: str
 
     def __init__(self, weight: float):
-        if not 0 <= weight < float("inf"):
-            raise UserError(
-                f"{type(self).__name__} expects a finite weight >= 0, received "
-                f"{weight}."
-            )
+        check_within(type(self).__name__, "[0, inf)", weight=weight)
         self.weight = weight
 
     def term(self, model, z, seed, condition=None):

@@ -163,7 +163,10 @@ class Checkpoints:
             path = self._path(step)
             logging.error("The best checkpoint %s is damaged: %s.", path, problem)
             return self.restore(model)
-        self._load(model, step)
+        try:
+            self._load(model, step)
+        except FileNotFoundError:
+            return self.restore_best(model)  # A training has found a better one.
         return step
 
     def restore(self, model: GroupedModel) -> int | None:

@@ -1,7 +1,7 @@
 """When the autoencoder has learned enough, by held-out images."""
 
-from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 
 
 class EarlyStopping:
@@ -19,8 +19,7 @@ class EarlyStopping:
 
     def __init__(self, every: int, patience: int, start: int = 0):
         check_counts("EarlyStopping", every=every, patience=patience)
-        if start < 0:
-            raise UserError(f"Expected an EarlyStopping.start >= 0, received {start}.")
+        check_within("EarlyStopping", "[0, inf)", start=start)
         self.every = every
         self.patience = patience
         self.start = start

@@ -16,6 +16,7 @@ from tfp_priors.data.views import PERIOD
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.models import CodeLearner
 from tfp_priors.priors import Prior
@@ -47,8 +48,8 @@ class PostHoc:
       views: see `data.Views`: in four fifths of its gradient steps the prior learns
         from their codes too.
       evaluations: how often the held-out codes are looked at.
-      patience: the phase ends once this share of its steps has brought nothing better,
-        also before those without views.
+      patience: the phase ends once this share of its steps has brought nothing better;
+        with views, of those since the last fifth began.
     """
 
     def __init__(
@@ -65,10 +66,7 @@ class PostHoc:
         check_counts(
             "PostHoc", steps=steps, batch_size=batch_size, evaluations=evaluations
         )
-        if not 0 < patience <= 1:
-            raise UserError(
-                f"Expected a PostHoc.patience in (0, 1], received {patience}."
-            )
+        check_within("PostHoc", "(0, 1]", patience=patience)
         self.steps = steps
         self.prior = prior
         self.divergence = divergence
@@ -77,6 +75,8 @@ class PostHoc:
         self.views = views
         self.every = max(1, steps // evaluations)
         self.patience = max(1, round(patience * steps))
+        #: The step of the phase from which on images alone are learned from.
+        self.images_from = 0 if views is None else round(_WITH_VIEWS * steps)
 
     def model(self, autoencoder: CodeLearner) -> CodeLearner:
         """The model that learns: the same autoencoder, held fixed, and the prior."""
@@ -112,6 +112,35 @@ class PostHoc:
             condition = dataset.features[model.conditioner.feature]
             context = np.tile(model.context(condition), (len(parts), 1))
         return tf.constant(np.concatenate(parts)), context
+
+    def batches(
+        self, model: CodeLearner, rows, context, seed: int, start: int, **share
+    ) -> tf.data.Dataset:
+        """Batches of what `encode` returned: of all, and at last without views.
+
+        Args:
+          model: of `model`.
+          rows: posterior's parameters of images and views.
+          context: of the prior, a row for each, or None.
+          seed: of the order.
+          start: steps of the phase that are done.
+          **share: see `CodeLearner.code_batches`.
+        """
+
+        def batches(rows, context, done):
+            return model.code_batches(
+                rows, context, self.batch_size, seed, done, **share
+            )
+
+        if self.views is None:
+            return batches(rows, context, start)
+        images = len(rows) // (1 + self.views.copies)
+        given = None if context is None else context[:images]
+        last = batches(rows[:images], given, max(0, start - self.images_from))
+        if start >= self.images_from:
+            return last
+        first = batches(rows, context, start).take(self.images_from - start)
+        return first.concatenate(last)
 
 
 def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
@@ -174,48 +203,12 @@ def _learn(run, post_hoc, model, codes, held_out, checkpoints, start, border):
             checkpoints.best(),
             border,
             start,
+            border + post_hoc.images_from,
         )
         if best.is_over:
             return start, True
-    batches = code_batches(
-        post_hoc, model, *codes, run.seed, start - border, **run.workers.share
-    )
+    done = start - border
+    batches = post_hoc.batches(model, *codes, run.seed, done, **run.workers.share)
     end = border + post_hoc.steps
     result = run.fit(model, batches, writer, start, end, best)
     return result.step, result.finished
-
-
-def code_batches(
-    post_hoc: PostHoc,
-    model: CodeLearner,
-    rows,
-    context,
-    seed: int,
-    start: int,
-    **share,
-) -> tf.data.Dataset:
-    """Batches of what `PostHoc.encode` returned: of all, and at last without views.
-
-    Args:
-      post_hoc: says how.
-      model: of `PostHoc.model`.
-      rows: posterior's parameters of images and views.
-      context: of the prior, a row for each, or None.
-      seed: of the order.
-      start: steps of the phase that are done.
-      **share: see `CodeLearner.code_batches`.
-    """
-
-    def batches(rows, context, done):
-        size = post_hoc.batch_size
-        return model.code_batches(rows, context, size, seed, done, **share)
-
-    if post_hoc.views is None:
-        return batches(rows, context, start)
-    border = round(_WITH_VIEWS * post_hoc.steps)
-    images = len(rows) // (1 + post_hoc.views.copies)
-    given = None if context is None else context[:images]
-    last = batches(rows[:images], given, max(0, start - border))
-    if start >= border:
-        return last
-    return batches(rows, context, start).take(border - start).concatenate(last)

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
+from tfp_priors.errors import check_within
 
 
 def share(part: float, of: int, most: int | None = None, least: int = 1) -> int:
@@ -18,11 +20,8 @@ def share(part: float, of: int, most: int | None = None, least: int = 1) -> int:
     Raises:
       UserError: if the share is none, or `most` and `least` are no numbers of steps.
     """
-    if not 0 < part <= 1:
-        raise UserError(f"Expected a share.part in (0, 1], received {part}.")
-    for name, limit in (("most", most), ("least", least)):
-        if limit is not None and limit < 1:
-            raise UserError(f"Expected a share.{name} of at least 1, received {limit}.")
+    check_within("share", "(0, 1]", part=part)
+    check_counts("share", least=least, **({} if most is None else {"most": most}))
     steps = max(least, round(part * of))
     return steps if most is None else min(steps, most)
 
@@ -51,12 +50,10 @@ class LinearAnnealing(Configured):
         start: int = 0,
         initial: float = 0.0,
     ):
-        if steps < 1 or start < 0 or not 0 <= initial <= value < float("inf"):
-            raise UserError(
-                "LinearAnnealing expects a finite value, 0 <= initial <= value, "
-                f"steps >= 1 and start >= 0, received value = {value}, initial = "
-                f"{initial}, steps = {steps} and start = {start}."
-            )
+        name = type(self).__name__
+        check_counts(name, steps=steps)
+        check_within(name, "[0, inf)", start=start, value=value)
+        check_within(name, f"[0, {value}]", initial=initial)
         self.value = value
         self.steps = steps
         self.start = start

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import first_line
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -130,12 +131,12 @@ def _multi_worker(task):
     except RuntimeError as error:
         raise UserError(
             "The multi_worker strategy must be made before TensorFlow does anything "
-            f"else: {str(error).splitlines()[0]}"
+            f"else: {first_line(error)}"
         ) from error
     except tf.errors.OpError as error:
         raise UserError(
             f"Worker {task.index} could not join its cluster at "
-            f"{task.addresses[task.index]} ({_first_line(error)}): check that the "
+            f"{task.addresses[task.index]} ({first_line(error)}): check that the "
             "address is this machine's and that nothing else uses the port."
         ) from error
 
@@ -150,14 +151,10 @@ def _tpu():
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"There is no TPU {name!r} ({_first_line(error)}): start on a TPU virtual "
+            f"There is no TPU {name!r} ({first_line(error)}): start on a TPU virtual "
             "machine, or set TPU_NAME."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
-
-
-def _first_line(error):
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def visible_devices() -> list[str]:

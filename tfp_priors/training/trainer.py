@@ -16,6 +16,7 @@ from tfp_priors.errors import NonFiniteError
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_seed
+from tfp_priors.errors import check_within
 from tfp_priors.files import remove
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.models import GroupedModel
@@ -101,11 +102,7 @@ class Trainer:
             checkpoint_every=checkpoint_every,
         )
         check_seed(seed, "train.seed")
-        if not 0 <= validation_share < 1:
-            raise UserError(
-                "train.validation_share must be in [0, 1), received "
-                f"{validation_share}."
-            )
+        check_within("train", "[0, 1)", validation_share=validation_share)
         if early_stopping is not None and not validation_share:
             raise UserError(
                 "train.early_stopping looks at held-out images: expected a "
