@@ -86,12 +86,25 @@ def test_regularizers_of_weights_act(accumulation):
 
 
 def test_losses_of_layers_are_refused():
-    model = Classifier(Network(), classes=3)
-    model.network.add(keras.layers.ActivityRegularization(l2=1.0))
-    model = Classifier(model.network, classes=3)
+    network = Network()
+    network.add(keras.layers.ActivityRegularization(l2=1.0))
+    model = Classifier(network, classes=3)
     model.compile("sgd", jit_compile=False)
     with pytest.raises(UserError, match="has a loss of its own, by add_loss"):
         model.train_step(BATCH)
+    # What does not learn may have one.
+    network.trainable = False
+    model.compile("sgd", jit_compile=False)
+    model.train_step(BATCH)
+
+
+def test_losses_of_layers_of_a_critic_are_refused(make_model):
+    regularized = keras.layers.Dense(8, activity_regularizer=keras.regularizers.L2(1.0))
+    critic = keras.Sequential([regularized, keras.layers.Dense(1)])
+    model = make_model(divergence=AdversarialDivergence(critic))
+    model.compile("sgd", jit_compile=False)
+    with pytest.raises(UserError, match="has a loss of its own, by add_loss"):
+        model.train_step({"image": tf.zeros([4, 8, 8, 1])})
 
 
 def test_images_are_not_scaled_twice():
@@ -99,6 +112,8 @@ def test_images_are_not_scaled_twice():
     network.add(keras.layers.Rescaling(1 / 255))
     with pytest.raises(UserError, match="scales by 0.00392, for images in 0..255"):
         Classifier(network, classes=3).compile("sgd")
+    network.add(keras.layers.Rescaling(255.0))
+    Classifier(network, classes=3).compile("sgd")
 
 
 def test_a_factor_of_the_loss_by_hand_is_refused():

@@ -254,6 +254,14 @@ def test_evaluate_of_fixed_codes_is_the_priors_likelihood(make_model):
         assert result["loss"] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(UserError, match="needs the feature 'image'"):
         model.predict(batches, verbose=0)
+    # Each row has noise of its own, however they are batched.
+    model = compiled(make_model(posterior=NormalPosterior(4)))
+    data = {POSTERIOR: np.zeros([20, 8], "float32")}
+    losses = [
+        model.evaluate(data, batch_size=size, verbose=0, return_dict=True)["loss"]
+        for size in (1, 8, 20)
+    ]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
 
 
 def test_no_retracing(make_model):

@@ -28,7 +28,8 @@ def test_linear_annealing_that_starts_late(step, expected):
     [{"steps": 0}, {"value": -1}, {"value": 1e999}, {"start": -1}, {"initial": 2.0}],
 )
 def test_bad_arguments(kwargs):
-    with pytest.raises(UserError, match="LinearAnnealing."):
+    (name,) = kwargs
+    with pytest.raises(UserError, match=rf"LinearAnnealing\.{name} must be"):
         LinearAnnealing(**kwargs)
 
 

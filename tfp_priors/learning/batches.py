@@ -137,7 +137,7 @@ def checked_in_graph(images):
         return images
     within = (images >= -_MARGIN) & (images <= 1 + _MARGIN)  # No NaN is.
     error = UserError(
-        "Expected float images in [0, 1], received others after the first batch: "
+        "Expected float images in [0, 1], received others: "
         "divide by 255, map [-1, 1] by (x + 1) / 2, or pass uint8."
     )
     check = tf.debugging.Assert(tf.reduce_all(within), [error.in_graph])

@@ -11,6 +11,7 @@ from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
 from tfp_priors.errors import first_line
 from tfp_priors.learning.grouped_model import Objective
+from tfp_priors.learning.grouped_model import check_own_losses
 from tfp_priors.learning.grouped_model import filled
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.learning.prior_model import PriorModel
@@ -74,16 +75,22 @@ class CodeLearner(PriorModel):
 
     # The step --------------------------------------------------------------------
 
-    def prior_objective(self, parameters, seed, context=None) -> Objective:
+    def prior_objective(
+        self, parameters, seed, context=None, first_row=None
+    ) -> Objective:
         """The prior's objective (equation 6) on a batch of fixed codes.
 
         Args:
           parameters: of q(z|x), `[batch, ...]`.
           seed: int tensor `[2]`, of all noise.
           context: of the prior, `[batch, context_size]`, or None.
+          first_row: place of the first row among those that share the seed, or None if
+            they are one batch: each has noise of its own.
         """
         posterior = self.posterior.distribution(tf.stop_gradient(parameters))
-        z = replicas.sample(posterior, seed)
+        z = replicas.sample(posterior, seed, first_row)
+        if first_row is not None:
+            seed = fold_in(seed, first_row)
         divergence = self.divergence.terms(
             posterior, z, self.prior, 0.0, fold_in(seed, DRAWS), context
         )
@@ -115,6 +122,7 @@ class CodeLearner(PriorModel):
         group = "discriminator"
         with tf.GradientTape() as tape:
             terms = self.divergence.critic_terms(z, self.prior, seed, context)
+            check_own_losses([self.divergence])
             loss = self.scaled_loss(terms.loss, [group])
         variables = self.divergence.trainable_variables
         gradients = filled(tape.gradient(loss, variables), variables)

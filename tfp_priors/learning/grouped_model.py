@@ -145,6 +145,9 @@ class GroupedModel(CheckedModel):
     ):
         """Prepares training.
 
+        Regularizers of weights, as a layer's `kernel_regularizer`, act beside the loss,
+        which is reported without them.
+
         Args:
           optimizer: a Keras optimizer, or a dict of them by group. Each group gets a
             copy.
@@ -162,8 +165,8 @@ class GroupedModel(CheckedModel):
           **kwargs: `run_eagerly` and `steps_per_execution`, see `keras.Model.compile`.
 
         Raises:
-          UserError: if a group has no optimizer, or an optimizer no group, or an
-            argument is none of those named.
+          UserError: if a group has no optimizer, or an optimizer no group, an argument
+            is none of those named, or a network is for images in 0..255.
         """
         unknown = sorted(set(kwargs) - {"run_eagerly", "steps_per_execution"})
         if unknown:
@@ -331,25 +334,17 @@ class GroupedModel(CheckedModel):
     def _gradients(self, batch, groups, step, seed):
         """The objective on a batch, and its gradient by group."""
         variables = self.variable_groups()
+        networks = [n for n in self.networks() if n.trainable_variables]
         with tf.GradientTape() as tape:
+            for network in networks:
+                network._clear_losses()  # Those of other graphs.
             objective = self.objective_on(batch, step, seed)
-            self._check_own_losses()
+            check_own_losses(networks)
             loss = self.scaled_loss(objective.loss, groups)
         gradients = tape.gradient(loss, {name: variables[name] for name in groups})
         return objective, {
             name: filled(gradients[name], variables[name]) for name in groups
         }
-
-    def _check_own_losses(self):
-        """Raises: UserError: if a network has called `add_loss`."""
-        layers = (x for network in self.networks() for x in network._flatten_layers())
-        names = [layer.name for layer in layers if layer._losses]
-        if names:
-            raise UserError(
-                f"The layer {names[0]} has a loss of its own, by add_loss or an "
-                "activity_regularizer: the objective takes regularizers of weights "
-                "alone, and those of tfp_priors.regularizers."
-            )
 
     def _accumulated(self, batch, groups, step, seed):
         """As `_gradients`, part by part; the codes are those of all parts."""
@@ -566,19 +561,31 @@ def _check_clip_norm(clip_norm, groups):
             )
 
 
+def check_own_losses(parts: list[keras.layers.Layer]) -> None:
+    """Raises: UserError: if one of the parts that learn has called `add_loss`."""
+    layers = (layer for part in parts for layer in part._flatten_layers())
+    names = [layer.name for layer in layers if layer._losses]
+    if names:
+        raise UserError(
+            f"The layer {names[0]} has a loss of its own, by add_loss or an "
+            "activity_regularizer: the objective takes regularizers of weights alone, "
+            "and those of tfp_priors.regularizers."
+        )
+
+
 def _check_rescaling(network):
     """Raises: UserError: if a network of Keras' layers is for images in 0..255."""
     # What has no `layers` is a part of ours, or scales by itself, as `attach` has it.
     layers = network._flatten_layers() if hasattr(network, "layers") else ()
-    for layer in layers:
-        if isinstance(layer, keras.layers.Rescaling):
-            scale = np.abs(layer.scale).max()
-            if not 0.01 < scale < 100:
-                raise UserError(
-                    f"The layer {layer.name} scales by {scale:.3g}, for images in "
-                    "0..255: they are in [0, 1] within the model. Leave it out, or "
-                    "take tfp_priors.models.attach with value_range=(0, 255)."
-                )
+    scalings = [layer for layer in layers if isinstance(layer, keras.layers.Rescaling)]
+    # Two may undo each other, before a network that was trained on 0..255.
+    scale = math.prod(float(np.abs(layer.scale).max()) for layer in scalings)
+    if not 0.01 < scale < 100:
+        raise UserError(
+            f"The layer {scalings[-1].name} scales by {scale:.3g}, for images in "
+            "0..255: they are in [0, 1] within the model. Leave it out, or take "
+            "tfp_priors.models.attach with value_range=(0, 255)."
+        )
 
 
 def _check_rate(group, optimizer):

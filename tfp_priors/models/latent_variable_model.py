@@ -514,11 +514,12 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         step = next(steps, tf.zeros([], tf.int64))
         batch, rows = self.held_out(data)
         seed = self.step_seed(self.seed, step)
+        first = replicas.first_row(self._means.weight_of("loss"), rows)
         if POSTERIOR in batch:
-            context = self.context_of(batch)
-            objective = self.prior_objective(batch[POSTERIOR], seed, context)
+            objective = self.prior_objective(
+                batch[POSTERIOR], seed, self.context_of(batch), first
+            )
         else:
-            first = replicas.first_row(self._means.weight_of("loss"), rows)
             objective = self.objective(
                 batch["image"],
                 self.beta_at(step),

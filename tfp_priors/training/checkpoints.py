@@ -161,6 +161,8 @@ class Checkpoints:
         problem = self._problem(self._path(step))
         if problem:
             path = self._path(step)
+            if not path.exists():
+                return self.restore_best(model)  # As below.
             logging.error("The best checkpoint %s is damaged: %s.", path, problem)
             return self.restore(model)
         try:

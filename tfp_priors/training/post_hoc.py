@@ -49,7 +49,7 @@ class PostHoc:
         from their codes too.
       evaluations: how often the held-out codes are looked at.
       patience: the phase ends once this share of its steps has brought nothing better;
-        with views, of those since the last fifth began.
+        with views, of those of its last fifth.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class PostHoc:
         self.batch_size = batch_size
         self.views = views
         self.every = max(1, steps // evaluations)
-        self.patience = max(1, round(patience * steps))
         #: The step of the phase from which on images alone are learned from.
         self.images_from = 0 if views is None else round(_WITH_VIEWS * steps)
+        self.patience = max(1, round(patience * (steps - self.images_from)))
 
     def model(self, autoencoder: CodeLearner) -> CodeLearner:
         """The model that learns: the same autoencoder, held fixed, and the prior."""
