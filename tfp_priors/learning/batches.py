@@ -135,7 +135,8 @@ def checked_in_graph(images):
     """
     if tf.executing_eagerly():
         return images
-    within = (images >= -_MARGIN) & (images <= 1 + _MARGIN)  # No NaN is.
+    # A NaN shows itself, as a loss that is none.
+    within = ~((images < -_MARGIN) | (images > 1 + _MARGIN))
     error = UserError(
         "Expected float images in [0, 1], received others: "
         "divide by 255, map [-1, 1] by (x + 1) / 2, or pass uint8."
