@@ -9,7 +9,6 @@ from PIL import Image
 
 from tests import commands
 from tests.commands import ROOT
-from tests.pictures import pictures_of
 from tfp_priors import config
 from tfp_priors import configuration
 from tfp_priors.data.pictures import read_image
@@ -17,6 +16,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.images import from_array
+from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.lpips_weights import load_weights
 
 
@@ -310,4 +310,4 @@ def test_a_picture_is_not_handed_to_another_program(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=f"Cannot read the image {path}"):
         read_image(path, (8, 8), 3)
     with pytest.raises(UserError, match=f"Cannot read the image {path}"):
-        list(pictures_of(tmp_path, (8, 8, 3)))
+        list(from_folder(tmp_path, (8, 8, 3)))

@@ -7,8 +7,8 @@ from PIL import Image
 
 from tests import commands
 from tests.commands.conftest import made_up
-from tests.pictures import pictures_of
 from tfp_priors import config
+from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.figures.grid import image_grid
 
@@ -40,7 +40,7 @@ def test_single_samples_are_those_that_are_measured(trained, tmp_path):
     assert [path.name for path in files[::1002]] == ["0000.png", "1002.png"]
     run = config.load_run(trained[0] / "run")
     expected = subject_of_model(run.model, run.identity).samples(1003, 0)
-    drawn = pictures_of(home / "drawn", SHAPE)
+    drawn = from_folder(home / "drawn", SHAPE)
     # It is read in a random order.
     mine, theirs = (
         sorted(image.tobytes() for image in np.concatenate(list(images)))

@@ -14,11 +14,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from tests.data.test_celeb_a import write_celeb_a
-from tests.pictures import pictures_of
 from tfp_priors.data import archives
 from tfp_priors.data import celeb_a
 from tfp_priors.data.prepare import prepare
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import from_folder
 
 LIMITS = archives.Limits(members=5, member_bytes=2**20, total_bytes=2**21)
 FOLDER = "cifar-10-batches-bin"
@@ -283,4 +283,4 @@ def test_a_large_picture_of_celeb_a_is_not_decoded(tmp_path, size, message):
 def test_a_large_picture_that_is_measured_is_not_decoded(tmp_path, size, message):
     (tmp_path / "a.png").write_bytes(png(*size))
     with pytest.raises(UserError, match=message):
-        list(pictures_of(tmp_path, (4, 4, 1)))
+        list(from_folder(tmp_path, (4, 4, 1)))

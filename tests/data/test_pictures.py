@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pictures import pictures_of
 from tfp_priors.data.pictures import find_pictures
 from tfp_priors.data.pictures import has_eight_in_32_bits
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.images import from_folder
 
 RANDOM = np.random.RandomState(0)
 GREY = RANDOM.randint(0, 256, (6, 4)).astype("uint8")
@@ -33,7 +33,7 @@ def both(path, expected):
     shape = expected.shape
     pixels = read_image(path, shape[:2], shape[2])
     np.testing.assert_array_equal(pixels, expected)
-    chunk = pictures_of(path.parent, shape).chunk(0, 1)
+    chunk = from_folder(path.parent, shape).chunk(0, 1)
     np.testing.assert_array_equal(chunk[0], expected)
 
 
@@ -176,7 +176,7 @@ def test_larger_ones_are_not_decoded(tmp_path):
 def test_another_size_is_refused(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="has 4x6 pixels, the data set 6x4"):
-        pictures_of(tmp_path, (4, 6, 1)).chunk(0, 1)
+        from_folder(tmp_path, (4, 6, 1)).chunk(0, 1)
 
 
 def test_bits_of_pictures_of_32(tmp_path):

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.pictures import pictures_of
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import load_dataset
 from tfp_priors.data.prepare import prepare
@@ -96,10 +95,10 @@ def test_pictures_of_a_folder(tmp_path):
     for i, image in enumerate(array):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     (tmp_path / "notes.txt").write_text("not a picture")
-    folder = pictures_of(tmp_path, (4, 6, 3))
+    folder = images.from_folder(tmp_path, (4, 6, 3))
     array = array[np.random.RandomState(0).permutation(3)]
     np.testing.assert_array_equal(np.concatenate(list(folder)), array)
-    gray = np.concatenate(list(pictures_of(tmp_path, (4, 6, 1))))
+    gray = np.concatenate(list(images.from_folder(tmp_path, (4, 6, 1))))
     # Rec. 601 luma.
     expected = array @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(gray[..., 0], expected, atol=1)
@@ -111,11 +110,11 @@ def test_the_first_pictures_of_a_folder_are_of_all_its_classes(tmp_path):
         for i in range(20):
             picture = Image.fromarray(np.full((2, 2), value, np.uint8))
             picture.save(tmp_path / f"class{value}" / f"{i}.png")
-    folder = pictures_of(tmp_path, (2, 2, 1))
+    folder = images.from_folder(tmp_path, (2, 2, 1))
     first = folder.chunk(0, 40)[:, 0, 0, 0]
     # 10 of each are expected; 4 or fewer of one have a probability of 2e-5.
     assert np.bincount(first, minlength=4).min() > 4
-    again = pictures_of(tmp_path, (2, 2, 1))
+    again = images.from_folder(tmp_path, (2, 2, 1))
     assert again.identity == folder.identity
 
 
@@ -136,7 +135,9 @@ def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path, settings):
         dataset = load_dataset(
             "image_folder/a", split, str(tmp_path / "data"), **settings
         )
-        found = images.from_folder(tmp_path / "in" / split, dataset.read_picture)
+        found = images.from_folder(
+            tmp_path / "in" / split, dataset.image_shape, dataset.read_picture
+        )
         received, expected = (
             sorted(image.tobytes() for image in np.concatenate(list(chunks)))
             for chunks in (found, images.from_dataset(dataset, 3))
@@ -146,7 +147,7 @@ def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path, settings):
 
 def test_bad_folders(tmp_path):
     with pytest.raises(UserError, match="no pictures"):
-        pictures_of(tmp_path / "nothing", (4, 4, 1))
+        images.from_folder(tmp_path / "nothing", (4, 4, 1))
     (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(UserError, match="Cannot read the image .*a.png"):
-        list(pictures_of(tmp_path, (4, 4, 1)))
+        list(images.from_folder(tmp_path, (4, 4, 1)))

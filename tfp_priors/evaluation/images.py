@@ -9,6 +9,7 @@ import numpy as np
 from tfp_priors.data import ImageDataset
 from tfp_priors.data import shuffled_indices
 from tfp_priors.data.pictures import find_pictures
+from tfp_priors.data.pictures import read_image
 from tfp_priors.errors import UserError
 
 #: Images per chunk. Samples are drawn chunk by chunk, so it is part of the protocol.
@@ -202,19 +203,24 @@ def chunk_seed(seed: int, *numbers: int) -> int:
     return int(state >> 1)
 
 
-def from_folder(folder: str | Path, read_picture: Callable) -> Images:
+def from_folder(
+    folder: str | Path, image_shape, read_picture: Callable | None = None
+) -> Images:
     """The pictures in a folder and its subfolders, in an order that is always the same.
 
     It is a random one: by their names, those of a class would come together, and the
-    first n be of few classes.
+    first n be of few classes. They are read as `bin/prepare_data` reads them.
 
     Args:
       folder: with image files; see `tfp_priors.data.pictures`.
+      image_shape: `(height, width, channels)` that they must have; pictures are
+        turned into gray or RGB ones as `channels` says.
       read_picture: maps the path of one and its number to its pixels, such as
-        `ImageDataset.read_picture`.
+        `ImageDataset.read_picture`; None: those of another size are refused.
 
     Raises:
-      UserError: if there are none; on reading, what read_picture raises.
+      UserError: if there are none; on reading, if a picture is damaged or has another
+        size.
     """
     folder = Path(folder)
     paths, _ = find_pictures(folder) if folder.is_dir() else ([], None)
@@ -224,8 +230,15 @@ def from_folder(folder: str | Path, read_picture: Callable) -> Images:
         )
     order = np.random.RandomState(0).permutation(len(paths))
     paths = [paths[i] for i in order]
+    *size, channels = image_shape
+
+    def as_it_is(path, number):
+        del number
+        return read_image(path, tuple(size), channels, scale=False)
+
+    read_one = read_picture or as_it_is
 
     def read(start, stop):
-        return np.stack([read_picture(paths[i], i) for i in range(start, stop)])
+        return np.stack([read_one(paths[i], i) for i in range(start, stop)])
 
     return Images(len(paths), read)

@@ -336,7 +336,7 @@ def subject_of_folder(
     folder: str | Path, image_shape, read_picture: Callable
 ) -> Subject:
     """A folder of pictures as a subject; see `from_folder`."""
-    images = from_folder(folder, read_picture)
+    images = from_folder(folder, image_shape, read_picture)
 
     def samples(n, seed):
         del seed
