@@ -114,6 +114,11 @@ def test_images_are_not_scaled_twice():
         Classifier(network, classes=3).compile("sgd")
     network.add(keras.layers.Rescaling(255.0))
     Classifier(network, classes=3).compile("sgd")
+    network.add(keras.layers.Rescaling(255.0))
+    with pytest.raises(UserError, match="scales by 255, for images in 0..255"):
+        Classifier(network, classes=3).compile("sgd")
+    network.add(keras.layers.Dense(3))
+    Classifier(network, classes=3).compile("sgd")
 
 
 def test_a_factor_of_the_loss_by_hand_is_refused():

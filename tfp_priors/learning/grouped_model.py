@@ -580,7 +580,8 @@ def _check_rescaling(network):
     scalings = [layer for layer in layers if isinstance(layer, keras.layers.Rescaling)]
     # Two may undo each other, before a network that was trained on 0..255.
     scale = math.prod(float(np.abs(layer.scale).max()) for layer in scalings)
-    if not 0.01 < scale < 100:
+    # To 0..255 it may, as such a network without a Rescaling wants, but for outputs.
+    if scale <= 0.01 or (scale >= 100 and network.layers[-1] in scalings):
         raise UserError(
             f"The layer {scalings[-1].name} scales by {scale:.3g}, for images in "
             "0..255: they are in [0, 1] within the model. Leave it out, or take "
