@@ -127,32 +127,33 @@ def _check_range(images):
         )
 
 
-def checked_in_graph(images):
-    """Float images `scaled` in a graph, whose values are checked as it runs.
-
-    Raises:
-      UserError: as `check_images`; see `errors.raised_in_graph`.
-    """
-    if tf.executing_eagerly():
-        return images
-    # A NaN shows itself, as a loss that is none.
-    within = ~((images < -_MARGIN) | (images > 1 + _MARGIN))
-    error = UserError(
-        "Expected float images in [0, 1], received others: "
-        "divide by 255, map [-1, 1] by (x + 1) / 2, or pass uint8."
-    )
-    check = tf.debugging.Assert(tf.reduce_all(within), [error.in_graph])
-    # XLA leaves it out.
-    with tf.control_dependencies([check] if check is not None else []):
-        return tf.identity(images)
-
-
 def scaled(images):
     """Images as float32 in [0, 1]: uint8 are divided by 255."""
     images = tf.convert_to_tensor(_array(images))
     if images.dtype == tf.uint8:
         return tf.cast(images, tf.float32) / 255.0
     return tf.cast(images, tf.float32)
+
+
+def checked(images):
+    """As `scaled`; within a graph the values of floats are checked as it runs.
+
+    XLA leaves the check out. A NaN shows itself, as a loss that is none.
+
+    Raises:
+      UserError: if they are not in [0, 1]; see `errors.raised_in_graph`.
+    """
+    images = tf.convert_to_tensor(_array(images))
+    if tf.executing_eagerly() or not images.dtype.is_floating:
+        return scaled(images)
+    error = UserError(
+        "Expected float images in [0, 1], received others: divide by 255, map [-1, 1] "
+        "by (x + 1) / 2, or pass uint8."
+    )
+    outside = tf.reduce_any((images < -_MARGIN) | (images > 1 + _MARGIN))
+    check = tf.debugging.Assert(~outside, [error.in_graph])
+    with tf.control_dependencies([check]):
+        return scaled(images)
 
 
 def first_batch(x) -> tuple[Any, Any]:
@@ -180,7 +181,7 @@ def first_batch(x) -> tuple[Any, Any]:
         if not any(leaf.dtype.is_floating or leaf.dtype == tf.uint8 for leaf in leaves):
             return None, x
         # Read to its end: one that is given up midway can cut a cache of `x` short.
-        first = next(iter([*x.take(1)]), None)
+        first, *_ = [*x.take(1), None]
     else:
         return None, x
     if first is None:

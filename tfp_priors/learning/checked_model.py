@@ -14,9 +14,8 @@ from tfp_priors.errors import raised_in_graph
 from tfp_priors.learning.batches import batch_of
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import check_shares
-from tfp_priors.learning.batches import checked_in_graph
+from tfp_priors.learning.batches import checked
 from tfp_priors.learning.batches import first_batch
-from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.batches import uneven
 
 
@@ -145,9 +144,7 @@ class CheckedModel(Configured, keras.Model):
         batch = batch_of(data, self.target)
         self._check_batch(batch)
         if "image" in batch:
-            images = scaled(batch["image"])
-            are_floats = getattr(batch["image"], "dtype", None) != tf.uint8
-            batch["image"] = checked_in_graph(images) if are_floats else images
+            batch["image"] = checked(batch["image"])
         return batch
 
     def shared_batch(self, data) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class LabelContext(Conditioner):
         if high < self.classes - 1:
             warnings.warn(
                 f"No image has a label above {high}, LabelContext.classes is "
-                f"{self.classes}: draws given the others would be of no class.",
+                f"{self.classes}: draws given the others would be of no class. "
+                f"Set it and the prior's context_size to {high + 1} if there are none.",
                 stacklevel=2,
             )
 
