@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 import tensorflow as tf
 
 from tests.conftest import randomize
@@ -84,8 +85,11 @@ PRIORS = {
         (CODES.reshape(10, 4, 4), r"codes \[n, 4\], received \[10, 4, 4\]"),
         (CODES.astype(str), "codes of numbers, received <U"),
         (CODES.astype(complex), "codes of numbers, received complex"),
-        (None, "codes of numbers, received object"),
+        (None, "codes as an array, received a NoneType: load"),
         ([[1.0], [1.0, 2.0]], "rows of different lengths"),
+        ((CODES, CODES), "received a tuple of 2 arrays: give their context"),
+        (scipy.sparse.csr_matrix(CODES), r"a sparse one: give its toarray\(\)"),
+        (np.ma.masked_less(CODES, 0), "received masked numbers"),
     ],
 )
 def test_codes_that_are_none(prior, codes, message):

@@ -42,6 +42,38 @@ class Rows:
         return values.reshape(-1, self.shape[1])
 
 
+def as_array(values) -> np.ndarray:
+    """Codes in memory, of whatever kind, as an array.
+
+    Raises:
+      UserError: if they are no array of numbers.
+    """
+    if isinstance(values, tuple) and any(np.ndim(each) > 1 for each in values):
+        raise UserError(
+            f"Expected codes, received a tuple of {len(values)} arrays: give their "
+            "context as context."
+        )
+    if hasattr(values, "toarray"):
+        raise UserError(
+            "Expected codes as an array, received a sparse one: give its toarray()."
+        )
+    _refuse_mask("codes", values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise UserError(
+            "Expected codes as an array, received rows of different lengths."
+        ) from error
+    if not array.ndim:
+        raise UserError(
+            f"Expected codes as an array, received a {type(array.item()).__name__}: "
+            "load or collect them first."
+        )
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"Expected codes of numbers, received {array.dtype}.")
+    return array
+
+
 def some_rows(rows, numbers):
     """The rows with these numbers; of an array in memory at once."""
     return rows[numbers] if isinstance(rows, np.ndarray) else Rows(rows, numbers)
@@ -66,11 +98,7 @@ def checked_rows(name: str, values):
         raise UserError(f"Expected {name} with a row each, received {shape}.")
     if np.dtype(values.dtype).kind not in "fiub":
         raise UserError(f"Expected {name} of numbers, received {values.dtype}.")
-    if np.ma.is_masked(values):
-        raise UserError(
-            f"Expected {name} without a mask, received masked numbers: leave their "
-            "rows out."
-        )
+    _refuse_mask(name, values)
     rows = Rows(values)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
@@ -84,6 +112,14 @@ def checked_rows(name: str, values):
                 f"{value:g} in row {start + row}: leave such rows out, or scale them."
             )
     return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
+
+
+def _refuse_mask(name, values):
+    if np.ma.is_masked(values):
+        raise UserError(
+            f"Expected {name} without a mask, received masked numbers: leave their "
+            "rows out."
+        )
 
 
 def warn_of_few(rows: int, numbers: int, stacklevel: int = 2) -> None:

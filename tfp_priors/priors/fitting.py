@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core.order import held_out_rows
+from tfp_priors.core.rows import as_array
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
@@ -290,18 +291,9 @@ def _checked(prior, codes, context):
     """
     if isinstance(codes, tf.data.Dataset):
         codes, context = _collected(codes, context)
-    if not hasattr(codes, "dtype") or tf.is_tensor(codes):
-        try:
-            codes = np.asarray(codes)
-        except ValueError as error:
-            raise UserError(
-                "Expected codes as an array, received rows of different lengths."
-            ) from error
-    if isinstance(codes, np.ndarray) and not codes.ndim:
-        raise UserError(
-            f"Expected codes as an array [n, {prior.latent_size}], received a "
-            f"{type(codes.item()).__name__}: load or collect them first."
-        )
+    is_lazy = hasattr(codes, "dtype") and not hasattr(codes, "toarray")
+    if not is_lazy or tf.is_tensor(codes):
+        codes = as_array(codes)
     codes, shape = checked_rows("codes", codes)
     if not shape:
         raise UserError(

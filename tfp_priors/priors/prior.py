@@ -16,6 +16,7 @@ from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.code_shape import OfCodes
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.core.rows import as_array
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.scoped import Scoped
 from tfp_priors.core.settings import check_settings
@@ -587,15 +588,7 @@ def _as_floats(values):
     if tf.is_tensor(values):
         is_float = values.dtype.is_floating and values.dtype.size <= 4
         return values if is_float else tf.cast(values, tf.float32)
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise UserError(
-            "Expected codes as an array, received rows of different lengths."
-        ) from error
-    if array.dtype.kind not in "fiub":
-        raise UserError(f"Expected codes of numbers, received {array.dtype}.")
-    return tf.constant(array, tf.float32)
+    return tf.constant(as_array(values), tf.float32)
 
 
 def _check_draws(n, width, temperature):
