@@ -81,6 +81,8 @@ setup(
             "nbformat",
             "onnxruntime",
             "optuna>=5",
+            # Columns of labels.
+            "pandas",
             # Drives the browser that tests of pages find on the PATH.
             "playwright",
             "prdc",

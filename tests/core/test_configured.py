@@ -268,3 +268,67 @@ def test_uint8_is_scaled_in_the_loaded_model(tmp_path):
     pixels = np.rint(255 * images()).astype("uint8")
     expected = first.encode(tf.cast(pixels, tf.float32) / 255.0)
     np.testing.assert_allclose(second.encode(pixels), expected, rtol=1e-6)
+
+
+class Named(priors.GaussianMixturePrior):
+    def __init__(self, latent_size, note="", **kwargs):
+        super().__init__(latent_size, **kwargs)
+        self.note = note
+
+
+class Passing(priors.GaussianMixturePrior):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+class Fixing(priors.GaussianMixturePrior):
+    """Gives its parent an argument itself."""
+
+    def __init__(self, latent_size, **kwargs):
+        super().__init__(latent_size, components=7, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Named(
+            2, note="mine", components=7, covariance="full", standardize=True
+        ),
+        lambda: Passing(2, 7, "full", standardize=True),
+        lambda: Fixing(2, covariance="full", standardize=True),
+    ],
+)
+def test_what_a_subclass_passes_on_is_kept(made, tmp_path):
+    prior = made()
+    prior.fit(np.random.RandomState(0).randn(50, 2) * 5 + 3, epochs=2)
+    prior.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    assert repr(loaded) == repr(prior) and "'full'" in repr(prior)
+    assert getattr(loaded, "note", "mine") == "mine"
+    np.testing.assert_array_equal(loaded.sample(5), prior.sample(5))
+
+
+def test_two_classes_of_one_name(monkeypatch):
+    """In two modules of a package."""
+    kinds = []
+    for module in ("project.narrow", "project.wide"):
+        body = {"__module__": module}
+        kinds.append(type("Mine", (priors.StandardNormalPrior,), body))
+    for kind in kinds:
+        config = keras.saving.serialize_keras_object(kind(2))
+        assert type(keras.saving.deserialize_keras_object(config)) is kind
+
+
+def test_layers_within_a_part_stay_frozen(tmp_path):
+    first = model(PRIORS["normal"]())
+    layer = next(x for x in first.encoder._flatten_layers(False) if x.weights)
+    layer.trainable = False
+    first.compile(keras.optimizers.Adam(1e-2))
+    first.fit(images(), verbose=0)
+    first.save(tmp_path / "a.keras")
+    second = keras.saving.load_model(tmp_path / "a.keras")
+    learning = [len(one.trainable_variables) for one in (first, second)]
+    assert (
+        learning[0] == learning[1] < len(model(PRIORS["normal"]()).trainable_variables)
+    )
+    assert second.get_config() == first.get_config()

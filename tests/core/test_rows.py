@@ -2,6 +2,7 @@
 
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -67,3 +68,26 @@ def test_labels_that_are_years_are_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_idle(checked_context(np.array([0, 2]), None, 2))
+
+
+def test_a_file_is_read_in_its_order(tmp_path):
+    """As h5py demands."""
+    with h5py.File(tmp_path / "codes.h5", "w") as file:
+        rows = Rows(file.create_dataset("codes", data=WHOLE))
+        chosen = np.array([5, 0, 3, 5])
+        np.testing.assert_array_equal(rows[chosen], WHOLE.reshape(6, 4)[chosen])
+        part = some_rows(rows, np.array([4, 1]))
+        np.testing.assert_array_equal(part[:], WHOLE.reshape(6, 4)[[4, 1]])
+
+
+def test_numbers_that_float32_rounds_away_are_told():
+    seconds = 1.7e9 + 10.0 * np.random.RandomState(0).randn(50, 2)
+    with pytest.warns(UserWarning, match="in column 0, .* subtract the mean"):
+        checked_rows("codes", seconds)
+    # So are neither constants nor moderate means.
+    fine = np.hstack([np.full([50, 1], 0.1), seconds - 1.7e9, np.full([50, 1], 1e9)])
+    checked_rows("codes", fine)
+
+
+def test_a_context_of_no_rows():
+    assert checked_context(np.zeros(0, int), 3, 0).shape == (0, 3)

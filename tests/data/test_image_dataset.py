@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -166,3 +167,19 @@ def test_a_split_of_few_images_and_of_no_share():
     for share in (0.0, 1.0):
         with pytest.raises(UserError, match="split.share must be a number in"):
             numbered().split(share, 0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(np.arange(10), index=np.random.RandomState(0).permutation(10)),
+        list(range(10)),
+        tf.range(10),
+    ],
+)
+def test_features_go_by_their_place(column):
+    dataset = ImageDataset(
+        np.zeros((10, 2, 2, 1), np.uint8), {"label": column}, (2, 2, 1)
+    )
+    for part in dataset.split(0.3, seed=0):
+        np.testing.assert_array_equal(part.features["label"], part.take(10)["label"])

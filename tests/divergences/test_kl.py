@@ -8,6 +8,7 @@ from tfp_priors.divergences import KLDivergence
 from tfp_priors.errors import UserError
 from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.posteriors import NormalPosterior
+from tfp_priors.priors import FlowMatchingPrior
 from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import SecondStageVAEPrior
@@ -158,6 +159,8 @@ def test_without_a_push_no_bits_are_free(kwargs):
 def test_bad_arguments():
     with pytest.raises(UserError, match=r"free_bits must be a number in \[0, inf\)"):
         KLDivergence(free_bits=-1.0)
+    with pytest.raises(UserError, match="subset_size must be a whole number, rec"):
+        KLDivergence(free_bits=1.0, subset_size=1.5)
     divergence = KLDivergence(free_bits=1.0, subset_size=2)
     with pytest.raises(UserError, match="does not divide the 3 latent"):
         divergence.check(NormalPosterior(3), StandardNormalPrior(3), 1.0)
@@ -166,3 +169,16 @@ def test_bad_arguments():
     posterior = tfd.MultivariateNormalDiag([[0.0, 0.0]], [[1.0, 1.0]])
     with pytest.raises(UserError, match="needs the closed form"):
         divergence.terms(posterior, posterior.mean(), prior, 1.0, SEED)
+
+
+def test_without_a_push_a_code_that_is_far_out_costs_nothing():
+    posterior = tfd.MultivariateNormalDiag([[1e20, 0.0, 0.0]], SCALE)
+    z = posterior.mean()
+    terms = KLDivergence().terms(posterior, z, StandardNormalPrior(3), 0.0, SEED)
+    assert np.all(np.asarray(terms.loss) == 0.0)
+
+
+def test_dropout_that_it_would_not_use_is_refused():
+    prior = FlowMatchingPrior(3, units=8, dropout=0.1)
+    with pytest.raises(UserError, match="without its dropout = 0.1: set it to 0"):
+        KLDivergence().check(DeterministicPosterior(3), prior, 0.0)

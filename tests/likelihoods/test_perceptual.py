@@ -116,3 +116,12 @@ def test_less_precision_stays_near(precision):
     received = likelihood.log_prob(images(1), logits(images(2)))
     assert received.dtype == tf.float32
     np.testing.assert_allclose(received, expected, rtol=0.05)
+
+
+def test_features_do_not_learn(make_model):
+    """The loss would make them alike."""
+    network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
+    features = keras.Model(network.inputs, [network.outputs[0]])
+    model = make_model(likelihood=PerceptualLikelihood(features))
+    learning = {id(v) for group in model.variable_groups().values() for v in group}
+    assert learning and not learning & {id(v) for v in features.variables}

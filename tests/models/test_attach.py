@@ -132,3 +132,33 @@ def test_mistakes(parts, change, message):
         given["decoder"] = lambda z: parts[1](z) - 1
     with pytest.raises(UserError, match=message):
         models.attach(**(given | change))
+
+
+def test_a_network_that_is_held_fixed_drops_nothing(parts):
+    _, decoder, _ = parts
+    encoder = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5)]
+    )
+    decoder = keras.Sequential(
+        [keras.Input((64,)), keras.layers.Dropout(0.5), keras.layers.Reshape((8, 8, 1))]
+    )
+    prior = StandardNormalPrior(64)
+    model = models.attach(encoder, decoder, prior)
+    parameters = model.posterior_parameters(IMAGES, training=True)
+    codes = IMAGES.reshape(60, 64)
+    np.testing.assert_allclose(model.posterior.code(parameters), codes)
+    np.testing.assert_allclose(model.decode(codes, training=True), IMAGES, atol=1e-6)
+
+
+def test_a_function_is_not_written_to_a_file(tmp_path):
+    def encoder(images):
+        return tf.reshape(images, [-1, 64])
+
+    def decoder(z):
+        return tf.reshape(z, [-1, 8, 8, 1])
+
+    prior = StandardNormalPrior(64)
+    model = models.attach(encoder, decoder, prior, image_shape=(8, 8, 1))
+    with pytest.raises(UserError, match="cannot hold <function .*take export.export"):
+        model.save(tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())

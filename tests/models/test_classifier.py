@@ -195,6 +195,7 @@ def test_classes_or_attributes():
         ({"attributes": 2.5}, "Classifier.attributes must be a whole number"),
         ({"classes": 2, "dropout": 1.0}, r"dropout must be .* \[0, 1\), received 1.0"),
         ({"classes": 2, "shift": -1}, r"shift must be .* \[0, inf\), received -1"),
+        ({"classes": 2, "shift": 1.5}, "Classifier.shift must be a whole number"),
     ],
 )
 def test_numbers_that_cannot_be(kwargs, message):
@@ -205,3 +206,17 @@ def test_numbers_that_cannot_be(kwargs, message):
 def test_a_classifier_has_no_phase_at_rest():
     with pytest.raises(UserError, match="A Classifier has no prior .* train.post_hoc"):
         make().at_rest()
+
+
+def test_a_network_of_keras_says_its_shape_by_its_input(tmp_path):
+    network = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
+    )
+    model = Classifier(network, classes=3)
+    model.compile("sgd")
+    images = np.random.RandomState(0).rand(6, 4, 4, 1).astype(np.float32)
+    model.fit(images, np.arange(6) % 3, verbose=0)
+    model.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    _, logits = model.activations(images)
+    np.testing.assert_array_equal(loaded.activations(images)[1], logits)

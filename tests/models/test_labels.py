@@ -146,7 +146,7 @@ def test_two_samples_of_the_wrong_labels_are_told_apart(model):
     codes = dataset.map(model.encode)
 
     class Ignorant(type(model.prior)):
-        def sample_base(self, n, seed, temperature=1.0, context=None):
+        def _sample_base(self, n, seed, temperature, context):
             return tf.zeros([n, 4])
 
         def _from_base(self, z0, context):
@@ -217,6 +217,10 @@ def test_networks_that_see_the_label(make_model):
     assert np.abs(one - two).max() > 1e-3
     with pytest.raises(UserError, match="conditional on label: pass a condition"):
         model.encode(images)
+    given = batch(6)
+    expected = model.reconstruct(given["image"], given["label"])
+    predicted = model.predict(given, batch_size=4, verbose=0)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(UserError, match="networks are conditional .*set train"):
         model.at_rest()
 

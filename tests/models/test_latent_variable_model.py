@@ -413,3 +413,23 @@ def test_optimizers_must_match_the_groups(make_model):
         make_model().compile({"autoencoder": adam(), "priors": adam()})
     with pytest.raises(UserError, match="^Expected an optimizer, or one for each gro"):
         make_model().compile(None)
+
+
+def test_beta_is_the_constructors(make_model):
+    model = make_model(beta=0.5, posterior=NormalPosterior(4))
+    with pytest.raises(UserError, match="beta = 1.0 would change no step .*Linear"):
+        model.beta = 1.0
+    assert model.beta == 0.5
+
+
+def test_features_that_it_does_not_read_may_be_anything(make_model):
+    model = compiled(make_model())
+    ragged = tf.ragged.constant([[1.0], [], [2.0, 3.0], [4.0]])
+    pictures = images(4)
+    for other in ({"a": np.zeros((4, 2)), "b": np.zeros(4)}, ragged):
+        data = tf.data.Dataset.from_tensor_slices({"about": other, "image": pictures})
+        model.fit(data.batch(2), shuffle=False, verbose=0)
+        assert model.predict(data.batch(3), verbose=0).shape == (4, 8, 8, 1)
+    alone = model.evaluate(pictures, verbose=0, return_dict=True)
+    beside = model.evaluate(data.batch(4), verbose=0, return_dict=True)
+    assert beside == pytest.approx(alone)

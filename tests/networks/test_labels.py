@@ -59,3 +59,9 @@ def test_sizes_that_are_none():
         LabelContext(2.5)
     with pytest.raises(UserError, match="AttributeContext.attributes must be at"):
         AttributeContext(0)
+
+
+def test_attributes_are_looked_at_before_training():
+    AttributeContext(2).check(np.array([[0, 1], [1, 1]]))
+    with pytest.raises(UserError, match=r"of 0 or 1, received \[-1, 1\]: give 0 for"):
+        AttributeContext(2).check(np.array([[-1, 1], [1, 1]]))

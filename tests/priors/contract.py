@@ -83,6 +83,9 @@ class PriorContract:
         np.testing.assert_allclose(
             prior.from_base(z0, context), z, rtol=1e-4, atol=1e-4
         )
+        z = prior.from_base(prior.sample_base(7, 3, context=context), context)
+        drawn = prior.sample(7, 3, context=context)
+        np.testing.assert_allclose(drawn, z, rtol=1e-4, atol=1e-4)
 
     def test_same_seed_same_samples(self):
         prior, _ = self.built()
@@ -169,6 +172,25 @@ class DensityContract(PriorContract):
         z = tf.random.stateless_normal([7, self.latent_size], [5, 6])
         expected = prior.distribution(context).log_prob(z)
         np.testing.assert_allclose(prior.log_prob(z, context), expected, rtol=1e-4)
+
+    def test_distribution_takes_tensors_of_any_rank(self, prior_and_context):
+        """As TFP's own do; networks take rows alone."""
+        prior, context = prior_and_context
+        distribution = prior.distribution(context)
+        batch = [] if context is None else [7]
+        z = distribution.sample([2, 3], seed=SEED)
+        assert z.shape == (2, 3, *batch, self.latent_size)
+        assert distribution.sample(seed=SEED).shape == (*batch, self.latent_size)
+        if not prior.has_exact_density:
+            return
+        rows = tf.reshape(z, [-1, self.latent_size])
+        contexts = None if context is None else tf.tile(context, [6, 1])
+        expected = np.reshape(prior.log_prob(rows, contexts), [2, 3, *batch])
+        np.testing.assert_allclose(distribution.log_prob(z), expected, rtol=1e-4)
+        if context is None:
+            np.testing.assert_allclose(
+                distribution.log_prob(rows[0]), prior.log_prob(rows[:1])[0], rtol=1e-4
+            )
 
     def test_nll_is_the_negative_density(self, prior_and_context):
         prior, context = prior_and_context

@@ -181,3 +181,18 @@ def test_zeros_are_a_context():
     with prior.guided(0.0):
         draws = prior.sample(2000, context=np.zeros([2000, 1])).numpy()
     assert abs(np.mean(draws[:, 0] > 0) - np.mean(which)) < 0.05
+
+
+def test_by_likelihood_too_the_velocity_without_a_context_is_learned():
+    prior = FlowMatchingPrior(2, units=8, context_size=1, context_dropout=0.5)
+    prior.build()
+    randomize(prior)
+    z, context = tf.random.normal([40, 2]), tf.random.normal([40, 1])
+    outside = prior.log_prob(z, context)
+    with prior.learning(SEED):
+        within = prior.log_prob(z, context)
+    moved = np.abs(within - outside) > 1e-4
+    assert 0.25 < moved.mean() < 0.75
+    # The others are those without a context.
+    with prior.learning(None):
+        np.testing.assert_allclose(prior.log_prob(z, context), outside)

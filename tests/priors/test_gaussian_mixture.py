@@ -109,3 +109,11 @@ class TestGaussianMixturePrior(DensityContract):
 
 class TestDiagonalMixture(TestGaussianMixturePrior):
     covariance = "diag"
+
+
+def test_a_new_mixtures_means_are_spread_as_the_standard_normal():
+    prior = GaussianMixturePrior(8, components=50)
+    prior.build()
+    means = prior.distribution().components_distribution.mean().numpy()
+    # Of 400 numbers, four standard errors.
+    assert abs(means.mean()) < 0.2 and abs(means.std() - 1.0) < 0.15

@@ -241,3 +241,24 @@ def test_codes_far_from_zero():
     draws = prior.sample(5000).numpy().astype(np.float64)
     np.testing.assert_allclose(draws.mean(0), codes.mean(0, np.float64), atol=1.0)
     np.testing.assert_allclose(draws.std(0), codes.std(0, np.float64), rtol=0.05)
+
+
+def test_contexts_of_every_form(conditional):
+    expected = conditional.log_prob(CODES, ONE_HOT)
+    doubles = tf.constant(ONE_HOT, tf.float64)
+    np.testing.assert_array_equal(conditional.log_prob(CODES, doubles), expected)
+    for labels in (LABELS, LABELS.astype(np.int8)):
+        in_graph = tf.function(conditional.log_prob)(CODES, tf.constant(labels))
+        np.testing.assert_allclose(in_graph, expected, rtol=1e-5)
+    draws = tf.function(lambda y: conditional.sample(40, 3, context=y))(LABELS)
+    of_one_hot = conditional.sample(40, 3, context=ONE_HOT)
+    np.testing.assert_allclose(draws, of_one_hot, rtol=1e-4, atol=1e-5)
+
+
+def test_a_context_of_one_number_may_be_a_row():
+    prior = flow(context_size=1)
+    randomize(prior)
+    numbers = np.linspace(-1, 1, 40).astype(np.float32)
+    expected = prior.log_prob(CODES, numbers[:, None])
+    for form in (numbers, tf.constant(numbers), numbers.tolist()):
+        np.testing.assert_array_equal(prior.log_prob(CODES, form), expected)

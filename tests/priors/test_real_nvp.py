@@ -1,3 +1,5 @@
+import concurrent.futures
+
 import h5py
 import keras
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.conftest import randomize
 from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
 from tfp_priors.models import CodeModel
@@ -132,3 +135,14 @@ def test_couplings_move_two_dimensions_in_turn():
         conditioner.weights[-1].assign([10.0**i, 0.0])
     z = np.sort(np.array(prior.from_base([[0.0, 0.0]]))[0])
     np.testing.assert_allclose(z, [101.0, 1010.0])
+
+
+def test_threads_do_not_see_each_others_log_scales():
+    prior = RealNVPPrior(3, couplings=2, hidden_sizes=(8,))
+    prior.build()
+    randomize(prior)
+    z = [tf.random.stateless_normal([5, 3], [i, 0]) * (i + 1) for i in range(8)]
+    expected = [float(prior.diagnostics(x)["flow_log_scale_max"]) for x in z]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(prior.diagnostics, z))
+    assert [float(each["flow_log_scale_max"]) for each in found] == expected

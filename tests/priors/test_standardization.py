@@ -1,7 +1,9 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tfp_priors.errors import UserError
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors.standardization import ContextStandardization
 from tfp_priors.priors.standardization import LatentStandardization
@@ -64,3 +66,27 @@ def test_a_fit_does_not_depend_on_the_contexts_units(tmp_path):
     again = keras.saving.load_model(tmp_path / "prior.keras")
     density = again.log_prob(codes, context=2.0**10 * context)
     np.testing.assert_array_equal(density, densities[2])
+
+
+@pytest.mark.parametrize("units", [2.0**-40, 2.0**-20, 2.0**20])
+def test_codes_in_any_units(units):
+    random = np.random.RandomState(0)
+    codes = random.randn(500, 3) * [1.0, 3.0, 0.0] + [0.0, 7.0, 0.1]
+    codes = codes.astype(np.float32)
+    expected, layer = [LatentStandardization() for _ in range(2)]
+    for one, scale in ((expected, 1.0), (layer, units)):
+        one.build((None, 3))
+        one.fit(np.float32(scale) * codes, seed=0)
+    standard = layer(np.float32(units) * codes).numpy()
+    np.testing.assert_allclose(standard[:, :2].std(0), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(standard[:, :2], expected(codes)[:, :2], atol=1e-4)
+    # What is constant is so in draws too, beside the others.
+    scale = layer.variance.numpy() ** 0.5 / units
+    assert scale[2] < 1e-2 and np.isfinite(standard).all()
+
+
+def test_two_priors_do_not_share_statistics():
+    shared = LatentStandardization()
+    RealNVPPrior(2, couplings=2, standardize=shared)
+    with pytest.raises(UserError, match="RealNVPPrior expects a LatentStandardization"):
+        RealNVPPrior(2, couplings=2, standardize=shared)

@@ -41,7 +41,7 @@ def test_layers_that_are_not_trainable_keep_their_moments(make_model):
     assert set(encoder.last.moving_variance.numpy()) != {1.0}
 
 
-@pytest.mark.parametrize("size", [300, 1_200])
+@pytest.mark.parametrize("size", [300, 999, 1_200])
 def test_the_moments_are_those_of_the_set(make_model, size):
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (size, 4, 4, 1)).astype(np.uint8)
@@ -58,13 +58,11 @@ def test_the_moments_are_those_of_the_set(make_model, size):
     before = [w.numpy() for w in decoder.weights]
     recompute_batch_statistics(model, dataset, seed=0)
     x = images.reshape(size, 16) / 255.0
-    seen = size // 500 * 500 or size  # Whole batches, of images in random order.
-    tolerance = 0.0 if seen == size else 0.1
+    # A batch of an odd number leaves one image out.
+    tolerance = 1e-5 if size % 2 == 0 else 2.0 / size
+    np.testing.assert_allclose(encoder.norm.moving_mean, x.mean(0), atol=tolerance)
     np.testing.assert_allclose(
-        encoder.norm.moving_mean, x.mean(0), atol=1e-5 + 0.2 * tolerance
-    )
-    np.testing.assert_allclose(
-        encoder.norm.moving_variance, x.var(0), rtol=1e-4 + tolerance
+        encoder.norm.moving_variance, x.var(0), rtol=10 * tolerance
     )
     # What the next layer sees under these statistics.
     y = encoder.dense((x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3)).numpy()

@@ -142,3 +142,10 @@ def test_leftovers_of_a_killed_process_go(model, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(model, 8)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000008"]
+
+
+def test_a_copy_beside_them_is_none(model, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(model, 10)
+    (tmp_path / "checkpoints" / "step_00000010.bak").mkdir()
+    assert checkpoints.steps() == [10] and checkpoints.restore(model) == 10

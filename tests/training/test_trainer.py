@@ -263,7 +263,7 @@ def test_post_hoc_mixture_is_fitted_without_steps(run, tmp_path):
 def test_a_signal_at_the_last_step_of_the_autoencoder_ends_the_run(run, tmp_path):
     settings = at_rest(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks.SignalStop, "was_asked", True)
+        patch.setattr(callbacks.SignalStop, "ask_all", lambda self: True)
         stopped = run(**settings)
     assert (stopped.finished, stopped.step) == (False, 2)
     resumed = run(**settings)

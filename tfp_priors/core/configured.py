@@ -9,12 +9,18 @@ import numpy as np
 # Of a representation on one line.
 _WIDTH = 80
 
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+# Keras keeps these itself.
+_OF_LAYERS = set(inspect.signature(keras.layers.Layer.__init__).parameters)
+
 
 class Configured:
     """What Keras saves and builds again from its constructor's arguments.
 
-    They are those of `__init__`; each is kept in an attribute of its name. Subclasses
-    are registered with Keras, by the name of their package.
+    They are those of `__init__`, and what it was given as `*args` and `**kwargs` for
+    that of a parent; each is kept in an attribute of its name. Subclasses are
+    registered with Keras, those of others by the name of their module.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -25,18 +31,35 @@ class Configured:
         ):
             # Gin's stand-in, which would put the present bindings into what is loaded.
             return
-        package = cls.__module__.split(".")[0]
+        package = cls.__module__
+        if package.startswith("tfp_priors."):
+            package = "tfp_priors"
         keras.saving.register_keras_serializable(package)(cls)
+
+    def __new__(cls, *args, **kwargs):
+        is_plain = super().__new__ is object.__new__
+        made = (
+            super().__new__(cls) if is_plain else super().__new__(cls, *args, **kwargs)
+        )
+        object.__setattr__(made, "_passed_on", _passed_on(cls, args, kwargs))
+        return made
 
     def get_config(self):
         """The arguments by name, as Keras serializes them."""
         config = super().get_config() if hasattr(super(), "get_config") else {}
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            if name not in config and parameter.kind not in several:
+        for name in self._defaults():
+            if name not in config:
                 value = self._argument(name)
                 config[name] = keras.saving.serialize_keras_object(value)
         return config
+
+    def _defaults(self):
+        """The arguments' defaults by name."""
+        of_own = inspect.signature(type(self)).parameters.values()
+        defaults = {p.name: p.default for p in of_own if p.kind not in _SEVERAL}
+        # A subclass may have made something else of what it was given.
+        passed = (name for name in self._passed_on if hasattr(self, name))
+        return defaults | dict.fromkeys(passed, inspect.Parameter.empty)
 
     def _argument(self, name):
         """The value of an argument of the constructor."""
@@ -60,11 +83,10 @@ class Configured:
         """The call that makes it, but for the name and arguments at their defaults."""
         arguments = [
             f"{name}={value!r}"
-            for name, parameter in inspect.signature(type(self)).parameters.items()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            for name, default in self._defaults().items()
             # It may not be there yet.
             for value in [self._argument(name) if hasattr(self, name) else None]
-            if not _is_same(value, parameter.default)
+            if not _is_same(value, default)
         ]
         name, line = type(self).__name__, ", ".join(arguments)
         if len(name) + len(line) < _WIDTH and "\n" not in line:
@@ -77,6 +99,26 @@ class Configured:
 
     def build_from_config(self, config):
         """Nothing; see `get_build_config`."""
+
+
+def _passed_on(cls, args, kwargs):
+    """Names of what a constructor is given beside its own parameters."""
+    own = _parameters_of(cls)
+    names = {p.name for p in own if p.kind not in _SEVERAL} | _OF_LAYERS
+    passed = [name for name in kwargs if name not in names]
+    rest = len(args) - sum(p.kind == p.POSITIONAL_OR_KEYWORD for p in own)
+    if rest > 0:
+        # By their places, they are the first ones of the parent that names them.
+        parents = [_parameters_of(base) for base in cls.__mro__[1:]]
+        named = (
+            some for some in parents if some and some[0].kind != some[0].VAR_POSITIONAL
+        )
+        passed += [parameter.name for parameter in next(named, [])[:rest]]
+    return tuple(passed)
+
+
+def _parameters_of(cls):
+    return list(inspect.signature(cls.__init__).parameters.values())[1:]
 
 
 def _is_same(value, default):

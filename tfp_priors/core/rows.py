@@ -10,6 +10,9 @@ from tfp_priors.errors import UserError
 # Rows that are looked at at a time.
 _AT_ONCE = 100_000
 
+# float32 may move a number by no more than this share of the standard deviation.
+_ROUNDED = 0.1
+
 # One-hot vectors are no longer than this.
 _MOST_LABELS = 2**16
 
@@ -35,11 +38,14 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index):
-        rows = index if self._rows is None else self._rows[index]
+        rows, places = index if self._rows is None else self._rows[index], slice(None)
+        if isinstance(rows, np.ndarray) and not isinstance(self._whole, np.ndarray):
+            # Files of h5py are read in their order, and a row once.
+            rows, places = np.unique(rows, return_inverse=True)
         # What float32 cannot hold becomes infinite, which `checked_rows` refuses.
         with np.errstate(over="ignore"):
             values = np.asarray(self._whole[rows], np.float32)
-        return values.reshape(-1, self.shape[1])
+        return values.reshape(-1, self.shape[1])[places]
 
 
 def as_array(values) -> np.ndarray:
@@ -100,6 +106,7 @@ def checked_rows(name: str, values):
         raise UserError(f"Expected {name} of numbers, received {values.dtype}.")
     _refuse_mask(name, values)
     rows = Rows(values)
+    is_rounded = np.dtype(values.dtype).itemsize > 4
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         bad = np.argwhere(~(np.abs(part) < _FARTHEST))
@@ -111,6 +118,8 @@ def checked_rows(name: str, values):
                 f"Expected finite {name} below {_FARTHEST:g} in size, received "
                 f"{value:g} in row {start + row}: leave such rows out, or scale them."
             )
+        if is_rounded and not start:
+            _warn_of_rounding(name, values[:_AT_ONCE], part)
     return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
 
 
@@ -119,6 +128,21 @@ def _refuse_mask(name, values):
         raise UserError(
             f"Expected {name} without a mask, received masked numbers: leave their "
             "rows out."
+        )
+
+
+def _warn_of_rounding(name, values, part):
+    """Warns of numbers that float32 does not tell apart, as of seconds since 1970."""
+    values = np.asarray(values, np.float64).reshape(part.shape)
+    deviations = np.where(np.ptp(values, axis=0) > 0, values.std(0), np.inf)
+    bad = np.flatnonzero(np.spacing(np.abs(part).max(0)) > _ROUNDED * deviations)
+    if len(bad):
+        column = bad[0]
+        warnings.warn(
+            f"The {name} have {values[0, column]:.10g} in column {column}, with a "
+            f"standard deviation of {deviations[column]:.3g}, which float32 rounds "
+            "away: subtract the mean.",
+            stacklevel=5,
         )
 
 
@@ -162,6 +186,8 @@ def checked_context(context, size: int | None, rows: int):
             f"Expected a context for each of the {rows} codes, received one of shape "
             f"{context.shape}."
         )
+    if not rows:
+        return np.zeros([0, size or 0], np.float32)
     if context.ndim == 1 and context.dtype.kind in "iub" and size != 1:
         low, high = int(context.min()), int(context.max())
         if low < 0 or (size is not None and high >= size):

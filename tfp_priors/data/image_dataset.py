@@ -62,7 +62,8 @@ class ImageDataset:
                     f"{self.size} images, received shape {tuple(column.shape)}: give "
                     "those of the same images."
                 )
-        self.features = features
+        # Of a column of pandas, rows go by its index.
+        self.features = {name: np.asarray(v) for name, v in features.items()}
         self.image_shape = tuple(image_shape)
         self._decode = decode
 

@@ -8,6 +8,7 @@ from tfp_priors.core.gradients import is_zero
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_within
 
 tfd = tfp.distributions
@@ -36,6 +37,8 @@ class KLDivergence(Divergence):
         super().__init__(**kwargs)
         check_within("KLDivergence", "[0, inf)", free_bits=free_bits)
         self.free_bits = free_bits
+        if subset_size is not None:
+            check_counts("KLDivergence", subset_size=subset_size)
         self.subset_size = subset_size
 
     def metric_names(self, posterior, prior, beta):
@@ -47,6 +50,11 @@ class KLDivergence(Divergence):
                 f"KLDivergence needs log p(z), which a {type(prior).__name__} does not "
                 "have: use AdversarialDivergence or MMDDivergence."
             )
+        if prior.has_velocity and prior.dropout:
+            raise UserError(
+                f"KLDivergence trains a {type(prior).__name__} without its dropout = "
+                f"{prior.dropout:g}: set it to 0, or take FlowMatchingDivergence."
+            )
         if not posterior.has_density and not is_zero(beta):
             raise UserError(
                 "KLDivergence needs log q(z|x), which a "
@@ -54,7 +62,7 @@ class KLDivergence(Divergence):
                 "NormalPosterior or FixedScaleNormalPosterior."
             )
         size = self.subset_size
-        if size is not None and (size < 1 or posterior.latent_size % size):
+        if size is not None and posterior.latent_size % size:
             raise UserError(
                 f"KLDivergence.subset_size = {size} does not divide the "
                 f"{posterior.latent_size} latent dimensions."
@@ -67,6 +75,8 @@ class KLDivergence(Divergence):
                 "kl": tf.reduce_sum(closed_form, axis=-1),
                 "prior_nll": prior.nll(z, 0.0, seed, context),
             }
+            if is_zero(beta):
+                return DivergenceTerms(tf.zeros([]), metrics)
             return DivergenceTerms(beta * self._with_free_bits(closed_form), metrics)
         has_free_bits = self.free_bits > 0 and not is_zero(beta)
         if self.subset_size is not None and not is_zero(beta):

@@ -72,7 +72,7 @@ def classifier_extractor(
       name: "classifier" or "keypoints".
     """
     # XLA fuses what follows the convolutions: a tenth to a fifth less time on a CPU.
-    activations = tf.function(model.activations, jit_compile=True)
+    activations = tf.function(model.activations, autograph=False, jit_compile=True)
     return Extractor(
         name,
         f"{name}-{identity}",

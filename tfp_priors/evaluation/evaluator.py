@@ -397,7 +397,9 @@ class Evaluator:
 
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """The outputs of a predictor, `[n, outputs]`, and the data's own values."""
-        activations = tf.function(self.subject.ask("activations"))
+        activations = tf.function(
+            self.subject.ask("activations"), autograph=False, reduce_retracing=True
+        )
         outputs, targets = [], []
         for batch in self.dataset(split).batches(500):
             outputs.append(activations(batch["image"])[1])

@@ -134,7 +134,7 @@ def _over_draws(function, reduce, images, draws, seed, batch_size):
     most = min(draws, max(1, _VALUES_AT_ONCE // values))
     at_once = max(k for k in range(1, most + 1) if draws % k == 0)
 
-    @tf.function
+    @tf.function(autograph=False, reduce_retracing=True)
     def batch_total(batch, first):
         def value(k):
             values = function(batch, tf.stack([seed, first + k]), at_once)

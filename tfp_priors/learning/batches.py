@@ -11,6 +11,12 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 
+# Rows whose bytes are looked at.
+_LOOKED_AT = 1_000
+
+# Resizing may leave a float image just outside.
+_MARGIN = 1e-2
+
 
 def batch_of(data, target: str = "label") -> dict[str, Any]:
     """What `fit`, `evaluate` and `predict` take, as tensors by name.
@@ -88,13 +94,6 @@ def check_images(images, image_shape) -> None:
             "Expected images as uint8 or as floats in [0, 1], received "
             f"{dtype.name}: cast them to uint8 if they are in 0..255."
         )
-
-
-# Rows whose bytes are looked at.
-_LOOKED_AT = 1_000
-
-# Resizing may leave a float image just outside.
-_MARGIN = 1e-2
 
 
 def _array(images):

@@ -49,6 +49,7 @@ class CheckedModel(Configured, keras.Model):
     @raised_in_graph()
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         _refuse_weights(kwargs)
+        y = _as_column(y)
         x = self._looked_at(x, y)
         held_out = kwargs.get("validation_data")
         if held_out is not None and not isinstance(held_out, tuple):
@@ -62,6 +63,7 @@ class CheckedModel(Configured, keras.Model):
     @raised_in_graph()
     def evaluate(self, x=None, y=None, *args, **kwargs):
         _refuse_weights(kwargs)
+        y = _as_column(y)
         # That is how `fit` calls it.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._looked_at(x, y)
@@ -101,12 +103,30 @@ class CheckedModel(Configured, keras.Model):
             return self.predict(x, batch_size=_rows(x), verbose=0)
         return super().predict_on_batch(self._looked_at(x))
 
+    def get_config(self):
+        layers = enumerate(self._flatten_layers())
+        frozen = [i for i, layer in layers if not layer.trainable]
+        return super().get_config() | ({"frozen": frozen} if frozen else {})
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        model = super().from_config(config)
+        # Layers within parts, which their configurations do not tell of.
+        layers = list(model._flatten_layers())
+        for i in frozen:
+            layers[i].trainable = False
+        return model
+
     def save(self, filepath, *args, **kwargs):
         if str(filepath).endswith((".h5", ".hdf5")):
             raise UserError(
                 f"{filepath} could not be read again: expected a name that ends in "
                 ".keras, or save_weights with one that ends in .weights.h5."
             )
+        # What cannot be told of must not leave a part of a file.
+        self.get_config()
         super().save(filepath, *args, **kwargs)
 
     def _looked_at(self, x, y=None):
@@ -115,7 +135,7 @@ class CheckedModel(Configured, keras.Model):
         if first is not None:
             batch = batch_of((first, y), self.target)
             self._check_batch(batch)
-            if len(next(iter(batch.values()))) == 0:
+            if len(_first(batch)) == 0:
                 raise UserError("Expected images, received none: the data is empty.")
         return x
 
@@ -188,6 +208,8 @@ class CheckedModel(Configured, keras.Model):
             missing = tf.maximum(1 - rows, 0)
 
             def padded(x):
+                if isinstance(x, tf.RaggedTensor):  # No model reads one.
+                    return x
                 if x.shape.rank is None:  # Of labels, after some of another rank.
                     others = tf.zeros([tf.rank(x) - 1, 2], tf.int32)
                     return tf.pad(x, tf.concat([[[0, missing]], others], axis=0))
@@ -209,12 +231,23 @@ class CheckedModel(Configured, keras.Model):
 
 def rows_of(batch: dict[str, Any]):
     """Rows of a batch on this replica: an int if known, else a scalar tensor."""
-    return replicas.size(next(iter(batch.values())))
+    return replicas.size(_first(batch))
+
+
+def _first(batch):
+    """Images, or else the first feature; others may be dicts, or ragged."""
+    return batch["image"] if "image" in batch else next(iter(batch.values()))
 
 
 def _rows(x):
     """Rows of a batch of arrays."""
     return len(tf.nest.flatten(x)[0])
+
+
+def _as_column(labels):
+    """Labels in a list, or in a column of a table, as an array."""
+    is_column = hasattr(labels, "__array__") and not tf.is_tensor(labels)
+    return np.asarray(labels) if is_column or isinstance(labels, list) else labels
 
 
 def _refuse_weights(kwargs):

@@ -10,8 +10,8 @@ from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
 from tfp_priors.errors import first_line
+from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
-from tfp_priors.learning.grouped_model import check_own_losses
 from tfp_priors.learning.grouped_model import filled
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.learning.prior_model import PriorModel

@@ -1,6 +1,5 @@
 """A Keras model whose groups of variables learn from losses of their own."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,10 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.learning.checked_model import CheckedModel
 from tfp_priors.learning.checked_model import rows_of
+from tfp_priors.learning.compile_checks import check_clip_norm
+from tfp_priors.learning.compile_checks import check_layers
+from tfp_priors.learning.compile_checks import check_own_losses
+from tfp_priors.learning.compile_checks import check_rate
 from tfp_priors.learning.running_means import RunningMeans
 from tfp_priors.learning.shared_rate import copied
 from tfp_priors.learning.shared_rate import serialized
@@ -156,7 +159,8 @@ class GroupedModel(CheckedModel):
           jit_compile: compile the step with XLA; "auto" does so on a single GPU or
             TPU. On a CPU TensorFlow's own convolutions are the faster ones.
           precision: "float32", "mixed_bfloat16" or "mixed_float16": what `networks`
-            compute in. Variables, losses and all other parts stay float32. Under
+            compute in, whatever `dtype` their layers were made with. Variables, losses
+            and all other parts stay float32. Under
             float16 each optimizer scales the loss.
           accumulation: parts that each replica's share of a batch is split into, one
             after the other; their gradients are averaged. On one replica 8 parts of
@@ -180,7 +184,7 @@ class GroupedModel(CheckedModel):
                 f"{precision!r}."
             )
         check_counts("compile", accumulation=accumulation)
-        _check_clip_norm(clip_norm, self.variable_groups())
+        check_clip_norm(clip_norm, self.variable_groups())
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
@@ -189,7 +193,7 @@ class GroupedModel(CheckedModel):
         self._optimizers = self._built_optimizers(optimizer, precision)
         self._compiled_ids = _ids(self.variable_groups())
         for network in self.networks():
-            _check_rescaling(network)
+            check_layers(network, self.replicas)
             for layer in network._flatten_layers():
                 layer.dtype_policy = precision
         first = next(iter(self._optimizers.values()), None)
@@ -248,7 +252,7 @@ class GroupedModel(CheckedModel):
                 )
         optimizers = {name: copied(optimizer[name]) for name in learning}
         for name, group_optimizer in optimizers.items():
-            _check_rate(name, group_optimizer)
+            check_rate(name, group_optimizer)
             if getattr(group_optimizer, "loss_scale_factor", None):
                 raise UserError(
                     "The loss is not multiplied by hand: leave loss_scale_factor out, "
@@ -489,21 +493,21 @@ class GroupedModel(CheckedModel):
         """
         self._means.update_state(scalars, rows)
         means = self._means.result()
-        if isinstance(
-            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
-        ):
+        if self._has_workers():
             # Keras averages over the replicas of several workers along axis 0.
             means = {name: tf.reshape(value, [1]) for name, value in means.items()}
         return {name: means[name] for name in scalars}
 
     def _get_metrics_result_or_logs(self, logs):
         """The means over all rows: Keras' logs are the mean of the replicas' means."""
-        if isinstance(
-            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
-        ):
+        if self._has_workers():
             return logs
         means = self._means.result()
         return {name: means.get(name, value) for name, value in logs.items()}
+
+    def _has_workers(self):
+        strategy = self.distribute_strategy
+        return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the constructor has built everything.
@@ -541,66 +545,6 @@ def describe(name: str, values: np.ndarray) -> str:
         f"{name}: mean {values.mean():.3g}, standard deviation {values.std():.3g}, "
         f"largest {np.abs(values).max():.3g}"
     )
-
-
-def _check_clip_norm(clip_norm, groups):
-    """Raises: UserError: if a norm is none, or one of a group that is not there."""
-    by_group = clip_norm if isinstance(clip_norm, Mapping) else {}
-    unknown = sorted(set(by_group) - set(groups))
-    if unknown:
-        raise UserError(
-            f"Expected a clip_norm for {', '.join(groups)}, received one for "
-            f"{', '.join(unknown)}."
-        )
-    for norm in by_group.values() if by_group else [clip_norm]:
-        is_number = isinstance(norm, (int, float))
-        if norm is not None and not (is_number and 0 < norm < math.inf):
-            raise UserError(
-                f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
-                "the loss is the model's own."
-            )
-
-
-def check_own_losses(parts: list[keras.layers.Layer]) -> None:
-    """Raises: UserError: if one of the parts that learn has called `add_loss`."""
-    layers = (layer for part in parts for layer in part._flatten_layers())
-    names = [layer.name for layer in layers if layer._losses]
-    if names:
-        raise UserError(
-            f"The layer {names[0]} has a loss of its own, by add_loss or an "
-            "activity_regularizer: the objective takes regularizers of weights alone, "
-            "and those of tfp_priors.regularizers."
-        )
-
-
-def _check_rescaling(network):
-    """Raises: UserError: if a network of Keras' layers is for images in 0..255."""
-    # What has no `layers` is a part of ours, or scales by itself, as `attach` has it.
-    layers = network._flatten_layers() if hasattr(network, "layers") else ()
-    scalings = [layer for layer in layers if isinstance(layer, keras.layers.Rescaling)]
-    # Two may undo each other, before a network that was trained on 0..255.
-    scale = math.prod(float(np.abs(layer.scale).max()) for layer in scalings)
-    # To 0..255 it may, as such a network without a Rescaling wants, but for outputs.
-    if scale <= 0.01 or (scale >= 100 and network.layers[-1] in scalings):
-        raise UserError(
-            f"The layer {scalings[-1].name} scales by {scale:.3g}, for images in "
-            "0..255: they are in [0, 1] within the model. Leave it out, or take "
-            "tfp_priors.models.attach with value_range=(0, 255)."
-        )
-
-
-def _check_rate(group, optimizer):
-    """Raises: UserError: if a rate, or the first one of a schedule, is negative."""
-    rate = getattr(optimizer, "_learning_rate", 0.0)
-    rate = getattr(rate, "initial_learning_rate", rate)
-    try:
-        rate = float(rate)
-    except (TypeError, ValueError):
-        return  # A schedule of the user.
-    if not rate >= 0:
-        raise UserError(
-            f"Expected a learning rate >= 0 for the {group}, received {rate:g}."
-        )
 
 
 def _norm_name(group):

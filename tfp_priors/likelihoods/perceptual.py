@@ -22,7 +22,8 @@ class PerceptualLikelihood(Likelihood):
 
     Args:
       features: layer, images `[batch, height, width, channels]` in [0, 1] to a list of
-        activations, such as `networks.VGG19Features` or `networks.ConvActivations`.
+        activations, such as `networks.VGG19Features` or `networks.ConvActivations`; it
+        is frozen.
       weights: w_l, one per layer, or None: 1 each.
       scale: factor on all layers.
       norm: "l2", half the squares, or "l1", absolute values.
@@ -48,6 +49,8 @@ class PerceptualLikelihood(Likelihood):
             raise UserError(
                 f'PerceptualLikelihood expects norm = "l1" or "l2", received {norm!r}.'
             )
+        # The loss would have its activations be all alike.
+        features.trainable = False
         self.features = features
         self.norm = norm
         self.layer_weights = weights

@@ -125,9 +125,13 @@ class ForeignEncoder(Configured, keras.layers.Layer):
     def build(self, input_shape):
         self.built = True
 
+    def get_config(self):
+        _refuse_functions(self.network)
+        return super().get_config()
+
     def call(self, images):
         low, high = self.value_range
-        codes = self.network(low + (high - low) * images)
+        codes = _as_it_is(self.network, low + (high - low) * images)
         return tf.reshape(codes, [-1, *self._code_shape])
 
     def compute_output_shape(self, input_shape):
@@ -154,13 +158,32 @@ class ForeignDecoder(Configured, keras.layers.Layer):
     def build(self, input_shape):
         self.built = True
 
+    def get_config(self):
+        _refuse_functions(self.network)
+        return super().get_config()
+
     def call(self, z):
         low, high = self.value_range
-        images = self.network(tf.reshape(z, [-1, *self.code_shape]))
+        images = _as_it_is(self.network, tf.reshape(z, [-1, *self.code_shape]))
         return (images - low) / (high - low)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.image_shape)
+
+
+def _as_it_is(network, inputs):
+    """What a network that does not learn makes of its inputs."""
+    if isinstance(network, keras.layers.Layer):
+        return network(inputs, training=False)
+    return network(inputs)
+
+
+def _refuse_functions(network):
+    if not isinstance(network, keras.layers.Layer):
+        raise UserError(
+            f"A .keras file cannot hold {network!r}, the function that the model is "
+            "attached to: take export.export, or save the prior alone."
+        )
 
 
 def _check_parts(encoder, decoder, prior):

@@ -59,6 +59,8 @@ class Classifier(Predictor):
         check_counts("Classifier", **given)
         check_within("Classifier", "[0, 1)", dropout=dropout)
         check_within("Classifier", "[0, inf)", shift=shift)
+        if shift:
+            check_counts("Classifier", shift=shift)
         self.classes = classes
         self.attributes = attributes
         self.dropout = dropout

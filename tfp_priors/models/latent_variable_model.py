@@ -152,7 +152,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.prior = prior
         self.divergence = divergence
         # A schedule that rises to 0 is the number 0, which cuts gradients off.
-        self.beta = 0.0 if getattr(beta, "value", None) == 0 else beta
+        self._beta = 0.0 if getattr(beta, "value", None) == 0 else beta
         self.seed = seed
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
@@ -294,6 +294,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         """Reconstructs images."""
         parameters = self.posterior_parameters(images, training, condition)
         return self.decode(self.posterior.code(parameters), training, condition)
+
+    def predict_step(self, data):
+        batch, rows = self.held_out(data)
+        condition = self.condition_of(batch) if self._conditions_networks else None
+        return self(self.feature(batch, "image"), condition)[:rows]
 
     def _with(self, x, condition):
         """What a network takes: x, and the condition if there is one."""
@@ -440,6 +445,19 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         return mean
 
     # Training ------------------------------------------------------------------
+
+    @property
+    def beta(self):
+        """The constructor's beta; a step that is compiled keeps it."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, beta):
+        raise UserError(
+            f"{type(self).__name__}.beta = {beta!r} would change no step that is "
+            "compiled: give the constructor a function of the step, such as "
+            "training.LinearAnnealing, or make another model."
+        )
 
     def beta_at(self, step):
         """beta at a step: the number itself, or a scalar tensor if it changes."""

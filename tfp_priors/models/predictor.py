@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
@@ -20,7 +21,8 @@ class Predictor(GroupedModel):
     feature of the data it learns, and defines `objective_on` and `_scalars`.
 
     Args:
-      network: layer, images to features `[batch, size]`; has an `image_shape`.
+      network: layer, images to features `[batch, size]`: with an `image_shape`, or a
+        Keras model of images.
       outputs: width of the outputs.
       seed: of what is drawn in training.
     """
@@ -35,11 +37,12 @@ class Predictor(GroupedModel):
         self.network = network
         self.seed = seed
         self._head = keras.layers.Dense(outputs)
-        self.build((None, *network.image_shape))
+        self._image_shape = image_shape_of(network)
+        self.build((None, *self._image_shape))
 
     @property
     def image_shape(self):
-        return self.network.image_shape
+        return self._image_shape
 
     @property
     def target(self) -> str:

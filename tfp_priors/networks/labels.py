@@ -92,6 +92,14 @@ class AttributeContext(Conditioner):
         self.condition_shape = (attributes,)
         self.conditions_networks = conditions_networks
 
+    def check(self, values):
+        found = np.unique(values)
+        if not np.isin(found, (0, 1)).all():
+            raise UserError(
+                f"Expected attributes of 0 or 1, received {found[:5].tolist()}: give "
+                "0 for one that an image lacks."
+            )
+
     def call(self, attributes):
         values = tf.cast(attributes, tf.float32)
         error = UserError("Expected attributes of 0 or 1.")

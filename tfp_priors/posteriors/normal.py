@@ -42,7 +42,7 @@ class NormalPosterior(Posterior):
 
     def distribution(self, parameters):
         mean, raw_scale = tf.split(parameters, 2, axis=-1)
-        # softplus(log(e - 1)) = 1: a head at zero is the standard normal.
+        # softplus(log(e - 1)) = 1: a head at zero is nearly N(0, I).
         scale = self.scale_floor + tf.nn.softplus(raw_scale + 0.5413248)
         return tfd.MultivariateNormalDiag(loc=mean, scale_diag=scale)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.by_rows import by_rows
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
@@ -90,11 +91,13 @@ class AutoregressivePrior(FlowPrior):
         return super()._forward(z0, context)
 
     def _affine(self, index, context):
+        def outputs_given(before, context):
+            dropout = self._dropout(index)
+            return tuple(self._conditioners[index](before, context, dropout=dropout))
+
         def bijector_fn(before, **kwargs):
             del kwargs
-            shift, s = self._conditioners[index](
-                before, context, dropout=self._dropout(index)
-            )
+            shift, s = by_rows(outputs_given, before, context)
             return affine_bijector(shift, bounded(s, self.log_scale_bound))
 
         return bijector_fn

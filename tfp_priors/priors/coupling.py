@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.by_rows import by_rows
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
@@ -210,11 +211,13 @@ class CouplingPrior(FlowPrior):
         return tfb.Chain(bijectors)
 
     def _coupling(self, index, context):
+        def outputs_given(kept, context):
+            inputs = with_context(kept, context)
+            return self._conditioners[index](inputs, dropout=self._dropout(index))
+
         def bijector_fn(kept):
             if self.input_bound is not None:
                 kept = bounded(kept, self.input_bound)
-            inputs = with_context(kept, context)
-            outputs = self._conditioners[index](inputs, dropout=self._dropout(index))
-            return self._elementwise(outputs)
+            return self._elementwise(by_rows(outputs_given, kept, context))
 
         return _Coupling(self._num_masked(index), bijector_fn)

@@ -90,9 +90,6 @@ class FlowPrior(Prior):
             return base
         return tfd.TransformedDistribution(base, bijector)
 
-    def sample_base(self, n, seed, temperature=1.0, context=None):
-        return self._sample_base(n, seed, temperature, self.standard_context(context))
-
     def _sample_base(self, n, seed, temperature, context):
         base = self.base_distribution(context, temperature)
         if context is not None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
+from tfp_priors.core.by_rows import by_rows
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.scoped import Scoped
 from tfp_priors.errors import check_counts
@@ -58,7 +59,8 @@ class FlowMatchingPrior(FlowPrior):
         z or back.
       standardize: see `Prior`.
       context_size: see `Prior`; the context is an input of the velocity.
-      dropout: share of the hidden units that a training step leaves out.
+      dropout: share of the hidden units that a step of `FlowMatchingDivergence` leaves
+        out.
       context_dropout: share of the codes whose context a training step leaves out.
     """
 
@@ -134,8 +136,7 @@ class FlowMatchingPrior(FlowPrior):
         seed = self._step_seed
         if seed is not None:
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
-        if context is not None:
-            context = _told(context, tf.zeros_like(context[:, :1]))
+        context = self._some_left_out(context)
         guidance = _GUIDANCE.of(self)
         return _ContinuousFlow(self._network, self.steps, context, guidance, seed)
 
@@ -215,7 +216,7 @@ class _ContinuousFlow(tfb.Bijector):
         self._solved = (None, None, None)
 
     def _forward(self, z0):
-        return self._integrated(z0, 0.0, 1.0, self._velocity)[0]
+        return self._along(z0, 0.0, 1.0, self._guided)[0]
 
     def _inverse(self, z):
         return self._solution(z)[0]
@@ -225,34 +226,57 @@ class _ContinuousFlow(tfb.Bijector):
 
     def _solution(self, z):
         if self._solved[0] is not z:
-            constants = self._network.constants(replicas.size(z), self._seed)
-
-            def velocity(y, t):
-                conditions = self._network.conditions(t, self._context)
-                return self._network.with_divergence(y, conditions, constants)
-
             # Back in time, so that the divergence's integral has its sign.
-            self._solved = (z, *self._integrated(z, 1.0, 0.0, velocity))
+            self._solved = (z, *self._along(z, 1.0, 0.0, self._with_divergence))
         return self._solved[1:]
 
     def to_base(self, z):
         """The inverse alone: its density takes several times as long."""
-        return self._integrated(z, 1.0, 0.0, self._unguided)[0]
+        return self._along(z, 1.0, 0.0, self._unguided)[0]
 
-    def _unguided(self, y, t):
-        v = self._network(y, self._network.conditions(t, self._context))
-        return v, tf.zeros(tf.shape(y)[:-1])
+    def _along(self, y, start, end, velocity_of):
+        """The end of the way, and the integral of the divergence over it."""
 
-    def _velocity(self, y, t):
-        v, nothing_of_density = self._unguided(y, t)
-        if self._guidance is not None:
-            nothing = _told(tf.zeros_like(self._context[:1, :-1]), tf.ones([1, 1]))
+        def of_rows(y, context):
+            return self._integrated(y, start, end, velocity_of(y, context))
+
+        return by_rows(of_rows, y, self._context)
+
+    # Of rows and their context: functions of y and t to velocity and divergence.
+
+    def _with_divergence(self, rows, context):
+        constants = self._network.constants(replicas.size(rows), self._seed)
+
+        def velocity(y, t):
+            conditions = self._network.conditions(t, context)
+            return self._network.with_divergence(y, conditions, constants)
+
+        return velocity
+
+    def _unguided(self, rows, context):
+        del rows
+
+        def velocity(y, t):
+            v = self._network(y, self._network.conditions(t, context))
+            return v, tf.zeros(tf.shape(y)[:-1])
+
+        return velocity
+
+    def _guided(self, rows, context):
+        unguided = self._unguided(rows, context)
+        if self._guidance is None:
+            return unguided
+        nothing = _told(tf.zeros_like(context[:1, :-1]), tf.ones([1, 1]))
+
+        def velocity(y, t):
+            v, nothing_of_density = unguided(y, t)
             without = self._network(y, self._network.conditions(t, nothing))
-            v = without + self._guidance * (v - without)
-        return v, nothing_of_density
+            return without + self._guidance * (v - without), nothing_of_density
+
+        return velocity
 
     def _integrated(self, y, start, end, velocity):
-        """y at the end, and the integral of the divergence over the way."""
+        """As `_along`, of rows."""
         h = (end - start) / self._steps
 
         def slope(y, t):

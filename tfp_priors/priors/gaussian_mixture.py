@@ -79,7 +79,9 @@ class GaussianMixturePrior(Prior):
         k, d = self.components, self.latent_size
         self._logits = self.add_weight(name="logits", shape=(k,), initializer="zeros")
         self._means = self.add_weight(
-            name="means", shape=(k, d), initializer=keras.initializers.RandomNormal(1.0)
+            name="means",
+            shape=(k, d),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
         )
         size = d * (d + 1) // 2 if self.covariance == "full" else d
         self._raw_scales = self.add_weight(

@@ -63,13 +63,14 @@ class GeneratorPrior(Prior):
         self._generator.build((None, self.base_size + self.context_size))
         super().build(input_shape)
 
-    def sample_base(self, n, seed, temperature=1.0, context=None):
+    def _sample_base(self, n, seed, temperature, context):
+        del context
         if self.noise == "normal":
             return temperature * replicas.noise(n, self.base_size, seed)
         return temperature * (2.0 * replicas.uniform(n, [self.base_size], seed) - 1.0)
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
-        z0 = self.sample_base(n, seed, temperature)
+        z0 = self._sample_base(n, seed, temperature, context)
         return self._generator(with_context(z0, context))
 
     def _from_base(self, z0, context):

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_priors.core import normal
+from tfp_priors.core.by_rows import by_rows
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.priors.expectation_maximization import Mixture
@@ -117,7 +118,7 @@ class MixtureStandardization(LatentStandardization):
         number = tf.math.count_nonzero(constants > _ABSENT, dtype=tf.int32)
         return [v[:number] for v in (constants, self._shifts, self._inverses)]
 
-    def _scales(self, inverses):
+    def _inverse_scales(self, inverses):
         """Their diagonals, by operations that all runtimes have."""
         return tf.reduce_sum(inverses * tf.eye(self.latent_size), axis=-1)
 
@@ -128,7 +129,7 @@ class MixtureStandardization(LatentStandardization):
         """u, `[batch, latent_size]`, to N(0, I), and log p(u) in nats, `[batch]`."""
         constants, shifts, inverses = self._present()
         white = normal.whitened(u, inverses, shifts)
-        scales = self._scales(inverses)  # [k, d]
+        scales = self._inverse_scales(inverses)  # [k, d]
         log_densities = tf.math.log(scales) - 0.5 * (
             tf.square(white) + math.log(2.0 * math.pi)
         )
@@ -174,7 +175,7 @@ class MixtureStandardization(LatentStandardization):
     def _solution(self, z0):
         z0 = tf.clip_by_value(z0, -_FARTHEST, _FARTHEST)
         constants, shifts, inverses = self._present()
-        scales = self._scales(inverses)
+        scales = self._inverse_scales(inverses)
         log_weights = _log_weights(constants, scales)
         batch = tf.shape(z0)[0]
 
@@ -216,7 +217,7 @@ class _Rosenblatt(tfb.Bijector):
         self._last = None, None
 
     def _forward(self, z0):
-        return self._mixture.from_normal(z0)
+        return by_rows(lambda z0, _: self._mixture.from_normal(z0), z0)
 
     def _inverse(self, u):
         return self._solution(u)[0]
@@ -229,7 +230,8 @@ class _Rosenblatt(tfb.Bijector):
     def _solution(self, u):
         # Both are asked of the same codes, one after the other.
         if self._last[0] is not u:
-            self._last = u, self._mixture.to_normal(u)
+            solution = by_rows(lambda u, _: tuple(self._mixture.to_normal(u)), u)
+            self._last = u, solution
         return self._last[1]
 
 

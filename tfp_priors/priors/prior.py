@@ -16,6 +16,7 @@ from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.code_shape import OfCodes
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.gradients import scale_gradient
+from tfp_priors.core.labels import checked_labels
 from tfp_priors.core.rows import as_array
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.scoped import Scoped
@@ -95,6 +96,11 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
                 f"{name} expects standardize to be True, False or a layer such as "
                 f"MixtureStandardization(), received {standardize!r}."
             )
+        if getattr(standardize, "is_taken", False):
+            raise UserError(
+                f"{name} expects a {type(standardize).__name__} of its own, received "
+                "that of another prior, which fit would change: make one for each."
+            )
         if not (isinstance(context_size, (int, np.integer)) and context_size >= 0):
             raise UserError(
                 f"{name} expects a whole context_size >= 0, received {context_size!r}."
@@ -107,6 +113,8 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
             if isinstance(standardize, LatentStandardization)
             else (LatentStandardization() if standardize else None)
         )
+        if standardize and self._standardization is standardize:
+            standardize.is_taken = True
         self._context_standardization = (
             ContextStandardization() if standardize and context_size else None
         )
@@ -125,7 +133,7 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         """Within it, densities are those of a step of training: with dropout, if any.
 
         Args:
-          seed: int tensor `[2]`, of the dropout.
+          seed: int tensor `[2]`, of the dropout; None: without.
           standard: what `standardization` returned for the codes of the step, or None.
         """
         return _STEP.set(self, (seed, standard))
@@ -297,12 +305,9 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         Raises:
           UserError: if there is no such number, temperature or context.
         """
-        _check_draws(n, self.latent_size, temperature)
-        self._build_if_new()
-        if not tf.is_tensor(seed) and np.ndim(seed) == 0:
-            check_seed(seed)
-            seed = tf.constant([int(seed), 0])
-        context = self._context_of(context, n)
+        seed, context = self._given_draws(
+            n, self.latent_size, seed, temperature, context
+        )
         draws = self.standard_sample(n, seed, temperature, context)
         return self.unstandardized(draws)
 
@@ -318,8 +323,22 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
             "priors, such as RealNVPPrior, have one."
         )
 
-    def sample_base(self, n, seed, temperature=1.0, context=None):
-        """Draws z0, `[n, base_size]`; `from_base` makes `sample` of the seed of it."""
+    def sample_base(self, n, seed=0, temperature=1.0, context=None):
+        """Draws z0, of which `from_base` makes the codes that `sample` would draw.
+
+        Args:
+          n, seed, temperature, context: see `sample`.
+
+        Returns:
+          Float tensor `[n, base_size]`.
+
+        Raises:
+          UserError: if the prior has no z0; see `sample`.
+        """
+        seed, context = self._given_draws(n, self.base_size, seed, temperature, context)
+        return self._sample_base(n, seed, temperature, context)
+
+    def _sample_base(self, n, seed, temperature, context):
         raise UserError(f"{type(self).__name__} has no z0: {self._why_no_base()}.")
 
     def from_base(self, z0, context=None):
@@ -354,6 +373,15 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         self._build_if_new()
         z = self.rows(z, width)
         return z, self._context_of(context, z.shape[0])
+
+    def _given_draws(self, n, width, seed, temperature, context):
+        """The stateless seed and the standard context of n draws."""
+        _check_draws(n, width, temperature)
+        self._build_if_new()
+        if not tf.is_tensor(seed) and np.ndim(seed) == 0:
+            check_seed(seed)
+            seed = tf.constant([int(seed), 0])
+        return seed, self._context_of(context, n)
 
     def rows(self, z, width: int | None = None, code_shape: Sequence[int] = ()):
         """Codes that a user gives, as float vectors.
@@ -414,15 +442,28 @@ class Prior(OfCodes, Configured, keras.layers.Layer):
         if context is None or not self.context_size:
             return self.standard_context(context)
         known = n if isinstance(n, (int, np.integer)) else None
-        if not tf.is_tensor(context) or not context.dtype.is_floating:
+        if tf.is_tensor(context) and context.dtype.is_floating:
+            context = _as_floats(context)
+        elif tf.is_tensor(context) and not hasattr(context, "_numpy"):
+            context = self._context_in_graph(context)
+        else:
             rows = len(context) if known is None else known
             context = tf.constant(checked_context(context, self.context_size, rows))
+        if self.context_size == 1 and context.shape.rank == 1:
+            context = context[:, None]
         if known is not None and context.shape[0] not in (None, known):
             raise UserError(
                 f"Expected a context for each of the {known} codes, received "
                 f"{context.shape[0]}."
             )
         return self.standard_context(context)
+
+    def _context_in_graph(self, context):
+        """The context of integers whose values are not known yet."""
+        if context.shape.rank == 1 and self.context_size > 1:
+            labels = checked_labels(context, self.context_size)
+            return tf.one_hot(labels, self.context_size)
+        return tf.cast(context, tf.float32)
 
     def standardization(self, z):
         """Standard codes, and log |d standard code / d code|, `[]` or `[batch]`."""

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.scoped import Scoped
 from tfp_priors.errors import check_within
 from tfp_priors.priors.affine import affine_bijector
 from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.standardization import LatentStandardization
+
+# Log-scales of couplings that `diagnostics` collects.
+_SEEN = Scoped("log_scales")
 
 
 class RealNVPPrior(CouplingPrior):
@@ -62,7 +66,6 @@ class RealNVPPrior(CouplingPrior):
         )
         check_within("RealNVPPrior", "(0, inf)", log_scale_bound=log_scale_bound)
         self.log_scale_bound = log_scale_bound
-        self._log_scales = None
 
     def _outputs_per_dimension(self):
         return 2
@@ -70,16 +73,17 @@ class RealNVPPrior(CouplingPrior):
     def _elementwise(self, outputs):
         shift, s = tf.split(outputs, 2, axis=-1)
         log_scale = bounded(s, self.log_scale_bound)
-        if self._log_scales is not None:
-            self._log_scales.append(log_scale)
+        seen = _SEEN.of(self)
+        if seen is not None:
+            seen.append(log_scale)
         return affine_bijector(shift, log_scale)
 
     def diagnostics(self, z, context=None):
         """Smallest and largest log-scale of the couplings on the codes z."""
-        self._log_scales = []
-        self.to_base(z, context)
-        log_scale = tf.concat(self._log_scales, axis=-1)
-        self._log_scales = None
+        seen = []
+        with _SEEN.set(self, seen):
+            self.to_base(z, context)
+        log_scale = tf.concat(seen, axis=-1)
         return {
             "flow_log_scale_min": tf.reduce_min(log_scale),
             "flow_log_scale_max": tf.reduce_max(log_scale),

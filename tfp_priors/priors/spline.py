@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_within
 from tfp_priors.priors.coupling import CouplingPrior
 from tfp_priors.priors.rational_quadratic import RationalQuadratic
@@ -49,6 +50,7 @@ class SplinePrior(CouplingPrior):
         input_bound: float | None = 3.0,
         **kwargs,
     ):
+        check_counts("SplinePrior", bins=bins)
         check_within("SplinePrior", "[2, inf)", bins=bins)
         self.bins = bins
         check_within("SplinePrior", "(0, inf)", bound=bound)

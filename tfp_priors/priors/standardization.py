@@ -16,6 +16,9 @@ tfb = tfp.bijectors
 
 _VARIANCE_FLOOR = 1e-6
 
+# A smaller one is no number of float32 that can be divided by.
+_LEAST_VARIANCE = 1e-30
+
 
 class LatentStandardization(Configured, keras.layers.Layer):
     """Running mean and variance of the codes as an exact affine bijector.
@@ -32,6 +35,8 @@ class LatentStandardization(Configured, keras.layers.Layer):
 
     #: Whether it costs more than to keep what it makes of codes at rest.
     is_costly = False
+    #: Whether a prior has it: its statistics are those of one distribution of codes.
+    is_taken = False
 
     def __init__(self, decay: float = 0.99, **kwargs):
         super().__init__(**kwargs)
@@ -58,7 +63,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
         return tfb.Chain([tfb.Shift(mean), tfb.ScaleMatvecDiag(self._scale())])
 
     def _scale(self):
-        return self._everywhere(tf.sqrt(self.variance + _VARIANCE_FLOOR))
+        return self._everywhere(tf.sqrt(self.variance))
 
     def _everywhere(self, statistic):
         """A statistic of each channel, for each number of a code."""
@@ -79,7 +84,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
         rest = centred.mean(0, np.float64)
         squares = np.square(centred, out=centred).mean(0, np.float64)
         self.mean.assign(mean)
-        self.variance.assign(squares - rest**2)
+        self.variance.assign(_with_floor(squares - rest**2, mean))
 
     def update(self, z):
         """Moves the statistics towards those of a batch of codes.
@@ -91,11 +96,20 @@ class LatentStandardization(Configured, keras.layers.Layer):
         z = tf.reshape(z, [-1, self._channels])
         batch_mean = replicas.mean(tf.reduce_mean(z, axis=0))
         batch_variance = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
+        batch_variance = tf.maximum(batch_variance, _VARIANCE_FLOOR)
         for statistic, value in (
             (self.mean, batch_mean),
             (self.variance, batch_variance),
         ):
             statistic.assign(self.decay * statistic + (1.0 - self.decay) * value)
+
+
+def _with_floor(variance, mean):
+    """Variances in any unit; a small one for what is constant but for rounding."""
+    is_constant = variance <= np.square(np.finfo(np.float32).eps * mean)
+    usual = 1.0 if is_constant.all() else variance[~is_constant].mean()
+    floor = np.where(is_constant, _VARIANCE_FLOOR * usual, 0.0)
+    return np.maximum(variance + floor, _LEAST_VARIANCE)
 
 
 class ContextStandardization(Configured, keras.layers.Layer):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_priors.core.by_rows import by_rows
 from tfp_priors.core.code_shape import LatentSize
 from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import UserError
@@ -110,8 +111,8 @@ class UNetPrior(FlowPrior):
 
     def bijector(self, context=None):
         return _Shift(
-            lambda z: self._walk(z, context)[1],
-            lambda z0: self._walk(z0, context, draw=True)[0],
+            lambda z: by_rows(self._walk, z, context)[1],
+            lambda z0: by_rows(self._drawn, z0, context),
         )
 
     def kl(self, posterior, z, beta, context=None):
@@ -126,6 +127,9 @@ class UNetPrior(FlowPrior):
         )
         per_dimension = tfd.kl_divergence(tfd.Normal(mean, scale), tfd.Normal(means, 1))
         return tf.reduce_sum(per_dimension, axis=-1)
+
+    def _drawn(self, z0, context):
+        return self._walk(z0, context, draw=True)[0]
 
     def _walk(self, x, context, draw=False):
         """Goes through the groups in order.

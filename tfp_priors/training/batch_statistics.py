@@ -27,8 +27,9 @@ def recompute_batch_statistics(
       dataset: the images that it was trained on.
       seed: of the choice of images and of the codes' noise.
     """
-    size = min(_BATCH_SIZE, dataset.size)
-    steps = min(_IMAGES // _BATCH_SIZE, dataset.size // size)
+    size = min(_IMAGES, dataset.size)
+    steps = -(-size // _BATCH_SIZE)
+    size //= steps
     batches = dataset.training_batches(size, seed).take(steps)
     noise = tf.constant([seed, 0])
 

@@ -320,9 +320,12 @@ class SignalStop(StepCallback):
     def _request(self):
         self._requested = True
 
-    @property
-    def was_asked(self) -> bool:
-        """Whether any worker was told to end."""
+    def ask_all(self) -> bool:
+        """Whether any worker was told to end.
+
+        All workers must call it. None returns before the others have come, the chief
+        with its last checkpoint written.
+        """
         return self._workers.any(self._requested)
 
     def on_step(self, step, logs):

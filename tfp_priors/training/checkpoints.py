@@ -49,7 +49,9 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """Steps of the checkpoints on the disk, damaged ones included, ascending."""
         names = (path.name for path in self.directory.glob("step_*"))
-        return sorted(int(name.removeprefix("step_")) for name in names)
+        numbers = (name.removeprefix("step_") for name in names)
+        # A copy that a user has put beside them is none.
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def checksum(self, step: int) -> str:
         """The SHA-256 of the weights file of a checkpoint that was found good."""

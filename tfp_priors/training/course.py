@@ -147,6 +147,6 @@ class Course:
                 verbose=0,
                 callbacks=callback_list,
             )
-        self.is_stopped = stop.was_asked
+        self.is_stopped = stop.ask_all()
         finished = writer.step >= end or (best is not None and best.is_over)
         return TrainingResult(model, start, writer.step, finished)

@@ -1,0 +1,88 @@
+"""What a model that is compiled must be: groups, rates and the layers of others."""
+
+import math
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from tfp_priors.errors import UserError
+
+
+def check_clip_norm(clip_norm, groups):
+    """Raises: UserError: if a norm is none, or one of a group that is not there."""
+    by_group = clip_norm if isinstance(clip_norm, Mapping) else {}
+    unknown = sorted(set(by_group) - set(groups))
+    if unknown:
+        raise UserError(
+            f"Expected a clip_norm for {', '.join(groups)}, received one for "
+            f"{', '.join(unknown)}."
+        )
+    for norm in by_group.values() if by_group else [clip_norm]:
+        is_number = isinstance(norm, (int, float))
+        if norm is not None and not (is_number and 0 < norm < math.inf):
+            raise UserError(
+                f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
+                "the loss is the model's own."
+            )
+
+
+def check_rate(group, optimizer):
+    """Raises: UserError: if a rate, or the first one of a schedule, is negative."""
+    rate = getattr(optimizer, "_learning_rate", 0.0)
+    rate = getattr(rate, "initial_learning_rate", rate)
+    try:
+        rate = float(rate)
+    except (TypeError, ValueError):
+        return  # A schedule of the user.
+    if not rate >= 0:
+        raise UserError(
+            f"Expected a learning rate >= 0 for the {group}, received {rate:g}."
+        )
+
+
+def check_own_losses(parts: list[keras.layers.Layer]) -> None:
+    """Raises: UserError: if one of the parts that learn has called `add_loss`."""
+    layers = (layer for part in parts for layer in part._flatten_layers())
+    names = [layer.name for layer in layers if layer._losses]
+    if names:
+        raise UserError(
+            f"The layer {names[0]} has a loss of its own, by add_loss or an "
+            "activity_regularizer: the objective takes regularizers of weights alone, "
+            "and those of tfp_priors.regularizers."
+        )
+
+
+def check_layers(network: keras.layers.Layer, replicas: int) -> None:
+    """Raises: UserError: if a layer of a network does not do here what it is for."""
+    _check_rescaling(network)
+    if replicas > 1:
+        _check_batch_normalization(network)
+
+
+def _check_rescaling(network):
+    """Raises: UserError: if a network of Keras' layers is for images in 0..255."""
+    # What has no `layers` is a part of ours, or scales by itself, as `attach` has it.
+    layers = network._flatten_layers() if hasattr(network, "layers") else ()
+    scalings = [layer for layer in layers if isinstance(layer, keras.layers.Rescaling)]
+    # Two may undo each other, before a network that was trained on 0..255.
+    scale = math.prod(float(np.abs(layer.scale).max()) for layer in scalings)
+    # To 0..255 it may, as such a network without a Rescaling wants, but for outputs.
+    if scale <= 0.01 or (scale >= 100 and network.layers[-1] in scalings):
+        raise UserError(
+            f"The layer {scalings[-1].name} scales by {scale:.3g}, for images in "
+            "0..255: they are in [0, 1] within the model. Leave it out, or take "
+            "tfp_priors.models.attach with value_range=(0, 255)."
+        )
+
+
+def _check_batch_normalization(network):
+    """Raises: UserError: if replicas would normalise their own shares of a batch."""
+    for layer in network._flatten_layers():
+        is_one = isinstance(layer, keras.layers.BatchNormalization)
+        if is_one and layer.trainable and not layer.synchronized:
+            raise UserError(
+                f"The layer {layer.name} would normalise each replica's share of a "
+                "batch by itself: give it synchronized=True, so that replicas learn "
+                "what one device does."
+            )
