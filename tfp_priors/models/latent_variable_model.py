@@ -1,7 +1,6 @@
 """The base model: encoder, decoder, prior, divergence and beta in one step."""
 
 from collections.abc import Callable, Sequence
-from types import NoneType
 
 import keras
 import tensorflow as tf
@@ -14,7 +13,6 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
 from tfp_priors.errors import check_seed
 from tfp_priors.errors import check_within
-from tfp_priors.errors import first_line
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.code_learner import DRAWS
@@ -26,6 +24,9 @@ from tfp_priors.learning.grouped_model import describe
 from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.generative_model import GenerativeModel
+from tfp_priors.models.network_shapes import build_by_call
+from tfp_priors.models.network_shapes import output_shape
+from tfp_priors.models.network_shapes import shapes
 from tfp_priors.models.output_range import output_range
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
@@ -36,8 +37,6 @@ from tfp_priors.regularizers import Regularizer
 # and 0.95.
 _LEAST_LOGIT = 3.0
 
-# That of a layer that does not say it.
-_COMPUTE_OUTPUT_SHAPE = keras.layers.Layer.compute_output_shape
 
 # Images whose likelihood is measured at once.
 _MEASURED_AT_ONCE = 500
@@ -189,20 +188,20 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 self.conditioner.condition_dtype,
             )
             images, codes = (images, conditions), (codes, conditions)
-        features_shape = _output_shape("encoder", self.encoder, images)
-        outputs_shape = _output_shape("decoder", self.decoder, codes)
+        features_shape = output_shape("encoder", self.encoder, images)
+        outputs_shape = output_shape("decoder", self.decoder, codes)
         if outputs_shape[1:] != tuple(self.image_shape):
             raise UserError(
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
                 f"the encoder's images, received {outputs_shape[1:]}."
             )
-        _build_by_call(self.encoder, images)
-        _build_by_call(self.decoder, codes)
+        build_by_call(self.encoder, images)
+        build_by_call(self.decoder, codes)
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for part, shape in (
-            (self.encoder, _shapes(images)),
+            (self.encoder, shapes(images)),
             (self.posterior, features_shape),
-            (self.decoder, _shapes(codes)),
+            (self.decoder, shapes(codes)),
             (self.likelihood, outputs_shape),
             (self.prior, latent_shape),
             (self.divergence, joint_shape),
@@ -578,77 +577,3 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
 def _means(metrics):
     return {name: tf.reduce_mean(value) for name, value in metrics.items()}
-
-
-def _shapes(specs):
-    """The shape of inputs, or those of a pair."""
-    return tf.nest.map_structure(lambda spec: tuple(spec.shape), specs)
-
-
-def _output_shape(name, network, specs):
-    """The shape of a network's outputs, if it takes inputs of these specs."""
-    inputs, input_shape = getattr(network, "inputs", None), _shapes(specs)
-    expected = len(specs) if isinstance(specs, tuple) else 1
-    for what, own, count in (
-        ("input(s)", inputs, expected),
-        ("output(s)", getattr(network, "outputs", None), 1),
-    ):
-        if own and len(own) != count:
-            raise UserError(
-                f"Expected the {name} to have {count} {what}, received {len(own)}."
-            )
-    if inputs and expected == 1:
-        own = inputs[0].shape
-        if len(own) != len(input_shape) or any(
-            None not in (n, m) and n != m for n, m in zip(own, input_shape, strict=True)
-        ):
-            raise UserError(
-                f"Expected the {name} to take inputs of shape {input_shape}, its own "
-                f"are {tuple(own)}."
-            )
-    takes = "pairs of inputs and conditions" if expected == 2 else "inputs alone"
-    error = UserError(
-        f"Expected the {name} to take {takes}, received a {type(network).__name__} "
-        "that does not: a conditioner's conditions_networks says which, and "
-        "networks.ConditionalEncoder makes such networks of others."
-    )
-    tells_shape = type(network).compute_output_shape is not _COMPUTE_OUTPUT_SHAPE
-    if tells_shape and (inputs or not isinstance(network, keras.Model)):
-        try:
-            shape = network.compute_output_shape(input_shape)
-        except TypeError as cause:
-            raise error from cause
-    else:
-        # Layers of a user's class may be built by its first call alone.
-        try:
-            outputs = network(tf.nest.map_structure(_symbolic, specs))
-        except Exception as cause:
-            if expected == 2:
-                raise error from cause
-            raise UserError(
-                f"The {name} cannot take inputs of shape {input_shape}: "
-                f"{first_line(cause)}"
-            ) from cause
-        shape = getattr(outputs, "shape", outputs)
-    # That of what takes the first shape for the size of the batch.
-    if isinstance(shape, tuple) and isinstance(shape[0], tuple):
-        raise error
-    if not isinstance(shape, (tuple, list)) or not isinstance(
-        shape[-1], (int, NoneType)
-    ):
-        raise UserError(
-            f"Expected the {name} to return one tensor, received one that returns a "
-            f"{type(shape).__name__} of them."
-        )
-    return tuple(shape)
-
-
-def _build_by_call(network, specs):
-    """Builds a user's layer that leaves that to its first call."""
-    if not network.built and type(network).build is keras.layers.Layer.build:
-        zeros = [tf.zeros([1, *s.shape[1:]], s.dtype) for s in tf.nest.flatten(specs)]
-        network(tf.nest.pack_sequence_as(specs, zeros))
-
-
-def _symbolic(spec):
-    return keras.KerasTensor(spec.shape, spec.dtype.name)
