@@ -108,3 +108,9 @@ def test_draws_of_an_unknown_distribution_are_refused():
     assert draw(4).shape == (4,)
     with pytest.raises(UserError, match="Draws of a Gamma depend on the number"):
         on_two_replicas(draw, 4)
+
+
+def test_a_table_of_noise_may_be_cut_into_parts():
+    seed = tf.constant([1, 2])
+    whole = replicas.normal_rows(0, 6, 7, seed)
+    np.testing.assert_array_equal(replicas.normal_rows(3, 3, 7, seed), whole[3:])

@@ -35,6 +35,20 @@ class Plane(keras.layers.Layer):
         return tf.matmul(z, self.w)
 
 
+class Square(keras.layers.Layer):
+    """T(z) = |z|^2 / 2: its gradient is z."""
+
+    def call(self, z, training=False):
+        return 0.5 * tf.reduce_sum(tf.square(z), axis=-1, keepdims=True)
+
+
+class Trains(keras.layers.Layer):
+    """T is 1 in training, and 0 else."""
+
+    def call(self, z, training=False):
+        return tf.ones_like(z[:, :1]) * float(training)
+
+
 def generator():
     prior = GeneratorPrior(2, hidden_sizes=(8,))
     prior.build()
@@ -149,6 +163,36 @@ def test_penalties_are_of_the_code_and_not_of_its_context():
     np.testing.assert_allclose(losses[2] - losses[0], 25.0, rtol=1e-5)
 
 
+def test_the_gradient_penalty_is_on_lines_between_draws_and_codes():
+    n, prior = 20_000, StandardNormalPrior(2)
+    z = tf.tile([[10.0, 0.0]], [n, 1])
+    with_penalty, without = (
+        float(
+            AdversarialDivergence(Square(), WassersteinLoss(), gradient_penalty=penalty)
+            .critic_terms(z, prior, SEED)
+            .loss
+        )
+        for penalty in (1.0, 0.0)
+    )
+    random = np.random.RandomState(0)
+    share = random.rand(n, 1)
+    between = share * random.randn(n, 2) + (1 - share) * z.numpy()
+    squares = (np.linalg.norm(between, axis=1) - 1) ** 2
+    error = 4 * np.sqrt(2 / n) * squares.std()
+    assert abs(with_penalty - without - squares.mean()) < error < 2
+
+
+def test_the_critic_alone_is_in_training():
+    z = tf.random.stateless_normal([16, 2], [3, 4])
+    divergence, prior = AdversarialDivergence(Trains()), generator()
+    loss = divergence.critic_terms(z, prior, SEED).loss
+    expected = np.log1p(np.exp(-1.0)) + np.log1p(np.exp(1.0))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    posterior = tfp.distributions.VectorDeterministic(z)
+    for loss in divergence.terms(posterior, z, prior, 1.0, SEED).metrics.values():
+        np.testing.assert_allclose(loss, np.log(2.0), rtol=1e-5)
+
+
 def test_gradient_norm_of_a_known_function():
     x = tf.constant([[3.0, 4.0], [0.0, 0.0]])
     norm = gradient_norm(lambda a: tf.reduce_sum(tf.square(a), axis=-1), x)
@@ -158,10 +202,6 @@ def test_gradient_norm_of_a_known_function():
 @pytest.mark.parametrize("learned", [True, False])
 def test_r1_is_on_the_side_that_does_not_follow(learned):
     # |grad|^2 of |z|^2 / 2 is |z|^2: 100 on codes at distance 10, about 2 on draws.
-    class Square(keras.layers.Layer):
-        def call(self, z, training=False):
-            return 0.5 * tf.reduce_sum(tf.square(z), axis=-1, keepdims=True)
-
     z = tf.constant([[10.0, 0.0], [0.0, -10.0]])
     prior = generator() if learned else StandardNormalPrior(2)
     with_r1, without = (

@@ -123,6 +123,20 @@ def test_frechet_distance_with_its_floor_and_reconstructions(evaluator):
     assert (result["samples"], result["images"]) == (400, 400)
 
 
+@pytest.mark.parametrize(
+    ("split", "other"),
+    [("train", "test"), ("test", "train"), ("held_out", "learned")],
+)
+def test_fresh_images_are_of_another_split(split, other):
+    values = {"train": 1, "test": 2, "held_out": 3, "learned": 4}
+
+    def load(name):
+        return ImageDataset(np.full((3, *SHAPE), values[name], np.uint8), {}, SHAPE)
+
+    (fresh,) = Evaluator(subject(), load).fresh_images(split, 3)
+    assert fresh.shape == (3, *SHAPE) and np.all(fresh == values[other])
+
+
 def test_a_small_split_says_how_many_images_there_were(evaluator):
     (result,) = evaluator.evaluate("fcd1k_test")
     assert result["name"] == "fcd1k_test"
@@ -169,13 +183,40 @@ def test_latent_match(evaluator):
     (accuracy,) = evaluator.evaluate("two_sample_accuracy_quadratic_test")
     # Codes 20/255 wide whose means differ by half of that in 4 dimensions: the best
     # accuracy is Phi(|d| / 2 sigma) = Phi(0.5) = 0.69.
-    assert abs(accuracy["value"] - 0.69) < 0.08
+    value = accuracy["value"]
+    assert abs(value - 0.69) < 0.08
+    # Decided on half of the 400 codes, and as many draws.
+    error = np.sqrt(value * (1 - value) / 400)
+    np.testing.assert_allclose(accuracy["standard_error"], error, rtol=1e-6)
     (distance,) = evaluator.evaluate("mmd_test")
     assert distance["value"] > 5 * distance["standard_error"]
     (sliced,) = evaluator.evaluate("sliced_wasserstein_test")
     np.testing.assert_allclose(
         sliced["relative"] * 20 / 255, sliced["value"], rtol=0.05
     )
+
+
+def test_a_distance_of_codes_is_relative_to_their_mean_standard_deviation():
+    factors = np.array([1.0, 2.0, 3.0, 4.0])
+    codes = factors * flat(SPLITS["test"]) / 255
+    parts = {"sample_posterior": lambda images, seed: factors * flat(images)}
+    evaluator = Evaluator(subject(**parts), load_dataset)
+    (sliced,) = evaluator.evaluate("sliced_wasserstein_test")
+    expected = sliced["value"] / codes.std(axis=0).mean()
+    np.testing.assert_allclose(sliced["relative"], expected, rtol=1e-5)
+
+
+def test_codes_have_other_noise_than_draws():
+    def noise(n, seed):
+        return np.random.RandomState(seed).randn(n, 4)
+
+    parts = {
+        "sample_posterior": lambda images, seed: noise(len(images), seed),
+        "sample_codes": lambda n, seed: {"z": noise(n, seed)},
+    }
+    codes, draws = Evaluator(subject(**parts), load_dataset).codes_and_draws("test")
+    correlation = np.corrcoef(codes.ravel(), draws.ravel())[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(codes.size)
 
 
 def test_prior_nll_by_hand(evaluator):
@@ -185,8 +226,10 @@ def test_prior_nll_by_hand(evaluator):
     error = values.std(ddof=1) / np.sqrt(400)
     np.testing.assert_allclose(result["standard_error"], error, rtol=1e-4)
     (gap,) = evaluator.evaluate("prior_overfitting")
-    train = np.square(flat(SPLITS["train"]) / 255).sum(1).mean()
-    np.testing.assert_allclose(gap["value"], values.mean() - train, atol=1e-6)
+    train = np.square(flat(SPLITS["train"]) / 255).sum(1)
+    np.testing.assert_allclose(gap["value"], values.mean() - train.mean(), atol=1e-6)
+    error = np.hypot(error, train.std(ddof=1) / np.sqrt(600))
+    np.testing.assert_allclose(gap["standard_error"], error, rtol=1e-4)
 
 
 def test_reconstruction_error_by_hand(evaluator):

@@ -4,6 +4,7 @@ import scipy.stats
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation import likelihood
 from tfp_priors.evaluation.likelihood import active_units
 from tfp_priors.evaluation.likelihood import bits_per_dimension
 from tfp_priors.evaluation.likelihood import importance_weighted_bound
@@ -22,7 +23,7 @@ def log_normal(x, mean, scale):
 
 
 def log_terms(x, seed, draws, width=_WIDTH):
-    noise = tf.random.stateless_normal([draws, len(x)], seed)
+    noise = tf.random.stateless_normal([draws, tf.shape(x)[0]], seed)
     z = _SLOPE * x + width * noise
     posterior = log_normal(z, _SLOPE * x, width)
     return log_normal(x, z, _NOISE), log_normal(z, 0.0, 1.0), posterior
@@ -101,7 +102,8 @@ class LinearGaussian:
 
     def log_terms(self, x, seed, draws):
         root = self.width * np.linalg.cholesky(self.covariance)
-        noise = tf.random.stateless_normal([draws, len(x), 2], seed, dtype=x.dtype)
+        shape = [draws, tf.shape(x)[0], 2]
+        noise = tf.random.stateless_normal(shape, seed, dtype=x.dtype)
         z = self.posterior_means(x) + noise @ root.T
         log_posterior = tf.reduce_sum(log_normal(noise, 0.0, 1.0), -1)
         return (
@@ -164,8 +166,10 @@ def test_batches_have_noise_of_their_own():
     assert len(np.unique(bound)) == 6
 
 
-@pytest.mark.parametrize("width", [1.0, 1.5])
-def test_rate_and_distortion_in_closed_form(width):
+@pytest.mark.parametrize(("width", "at_once"), [(1.0, 2000), (1.5, 2000), (1.5, 40)])
+def test_rate_and_distortion_in_closed_form(monkeypatch, width, at_once):
+    # Of a batch of 100 images with 5 values.
+    monkeypatch.setattr(likelihood, "_VALUES_AT_ONCE", 500 * at_once)
     model = LinearGaussian(width)
     x = model.images(120)  # two batches
     received = rate_and_distortion(model.log_terms, x, draws=2000)
@@ -186,6 +190,21 @@ def test_rate_and_distortion_add_up_to_the_bound():
     model = LinearGaussian()
     rate, distortion = rate_and_distortion(model.log_terms, x, draws=3)
     np.testing.assert_allclose(-(rate + distortion), model.evidence(x), rtol=1e-10)
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 6])
+def test_every_draw_counts_once(monkeypatch, at_once):
+    """However few of 6 draws for 2 images are made at once."""
+    monkeypatch.setattr(likelihood, "_VALUES_AT_ONCE", 2 * at_once)
+
+    def terms(images, seed, draws):
+        ones = tf.ones([draws, tf.shape(images)[0]])
+        return -3.0 * ones, -2.0 * ones, -1.0 * ones
+
+    x = np.zeros([2], np.float32)
+    np.testing.assert_allclose(importance_weighted_bound(terms, x, draws=6), -4.0)
+    rate, distortion = rate_and_distortion(terms, x, draws=6)
+    np.testing.assert_allclose([rate, distortion], [[1.0] * 2, [3.0] * 2])
 
 
 def test_at_least_one_draw():

@@ -10,7 +10,7 @@ from tfp_priors.figures.code_paths import save_code_paths
 def paths_of(size):
     random = np.random.RandomState(1)
     paths = {"z": random.randn(5, size), "z0": random.randn(9, size)}
-    return paths, {label: random.randn(len(z)) for label, z in paths.items()}
+    return paths, {"z": -(np.arange(5.0) ** 2), "z0": np.arange(9.0) ** 2}
 
 
 @pytest.mark.parametrize("labelled", [False, True])
@@ -31,6 +31,9 @@ def test_two_dimensions_are_shown_as_they_are(tmp_path, labelled):
     np.testing.assert_allclose(
         numbers(columns["log_density"]), np.r_[densities["z"], densities["z0"]], 1e-5
     )
+    # Texts are paths, with what they say in comments.
+    texts = (tmp_path / "first" / "beta0.5.svg").read_text(encoding="utf-8")
+    assert "z: mean \N{MINUS SIGN}6.0 nats" in texts and "z0: mean 22.7 nats" in texts
     # The first path is black, the second red.
     red = (pixels[..., 0] > 180) & (pixels[..., 1:] < 80).all(-1)
     assert red[:, :495].sum() > 100 and red[:, 495:].sum() > 100

@@ -28,10 +28,15 @@ def test_panels_and_numbers(tmp_path):
 
 def test_no_base_codes(tmp_path):
     codes = np.random.RandomState(0).randn(30, 2)
+    # One is inside, one beyond the codes to the right alone, one by both axes.
+    draws = np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]])
     _, columns = saved(
         tmp_path,
-        lambda path: save_latent_panels(None, codes, codes, ["cat", "dog"] * 15, path),
+        lambda path: save_latent_panels(None, codes, draws, ["cat", "dog"] * 15, path),
     )
+    # Texts are paths, with what they say in comments.
+    texts = (tmp_path / "first" / "beta0.5.svg").read_text(encoding="utf-8")
+    assert "(d) prior draws (66.7% outside)" in texts
     assert columns["label"][:2] == ["cat", "dog"]
     assert set(columns["z0_1"]) == set(columns["z0_2"]) == {""}
 

@@ -72,6 +72,19 @@ def test_accumulated_parts_equal_the_whole_batch(parts, clip_norm):
     assert np.abs(weights(split)[0] - weights(classifier())[0]).max() > 1e-3
 
 
+def test_accumulated_parts_have_noise_of_their_own(monkeypatch):
+    model = classifier(accumulation=3)
+    objective, seeds = model.objective_on, set()
+
+    def noted(batch, step, seed):
+        seeds.add(tuple(seed.numpy()))
+        return objective(batch, step, seed)
+
+    monkeypatch.setattr(model, "objective_on", noted)
+    model.train_step(BATCH)
+    assert len(seeds) == 3
+
+
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_regularizers_of_weights_act(accumulation):
     """One step of SGD on L2(0.5) takes rate * w more from a kernel."""

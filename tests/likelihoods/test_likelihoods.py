@@ -58,6 +58,18 @@ def test_means_are_images(outputs):
         np.testing.assert_allclose(likelihood.mean(outputs), expected, rtol=1e-5)
 
 
+def test_a_learned_gamma_starts_where_it_is_told():
+    likelihood = NormalLikelihood(gamma=0.04, learned=True, gamma_floor=0.03)
+    likelihood.build()
+    np.testing.assert_allclose(likelihood.variance(), 0.04, rtol=1e-5)
+
+
+def test_outputs_that_are_means_are_clipped():
+    outputs = np.float32([-0.5, 0.0, 0.3, 1.0, 1.5])
+    means = NormalLikelihood(squash=False).mean(outputs)
+    np.testing.assert_array_equal(means, np.float32([0.0, 0.0, 0.3, 1.0, 1.0]))
+
+
 def test_bad_gamma():
     with pytest.raises(UserError, match=r"gamma must be a number in \("):
         NormalLikelihood(gamma=0.0)

@@ -13,6 +13,7 @@ from tfp_priors.likelihoods import PerceptualLikelihood
 from tfp_priors.models import POSTERIOR
 from tfp_priors.networks import MLP
 from tfp_priors.networks import VGG19Features
+from tfp_priors.posteriors import DeterministicPosterior
 from tfp_priors.posteriors import FixedScaleNormalPosterior
 from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import GeneratorPrior
@@ -392,9 +393,10 @@ def test_fixed_codes_move_the_prior_alone(make_model):
 
 
 def test_at_rest_holds_the_autoencoder_fixed(make_model):
-    first = make_model(prior=StandardNormalPrior(4))
+    first = make_model(prior=StandardNormalPrior(4), seed=7)
     prior = RealNVPPrior(4, couplings=2, hidden_sizes=(8,))
     second = first.at_rest(prior, KLDivergence())
+    assert second.seed == 7
     assert not second.variable_groups()["autoencoder"]
     np.testing.assert_array_equal(second.encode(images()), first.encode(images()))
     assert second.beta == 0.0
@@ -433,3 +435,17 @@ def test_features_that_it_does_not_read_may_be_anything(make_model):
     alone = model.evaluate(pictures, verbose=0, return_dict=True)
     beside = model.evaluate(data.batch(4), verbose=0, return_dict=True)
     assert beside == pytest.approx(alone)
+
+
+def test_units_are_active_above_a_variance_of_a_hundredth(make_model):
+    """The four pixels are the code; their variances are 0, 0.0025, 0.0081 and 0.04."""
+    model = make_model(
+        image_shape=(2, 2, 1),
+        encoder=keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()]),
+        posterior=DeterministicPosterior(4, project=False),
+    )
+    scales = np.reshape([0.0, 0.05, 0.09, 0.2], (2, 2, 1))
+    pictures = np.stack([0.5 - scales, 0.5 + scales] * 6).astype(np.float32)
+    scalars = model.summary_of({"image": pictures}).scalars
+    assert scalars["latent/active_units"] == 1
+    np.testing.assert_allclose(scalars["latent/scale_max"], 0.2, rtol=1e-5)

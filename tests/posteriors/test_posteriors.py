@@ -136,3 +136,23 @@ def test_gates_by_hand():
     base, _ = posterior._split(parameters)
     expected = base.mean() / (1 + np.exp(-2.0))
     np.testing.assert_allclose(posterior.code(parameters), expected, rtol=1e-5)
+
+
+def test_gates_mix_the_code_with_the_networks_output():
+    """z' = g z + (1 - g) m, of one dimension, where m and s are constants."""
+    posterior = InverseAutoregressivePosterior(1, flows=1, hidden_sizes=(8,))
+    parameters = posterior(FEATURES)
+    posterior._networks[0]._biases[-1].assign([0.7, 0.3])  # m and s
+    base, _ = posterior._split(parameters)
+    gate = 1 / (1 + np.exp(-2.3))
+    expected = gate * base.mean() + (1 - gate) * 0.7
+    np.testing.assert_allclose(posterior.code(parameters), expected, rtol=1e-5)
+
+
+def test_the_order_is_reversed_between_flows(autoregressive):
+    """Each dimension depends on some before it and on some after it."""
+    base, context = autoregressive._split(autoregressive(FEATURES[:1]))
+    forward = autoregressive._bijector(tf.repeat(context, 3, axis=0)).forward
+    noise = tf.repeat(base.mean(), 3, axis=0)
+    moves = np.abs(forward(noise + tf.eye(3)) - forward(noise))
+    assert np.triu(moves, 1).max() > 1e-3 and np.tril(moves, -1).max() > 1e-3

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import randomize
 from tests.priors.contract import FlowContract
 from tfp_priors.errors import UserError
 from tfp_priors.priors import InverseAutoregressivePrior
@@ -57,3 +58,18 @@ def test_triangular_in_the_direction_of_one_pass(kind):
     jacobian = tape.batch_jacobian(outputs, z).numpy()
     np.testing.assert_array_equal(np.triu(jacobian, 1), 0.0)
     assert np.abs(np.tril(jacobian, -1)).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "kind", [MaskedAutoregressivePrior, InverseAutoregressivePrior]
+)
+def test_the_order_is_reversed_between_flows(kind):
+    """Each dimension depends on some before it and on some after it."""
+    prior = kind(4, flows=2, hidden_sizes=(16,))
+    prior.build()
+    randomize(prior, scale=0.5)
+    one = prior.bijector()
+    one_pass = one.inverse if kind is MaskedAutoregressivePrior else one.forward
+    z = tf.random.stateless_normal([1, 4], [5, 6])
+    moves = np.abs(one_pass(z + tf.eye(4)) - one_pass(z))
+    assert np.triu(moves, 1).max() > 0.01 and np.tril(moves, -1).max() > 0.01

@@ -60,6 +60,14 @@ def test_densities_have_dropout_in_a_training_step_alone(name):
     np.testing.assert_array_equal(prior.log_prob(z), plain.log_prob(z))
 
 
+def test_each_conditioner_leaves_out_units_of_its_own():
+    prior = priors.RealNVPPrior(4, couplings=2, dropout=0.5)
+    units = tf.ones([1, 100])
+    with prior.learning(tf.constant([1, 2])):
+        first, second = (prior._dropout(i)(units, 0).numpy() for i in range(2))
+    assert ((first == 0) != (second == 0)).mean() > 0.3
+
+
 def test_a_step_may_know_the_standard_codes():
     prior = priors.RealNVPPrior(4, couplings=2, standardize=True)
     prior.build()

@@ -89,6 +89,18 @@ def test_shrinkage_draws_covariances_together():
     assert spread[0] > 1.3 * spread[1] > 0 and spread[2] < 1e-4
 
 
+def test_first_covariances_of_few_codes_are_drawn_to_the_mean_of_all():
+    """By as many codes as there are dimensions: 2, to a cluster of 5 equal ones."""
+    codes = np.random.RandomState(0).randn(100, 2)
+    codes[:5] = 100.0
+    mixture = fit_mixture(codes, 2, iterations=0)
+    pooled = 0.95 * np.cov(codes[5:].T, bias=True)
+    few = np.argmin(mixture.weights)
+    np.testing.assert_allclose(mixture.weights[few], 0.05, rtol=1e-5)
+    expected = 2 / (5 + 2) * pooled
+    np.testing.assert_allclose(mixture.covariances[few], expected, atol=1e-4)
+
+
 def test_whitening_is_the_inverse_factor():
     mixture = fit_mixture(draws(2_000), 3, 20)
     inverses, constants = whitening(mixture)

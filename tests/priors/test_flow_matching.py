@@ -196,3 +196,37 @@ def test_by_likelihood_too_the_velocity_without_a_context_is_learned():
     # The others are those without a context.
     with prior.learning(None):
         np.testing.assert_allclose(prior.log_prob(z, context), outside)
+
+
+class Drift:
+    """The velocity is the context, and 3 where that is left out."""
+
+    def conditions(self, t, context):
+        return context[:, :1] + 3.0 * context[:, 1:]
+
+    def __call__(self, y, conditions):
+        return tf.zeros_like(y) + conditions
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0, 2.0])
+def test_guidance_goes_on_from_no_context_to_the_context(monkeypatch, guidance):
+    prior = FlowMatchingPrior(2, units=8, context_size=1)
+    prior.build()
+    monkeypatch.setattr(prior, "_network", Drift())
+    z0 = tf.random.stateless_normal([4, 2], SEED)
+    context = tf.constant([[-1.0], [0.0], [1.0], [5.0]])
+    with prior.guided(guidance):
+        z = prior.from_base(z0, context)
+    # A quarter of a turn, in radians.
+    expected = z0 + 0.5 * np.pi * (3.0 + guidance * (context - 3.0))
+    np.testing.assert_allclose(z, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_share_of_the_contexts_is_left_out():
+    prior = FlowMatchingPrior(2, units=8, context_size=1, context_dropout=0.25)
+    context = 1.0 + tf.random.stateless_uniform([4000, 1], SEED)
+    with prior.learning(SEED):
+        told = prior._some_left_out(context).numpy()
+    left_out = told[:, 1:] == 1.0
+    np.testing.assert_array_equal(told[:, :1], np.where(left_out, 0.0, context))
+    assert abs(left_out.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)

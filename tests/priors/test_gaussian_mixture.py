@@ -100,6 +100,16 @@ class TestGaussianMixturePrior(DensityContract):
         scale = prior.distribution().components_distribution.scale.to_dense()[0]
         np.testing.assert_allclose(np.diag(scale), 0.5, rtol=1e-5)
 
+    def test_fitted_scales_are_above_the_floor(self):
+        """Twice as large where codes do not differ."""
+        codes = np.random.RandomState(0).randn(200, 2) * [1.0, 0.0]
+        prior = GaussianMixturePrior(
+            2, components=1, covariance=self.covariance, scale_floor=0.1
+        )
+        prior.fit(codes, validation_split=0.0)
+        covariance = prior.distribution().covariance()
+        np.testing.assert_allclose(covariance[1, 1], 0.2**2, rtol=1e-3)
+
     def test_bad_arguments(self):
         with pytest.raises(UserError, match="expects a covariance of"):
             GaussianMixturePrior(4, covariance="none")

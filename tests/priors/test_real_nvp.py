@@ -137,6 +137,17 @@ def test_couplings_move_two_dimensions_in_turn():
     np.testing.assert_allclose(z, [101.0, 1010.0])
 
 
+def test_permutations_are_those_of_the_seed():
+    def permuted(seed):
+        prior = RealNVPPrior(8, 3, hidden_sizes=(2,), permutation_seed=seed)
+        prior.build()
+        # A new flow only permutes.
+        return prior.to_base(np.arange(8, dtype=np.float32)[None])
+
+    np.testing.assert_array_equal(permuted(1), permuted(1))
+    assert np.any(permuted(1) != permuted(2))
+
+
 def test_threads_do_not_see_each_others_log_scales():
     prior = RealNVPPrior(3, couplings=2, hidden_sizes=(8,))
     prior.build()

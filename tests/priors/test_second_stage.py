@@ -22,9 +22,9 @@ class TestSecondStageVAEPrior(ImplicitContract):
         prior.build()
         randomize(prior, scale=0.5)
         prior._standardization.mean.assign([1.0, -2.0])
-        prior._standardization.variance.assign([4.0, 0.25])
+        prior._standardization.variance.assign([4.0, 9.0])
         kernel, bias = prior._decoder.trainable_variables
-        scale = np.sqrt([4.0, 0.25])
+        scale = np.sqrt([4.0, 9.0])
         covariance = kernel.numpy().T @ kernel.numpy() + prior.variance() * np.eye(2)
         p = scipy.stats.multivariate_normal(
             bias.numpy() * scale + [1.0, -2.0], covariance * np.outer(scale, scale)
@@ -49,16 +49,17 @@ class TestSecondStageVAEPrior(ImplicitContract):
         gap = prior.nll(tf.constant(z), 0.0, SEED).numpy() + p.logpdf(z)
         assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(len(z))
 
-    def test_draws_of_a_linear_model(self):
+    @pytest.mark.parametrize("temperature", [0.5, 1.0])
+    def test_draws_of_a_linear_model(self, temperature):
         prior = SecondStageVAEPrior(2, hidden_sizes=())
         prior.build()
         kernel, bias = prior._decoder.trainable_variables
         kernel.assign([[1.0, 0.5], [0.0, 0.3]])
         bias.assign([3.0, 0.0])
-        draws = prior.sample(40_000, SEED).numpy()
+        draws = prior.sample(40_000, SEED, temperature).numpy()
         # Standard errors are below 0.01.
         np.testing.assert_allclose(draws.mean(0), [3.0, 0.0], atol=0.04)
-        expected = kernel.numpy().T @ kernel.numpy() + np.eye(2)
+        expected = temperature**2 * (kernel.numpy().T @ kernel.numpy() + np.eye(2))
         np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.05)
 
     def test_knows_a_bound_only(self):

@@ -32,18 +32,33 @@ class TestVampPrior(DensityContract):
         prior.connect(encoder, posterior)
         return prior
 
-    def test_density_against_scipy(self):
-        prior, _ = self.built()
+    def posteriors(self, prior):
+        """The q(z|x) of the pseudo-inputs."""
         encoder, posterior = prior._parts()
         images = 1 / (1 + np.exp(-prior.trainable_variables[0].numpy()))
-        q = posterior.distribution(posterior(encoder(images, training=False)))
+        return posterior.distribution(posterior(encoder(images, training=False)))
+
+    @pytest.mark.parametrize("temperature", [0.5, 1.0])
+    def test_density_against_scipy(self, temperature):
+        prior, _ = self.built()
+        q = self.posteriors(prior)
         z = np.random.RandomState(0).randn(9, 5).astype(np.float32)
         densities = [
-            scipy.stats.norm(m, s).logpdf(z).sum(1)
+            scipy.stats.norm(m, temperature * s).logpdf(z).sum(1)
             for m, s in zip(q.mean().numpy(), q.stddev().numpy(), strict=True)
         ]
         expected = scipy.special.logsumexp(densities, axis=0) - np.log(4)
-        np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-4)
+        received = prior.distribution(temperature=temperature).log_prob(z)
+        np.testing.assert_allclose(received, expected, rtol=1e-4)
+        if temperature == 1.0:
+            np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-4)
+
+    def test_temperature_zero_draws_the_means(self):
+        prior, _ = self.built()
+        draws = prior.sample(50, SEED, temperature=0.0).numpy()
+        distance = np.abs(draws[:, None] - self.posteriors(prior).mean()).max(-1)
+        np.testing.assert_allclose(distance.min(1), 0.0, atol=1e-6)
+        assert set(distance.argmin(1)) == {0, 1, 2, 3}
 
     def test_standardization_leaves_the_density(self):
         plain, standardized = self.built()[0], self.built(standardize=True)[0]

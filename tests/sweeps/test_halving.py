@@ -45,6 +45,17 @@ def test_the_best_of_those_that_came_as_far_go_on(plan, factor):
     assert again == list(by_hand([value for _, value in left], factor))
 
 
+def test_a_run_that_has_passed_a_rung_is_stopped_by_it(plan):
+    """All that it has written since the last look counts, not the last value alone."""
+    halving, stays = sweeps.Halving("val_loss", 2), []
+    for run, value in zip(plan("LOSS=1.0,5.0"), (1.0, 5.0), strict=True):
+        run.folder.mkdir(exist_ok=True)
+        for step in (1, 2, 3):
+            stand_in.write_scalar(run.folder / "tensorboard", step, value)
+        stays.append(not halving.is_hopeless(run))
+    assert stays == [True, False]
+
+
 def test_runs_that_are_behind_are_stopped_and_not_compared(plan, sweep, capsys):
     flags = ["--gin_param=SECONDS = 0.06"]
     runs = plan("LOSS=1.0,5.0,4.0,0.5", flags=flags)

@@ -46,3 +46,10 @@ def test_the_last_steps_are_of_images_alone(with_context):
 def test_without_views_all_steps_are_alike():
     seen = np.concatenate(numbers(PostHoc(STEPS, batch_size=3)))
     assert set(seen[:18]) == set(range(18)) and seen[18:].max() > 5
+
+
+@pytest.mark.parametrize(
+    ("views", "patience"), [(None, 50), (Views(mirrored=True), 10)]
+)
+def test_patience_is_a_share_of_the_steps_without_views(views, patience):
+    assert PostHoc(100, views=views, patience=0.5).patience == patience

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tfp_priors.data.builders.image_folder import ImageFolder
+from tfp_priors.data.builders.image_folder import _hashed
 from tfp_priors.errors import UserError
 
 
@@ -162,6 +163,13 @@ def test_small_folders_have_both_splits(tmp_path, count):
     train, test = map(int, row.split()[1:])
     assert train + test == count
     assert train and test
+
+
+def test_a_tenth_of_many_pictures_is_the_test_split(tmp_path):
+    found = {"cats": [tmp_path / f"{i}.png" for i in range(2000)]}
+    test = _hashed(tmp_path, found)["test"]["cats"]
+    # A byte of the hash decides; 4 standard errors.
+    assert abs(len(test) / 2000 - 26 / 256) < 4 * np.sqrt(0.1 * 0.9 / 2000)
 
 
 def test_a_folder_of_training_images_alone_is_split(tmp_path):
