@@ -12,6 +12,8 @@ from pathlib import Path
 import keras
 from sphinx.util import inspect
 
+from tfp_priors.core.configured import Configured
+
 project = "tfp_priors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
@@ -182,9 +184,9 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def _signature(app, what, name, obj, options, signature, returns):
-    """Arguments of a layer are those of `__init__`, without those of all layers."""
+    """Arguments are those of `__init__`, without those of all layers."""
     del app, name, options
-    if what == "class" and issubclass(obj, keras.layers.Layer):
+    if what == "class" and issubclass(obj, (keras.layers.Layer, Configured)):
         found = inspect.signature(obj.__init__, bound_method=True)
         shown = [p for p in found.parameters.values() if p.name not in _KERAS]
         signature = inspect.stringify_signature(found.replace(parameters=shown))

@@ -58,8 +58,13 @@ class Configured:
         of_own = inspect.signature(type(self)).parameters.values()
         defaults = {p.name: p.default for p in of_own if p.kind not in _SEVERAL}
         # A subclass may have made something else of what it was given.
-        passed = (name for name in self._passed_on if hasattr(self, name))
-        return defaults | dict.fromkeys(passed, inspect.Parameter.empty)
+        passed = {name for name in self._passed_on if hasattr(self, name)}
+        of_parents = {
+            p.name: p.default
+            for base in reversed(type(self).__mro__)
+            for p in _parameters_of(base)
+        }
+        return defaults | {k: v for k, v in of_parents.items() if k in passed}
 
     def _argument(self, name):
         """The value of an argument of the constructor."""
