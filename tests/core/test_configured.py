@@ -332,3 +332,27 @@ def test_layers_within_a_part_stay_frozen(tmp_path):
         learning[0] == learning[1] < len(model(PRIORS["normal"]()).trainable_variables)
     )
     assert second.get_config() == first.get_config()
+
+
+def test_what_is_no_argument_is_refused():
+    with pytest.raises(TypeError):
+        divergences.HingeLoss(margin=2.0)
+
+
+class Behind(priors.GaussianMixturePrior):
+    def __init__(self, latent_size, *args, **kwargs):
+        super().__init__(latent_size, *args, **kwargs)
+
+
+def test_arguments_by_place_are_those_of_the_parent():
+    prior = Behind(2, 7, "diag")
+    assert repr(prior) == "Behind(latent_size=2, components=7, covariance='diag')"
+
+
+def test_what_is_not_frozen_stays_so():
+    first = model(PRIORS["normal"]())
+    first.trainable = False
+    first.encoder.trainable = True
+    second = type(first).from_config(first.get_config())
+    learning = [[len(v) for v in m.variable_groups().values()] for m in (first, second)]
+    assert learning[0] == learning[1] and sum(learning[0]) > 0

@@ -22,5 +22,5 @@ def test_an_attribute_comes_before_an_input():
 @pytest.mark.parametrize("shape", [None, (8, 6), (None, 6, 3)])
 def test_no_shape_of_images_is_told(shape):
     encoder = Layer() if shape is None else keras.Sequential([keras.Input(shape)])
-    with pytest.raises(UserError, match=r"an encoder of images \(height, width, chan"):
+    with pytest.raises(UserError, match=r"a network of images \(height, width, chan"):
         image_shape_of(encoder)

@@ -82,7 +82,7 @@ def test_a_file_is_read_in_its_order(tmp_path):
 
 def test_numbers_that_float32_rounds_away_are_told():
     seconds = 1.7e9 + 10.0 * np.random.RandomState(0).randn(50, 2)
-    with pytest.warns(UserWarning, match="in column 0, .* subtract the mean"):
+    with pytest.warns(UserWarning, match="in column 0, .* Subtract the mean"):
         checked_rows("codes", seconds)
     # So are neither constants nor moderate means.
     fine = np.hstack([np.full([50, 1], 0.1), seconds - 1.7e9, np.full([50, 1], 1e9)])

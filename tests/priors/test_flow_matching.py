@@ -230,3 +230,14 @@ def test_a_share_of_the_contexts_is_left_out():
     left_out = told[:, 1:] == 1.0
     np.testing.assert_array_equal(told[:, :1], np.where(left_out, 0.0, context))
     assert abs(left_out.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_draws_in_a_step_are_of_their_contexts():
+    prior = FlowMatchingPrior(2, units=8, context_size=1, context_dropout=0.9)
+    prior.build()
+    randomize(prior)
+    context = tf.random.stateless_normal([40, 1], SEED)
+    expected = prior.sample(40, 3, context=context)
+    with prior.learning(SEED):
+        drawn = prior.sample(40, 3, context=context)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-5, atol=1e-6)

@@ -19,8 +19,8 @@ class Configured:
     """What Keras saves and builds again from its constructor's arguments.
 
     They are those of `__init__`, and what it was given as `*args` and `**kwargs` for
-    that of a parent; each is kept in an attribute of its name. Subclasses are
-    registered with Keras, those of others by the name of their module.
+    that of a parent and passed on unchanged; each is kept in an attribute of its name.
+    Subclasses are registered with Keras, those of others by the name of their module.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -37,10 +37,13 @@ class Configured:
         keras.saving.register_keras_serializable(package)(cls)
 
     def __new__(cls, *args, **kwargs):
-        is_plain = super().__new__ is object.__new__
-        made = (
-            super().__new__(cls) if is_plain else super().__new__(cls, *args, **kwargs)
-        )
+        if super().__new__ is not object.__new__:
+            made = super().__new__(cls, *args, **kwargs)
+        elif (args or kwargs) and cls.__init__ is object.__init__:
+            # Which refuses them only where there is no `__new__`.
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        else:
+            made = super().__new__(cls)
         object.__setattr__(made, "_passed_on", _passed_on(cls, args, kwargs))
         return made
 
@@ -118,7 +121,8 @@ def _passed_on(cls, args, kwargs):
         named = (
             some for some in parents if some and some[0].kind != some[0].VAR_POSITIONAL
         )
-        passed += [parameter.name for parameter in next(named, [])[:rest]]
+        parent = [p.name for p in next(named, []) if p.name not in names]
+        passed += parent[:rest]
     return tuple(passed)
 
 

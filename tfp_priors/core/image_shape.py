@@ -17,7 +17,7 @@ def image_shape_of(encoder: Callable) -> tuple[int, int, int]:
         shape = inputs[0].shape[1:] if inputs else ()
     if len(shape) != 3 or None in shape:
         raise UserError(
-            "Expected an encoder of images (height, width, channels) of known size, "
+            "Expected a network of images (height, width, channels) of known size, "
             f"received a {type(encoder).__name__} of {tuple(shape) or 'no shape'}: "
             "give it an Input of that shape, or an image_shape."
         )

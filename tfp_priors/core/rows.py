@@ -54,10 +54,11 @@ def as_array(values) -> np.ndarray:
     Raises:
       UserError: if they are no array of numbers.
     """
-    if isinstance(values, tuple) and any(np.ndim(each) > 1 for each in values):
+    is_pair = isinstance(values, tuple) and len(values) == 2
+    if is_pair and any(getattr(each, "ndim", 0) > 1 for each in values):
         raise UserError(
-            f"Expected codes, received a tuple of {len(values)} arrays: give their "
-            "context as context."
+            "Expected codes, received a tuple of 2 arrays: give their context as "
+            "context."
         )
     if hasattr(values, "toarray"):
         raise UserError(
@@ -139,9 +140,9 @@ def _warn_of_rounding(name, values, part):
     if len(bad):
         column = bad[0]
         warnings.warn(
-            f"The {name} have {values[0, column]:.10g} in column {column}, with a "
-            f"standard deviation of {deviations[column]:.3g}, which float32 rounds "
-            "away: subtract the mean.",
+            f"The {name} have {values[0, column]:.10g} in column {column}, and a "
+            f"standard deviation of {deviations[column]:.3g} there: float32 rounds "
+            "what they differ by. Subtract the mean.",
             stacklevel=5,
         )
 

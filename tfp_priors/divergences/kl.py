@@ -50,7 +50,7 @@ class KLDivergence(Divergence):
                 f"KLDivergence needs log p(z), which a {type(prior).__name__} does not "
                 "have: use AdversarialDivergence or MMDDivergence."
             )
-        if prior.has_velocity and prior.dropout:
+        if prior.has_velocity and getattr(prior, "dropout", 0):
             raise UserError(
                 f"KLDivergence trains a {type(prior).__name__} without its dropout = "
                 f"{prior.dropout:g}: set it to 0, or take FlowMatchingDivergence."

@@ -55,6 +55,8 @@ class CheckedModel(Configured, keras.Model):
         if held_out is not None and not isinstance(held_out, tuple):
             # It is looked at here alone: within `fit` it has begun already.
             kwargs["validation_data"] = self._looked_at(held_out)
+        elif held_out is not None and len(held_out) == 2:
+            kwargs["validation_data"] = held_out[0], _as_column(held_out[1])
         if self.replicas > 1:
             split = kwargs.get("validation_split", 0.0)
             check_shares(x, self.replicas, batch_size, split)
@@ -80,6 +82,7 @@ class CheckedModel(Configured, keras.Model):
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
     ):
         _refuse_weights({"sample_weight": sample_weight, "class_weight": class_weight})
+        y = _as_column(y)
         if self.replicas > 1:
             shared = {"batch_size": _rows(x), "shuffle": False, "verbose": 0}
             history = self.fit(x, y, **shared).history
@@ -91,6 +94,7 @@ class CheckedModel(Configured, keras.Model):
     @raised_in_graph()
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         _refuse_weights({"sample_weight": sample_weight})
+        y = _as_column(y)
         if self.replicas > 1:
             shared = {"batch_size": _rows(x), "verbose": 0}
             return self.evaluate(x, y, return_dict=return_dict, **shared)
@@ -106,17 +110,17 @@ class CheckedModel(Configured, keras.Model):
     def get_config(self):
         layers = enumerate(self._flatten_layers())
         frozen = [i for i, layer in layers if not layer.trainable]
-        return super().get_config() | ({"frozen": frozen} if frozen else {})
+        return super().get_config() | {"frozen": frozen}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        frozen = config.pop("frozen", ())
+        frozen = config.pop("frozen", None)
         model = super().from_config(config)
-        # Layers within parts, which their configurations do not tell of.
-        layers = list(model._flatten_layers())
-        for i in frozen:
-            layers[i].trainable = False
+        if frozen is not None:
+            # A layer comes before those within it, which it freezes too.
+            for i, layer in enumerate(model._flatten_layers()):
+                layer.trainable = i not in frozen
         return model
 
     def save(self, filepath, *args, **kwargs):

@@ -83,6 +83,6 @@ def _check_batch_normalization(network):
         if is_one and layer.trainable and not layer.synchronized:
             raise UserError(
                 f"The layer {layer.name} would normalise each replica's share of a "
-                "batch by itself: give it synchronized=True, so that replicas learn "
-                "what one device does."
+                "batch by itself: set its synchronized = True, or make the networks "
+                "within the strategy's scope()."
             )

@@ -160,8 +160,8 @@ class GroupedModel(CheckedModel):
             TPU. On a CPU TensorFlow's own convolutions are the faster ones.
           precision: "float32", "mixed_bfloat16" or "mixed_float16": what `networks`
             compute in, whatever `dtype` their layers were made with. Variables, losses
-            and all other parts stay float32. Under
-            float16 each optimizer scales the loss.
+            and all other parts stay float32. Under float16 each optimizer scales the
+            loss.
           accumulation: parts that each replica's share of a batch is split into, one
             after the other; their gradients are averaged. On one replica 8 parts of
             2,048 MNIST images took 550 MiB instead of 1,180. Statistics over a
@@ -170,7 +170,8 @@ class GroupedModel(CheckedModel):
 
         Raises:
           UserError: if a group has no optimizer, or an optimizer no group, an argument
-            is none of those named, or a network is for images in 0..255.
+            is none of those named, or a layer does not do here what it is for; see
+            `compile_checks.check_layers`.
         """
         unknown = sorted(set(kwargs) - {"run_eagerly", "steps_per_execution"})
         if unknown:
@@ -353,8 +354,8 @@ class GroupedModel(CheckedModel):
     def _accumulated(self, batch, groups, step, seed):
         """As `_gradients`, part by part; the codes are those of all parts."""
         parts = self.accumulation
-        size = next(iter(batch.values())).shape[0]
-        if size is None:
+        size = rows_of(batch)
+        if not isinstance(size, int):
             raise UserError(
                 f"accumulation = {parts} needs batches of a known size: use "
                 "batch(size, drop_remainder=True)."
@@ -369,6 +370,7 @@ class GroupedModel(CheckedModel):
             rows = {
                 name: tf.reshape(x, [parts, size // parts, *x.shape[1:]])[i]
                 for name, x in batch.items()
+                if isinstance(x, tf.Tensor)  # No model reads others.
             }
             objective, gradients = self._gradients(rows, groups, step, fold_in(seed, i))
             mean = tf.nest.map_structure(

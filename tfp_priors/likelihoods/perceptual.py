@@ -23,7 +23,7 @@ class PerceptualLikelihood(Likelihood):
     Args:
       features: layer, images `[batch, height, width, channels]` in [0, 1] to a list of
         activations, such as `networks.VGG19Features` or `networks.ConvActivations`; it
-        is frozen.
+        is itself frozen.
       weights: w_l, one per layer, or None: 1 each.
       scale: factor on all layers.
       norm: "l2", half the squares, or "l1", absolute values.

@@ -133,12 +133,18 @@ class FlowMatchingPrior(FlowPrior):
         return _GUIDANCE.set(self, value)
 
     def bijector(self, context=None):
+        return self._flow(self._some_left_out(context))
+
+    def _flow(self, told):
         seed = self._step_seed
         if seed is not None:
             seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
-        context = self._some_left_out(context)
         guidance = _GUIDANCE.of(self)
-        return _ContinuousFlow(self._network, self.steps, context, guidance, seed)
+        return _ContinuousFlow(self._network, self.steps, told, guidance, seed)
+
+    def _forward(self, z0, context):
+        # Draws in a step of training are of their contexts.
+        return self._flow(_all_told(context)).forward(z0)
 
     def _to_base(self, z, context):
         return self.bijector(context).to_base(self.standardized(z))
@@ -175,10 +181,14 @@ class FlowMatchingPrior(FlowPrior):
         if context is None:
             return None
         if self._step_seed is None or not self.context_dropout:
-            return _told(context, tf.zeros_like(context[:, :1]))
+            return _all_told(context)
         seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
         noise = replicas.uniform(replicas.size(context), [1], seed)
         return _told(context, tf.cast(noise < self.context_dropout, tf.float32))
+
+
+def _all_told(context):
+    return None if context is None else _told(context, tf.zeros_like(context[:, :1]))
 
 
 def _told(context, left_out):

@@ -45,7 +45,6 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
         `MixtureStandardization`, between the prior and z, and give the contexts of
         `fit` zero mean and unit variance.
       context_size: width of the context vector that conditions the prior; 0 for none.
-
     """
 
     instead_of_maps = (
@@ -90,7 +89,8 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
         if getattr(standardize, "is_taken", False):
             raise UserError(
                 f"{name} expects a {type(standardize).__name__} of its own, received "
-                "that of another prior, which fit would change: make one for each."
+                "one that another prior was given, and whose statistics both would "
+                "set: make one for each."
             )
         if not (isinstance(context_size, (int, np.integer)) and context_size >= 0):
             raise UserError(
@@ -104,7 +104,7 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
             if isinstance(standardize, LatentStandardization)
             else (LatentStandardization() if standardize else None)
         )
-        if standardize and self._standardization is standardize:
+        if self._standardization is standardize:
             standardize.is_taken = True
         self._context_standardization = (
             ContextStandardization() if standardize and context_size else None

@@ -63,7 +63,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
         return tfb.Chain([tfb.Shift(mean), tfb.ScaleMatvecDiag(self._scale())])
 
     def _scale(self):
-        return self._everywhere(tf.sqrt(self.variance))
+        return self._everywhere(tf.sqrt(tf.maximum(self.variance, _LEAST_VARIANCE)))
 
     def _everywhere(self, statistic):
         """A statistic of each channel, for each number of a code."""
@@ -95,8 +95,8 @@ class LatentStandardization(Configured, keras.layers.Layer):
         """
         z = tf.reshape(z, [-1, self._channels])
         batch_mean = replicas.mean(tf.reduce_mean(z, axis=0))
-        batch_variance = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
-        batch_variance = tf.maximum(batch_variance, _VARIANCE_FLOOR)
+        squares = tf.reduce_mean(tf.square(z - batch_mean), axis=0)
+        batch_variance = tf.maximum(replicas.mean(squares), _VARIANCE_FLOOR)
         for statistic, value in (
             (self.mean, batch_mean),
             (self.variance, batch_variance),
@@ -106,7 +106,7 @@ class LatentStandardization(Configured, keras.layers.Layer):
 
 def _with_floor(variance, mean):
     """Variances in any unit; a small one for what is constant but for rounding."""
-    is_constant = variance <= np.square(np.finfo(np.float32).eps * mean)
+    is_constant = variance <= np.square(4 * np.finfo(np.float32).eps * mean)
     usual = 1.0 if is_constant.all() else variance[~is_constant].mean()
     floor = np.where(is_constant, _VARIANCE_FLOOR * usual, 0.0)
     return np.maximum(variance + floor, _LEAST_VARIANCE)
