@@ -235,3 +235,9 @@ def test_a_network_of_keras_says_its_shape_by_its_input(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "a.keras")
     _, logits = model.activations(images)
     np.testing.assert_array_equal(loaded.activations(images)[1], logits)
+
+
+def test_features_are_vectors():
+    network = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(UserError, match=r"\[batch, size\], received one of .*Flatten"):
+        Classifier(network, classes=3)

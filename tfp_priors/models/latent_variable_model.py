@@ -37,7 +37,6 @@ from tfp_priors.regularizers import Regularizer
 # and 0.95.
 _LEAST_LOGIT = 3.0
 
-
 # Images whose likelihood is measured at once.
 _MEASURED_AT_ONCE = 500
 

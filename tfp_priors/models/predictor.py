@@ -61,7 +61,13 @@ class Predictor(GroupedModel):
     def build(self, input_shape):
         if not self.network.built:
             self.network.build(input_shape)
-        self._head.build(self.network.compute_output_shape(input_shape))
+        features_shape = self.network.compute_output_shape(input_shape)
+        if len(features_shape) != 2:
+            raise UserError(
+                f"Expected a network of features [batch, size], received one of "
+                f"{tuple(features_shape)}: end it with keras.layers.Flatten()."
+            )
+        self._head.build(features_shape)
         self.track(["loss", self.quality])
         self.built = True
 
