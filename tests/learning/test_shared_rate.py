@@ -68,6 +68,12 @@ def test_a_negative_rate_is_refused(make_model, rate):
         compiled(make_model(), prior=rate)
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, "adm", 1e-3])
+def test_what_is_no_optimizer_is_refused(make_model, optimizer):
+    with pytest.raises(UserError, match="Expected a Keras optimizer, .* received"):
+        make_model().compile(optimizer)
+
+
 @pytest.mark.parametrize(
     "name", ["loss", "metrics", "loss_weights", "weighted_metrics"]
 )

@@ -241,3 +241,30 @@ def test_features_are_vectors():
     network = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(4, 3)])
     with pytest.raises(UserError, match=r"\[batch, size\], received one of .*Flatten"):
         Classifier(network, classes=3)
+
+
+class OwnFeatures(keras.Model):
+    """A subclassed model, whose layers are built by its first call."""
+
+    image_shape = SHAPE
+
+    def __init__(self):
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(5)
+
+    def call(self, images):
+        return self.dense(self.flatten(images))
+
+
+def test_a_network_may_be_a_subclassed_model():
+    batch = data()
+    model = Classifier(OwnFeatures(), classes=3)
+    model.compile("sgd")
+    kernel = model.network.dense.kernel.numpy().copy()
+    model.fit(batch["image"], batch["label"], verbose=0)
+    assert not np.allclose(model.network.dense.kernel, kernel)
+    features, _ = model.activations(batch["image"])
+    flat = batch["image"].numpy().reshape(12, -1)
+    expected = flat @ model.network.dense.kernel.numpy() + model.network.dense.bias
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)

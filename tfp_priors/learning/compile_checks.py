@@ -27,7 +27,33 @@ def check_clip_norm(clip_norm, groups):
             )
 
 
-def check_rate(group, optimizer):
+def check_variables(variables: list[keras.Variable]) -> None:
+    """Raises: UserError: if one that learns is no float32."""
+    for variable in variables:
+        if variable.dtype != "float32":
+            raise UserError(
+                f"Expected variables of float32 to learn, received {variable.path} of "
+                f"{variable.dtype}: make its layer without a dtype. Networks compute "
+                "in less by compile(precision=...)."
+            )
+
+
+def check_optimizer(group: str, optimizer: keras.optimizers.Optimizer) -> None:
+    """Raises: UserError: if a group's optimizer would not do what it says."""
+    _check_rate(group, optimizer)
+    if getattr(optimizer, "loss_scale_factor", None):
+        raise UserError(
+            "The loss is not multiplied by hand: leave loss_scale_factor out, and "
+            "compile with precision='mixed_float16', which scales it."
+        )
+    if getattr(optimizer, "use_ema", False):
+        raise UserError(
+            "There is no moving average of the weights: leave use_ema out, and let "
+            "the learning rate fall to 0, which serves as well."
+        )
+
+
+def _check_rate(group, optimizer):
     """Raises: UserError: if a rate, or the first one of a schedule, is negative."""
     rate = getattr(optimizer, "_learning_rate", 0.0)
     rate = getattr(rate, "initial_learning_rate", rate)

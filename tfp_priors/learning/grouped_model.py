@@ -13,8 +13,9 @@ from tfp_priors.learning.checked_model import CheckedModel
 from tfp_priors.learning.checked_model import rows_of
 from tfp_priors.learning.compile_checks import check_clip_norm
 from tfp_priors.learning.compile_checks import check_layers
+from tfp_priors.learning.compile_checks import check_optimizer
 from tfp_priors.learning.compile_checks import check_own_losses
-from tfp_priors.learning.compile_checks import check_rate
+from tfp_priors.learning.compile_checks import check_variables
 from tfp_priors.learning.running_means import RunningMeans
 from tfp_priors.learning.shared_rate import copied
 from tfp_priors.learning.shared_rate import serialized
@@ -244,26 +245,10 @@ class GroupedModel(CheckedModel):
                 f"Expected an optimizer for each of {', '.join(learning)}, received "
                 f"them for {', '.join(optimizer) or 'nothing'}."
             )
-        for variable in (v for group in groups.values() for v in group):
-            if variable.dtype != "float32":
-                raise UserError(
-                    f"Expected variables of float32 to learn, received {variable.path} "
-                    f"of {variable.dtype}: make its layer without a dtype. Networks "
-                    "compute in less by compile(precision=...)."
-                )
+        check_variables([v for group in groups.values() for v in group])
         optimizers = {name: copied(optimizer[name]) for name in learning}
         for name, group_optimizer in optimizers.items():
-            check_rate(name, group_optimizer)
-            if getattr(group_optimizer, "loss_scale_factor", None):
-                raise UserError(
-                    "The loss is not multiplied by hand: leave loss_scale_factor out, "
-                    "and compile with precision='mixed_float16', which scales it."
-                )
-            if getattr(group_optimizer, "use_ema", False):
-                raise UserError(
-                    "There is no moving average of the weights: leave use_ema out, and "
-                    "let the learning rate fall to 0, which serves as well."
-                )
+            check_optimizer(name, group_optimizer)
             # `apply_gradients` sums over the replicas, before it clips.
             group_optimizer._all_reduce_sum_gradients = list
         if precision == "mixed_float16":

@@ -91,8 +91,18 @@ def _rate(optimizer):
 
 
 def copied(optimizer: str | dict | keras.optimizers.Optimizer):
-    """A new optimizer with the same settings, as it was before `share_rate`."""
-    optimizer = keras.optimizers.get(optimizer)
+    """A new optimizer with the same settings, as it was before `share_rate`.
+
+    Raises:
+      UserError: if it is none.
+    """
+    try:
+        optimizer = keras.optimizers.get(optimizer)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            "Expected a Keras optimizer, such as keras.optimizers.Adam(1e-3), or the "
+            f"name of one, received {optimizer!r}."
+        ) from error
     copy = _own_class(optimizer).from_config(optimizer.get_config())
     # What `exclude_from_weight_decay` has set is not in the config.
     for name in _EXCLUDED:
