@@ -162,6 +162,13 @@ def test_crop_is_centred(tmp_path):
     assert (read_image(tmp_path / "a.png", (10, 10), 1) == 255).all()
 
 
+@pytest.mark.parametrize("to", [28, 100])
+def test_pictures_of_all_sizes_fit(tmp_path, to):
+    for size in [*range(20, 120), 201, 347]:
+        Image.new("L", (size, size + 3), 7).save(tmp_path / "a.png")
+        assert (read_image(tmp_path / "a.png", (to, to), 1) == 7).all()
+
+
 def test_larger_ones_are_not_decoded(tmp_path):
     # The header of a picture of 100,000 x 100,000 pixels.
     data = io.BytesIO()

@@ -190,9 +190,5 @@ def read_image(
             "scale the pictures to that size."
         )
     if picture.size != (width, height):
-        factor = min(picture.width / width, picture.height / height)
-        left = (picture.width - factor * width) / 2
-        top = (picture.height - factor * height) / 2
-        box = (left, top, left + factor * width, top + factor * height)
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
