@@ -467,6 +467,7 @@ def test_any_store_of_fsspec(tmp_path):
     assert (tmp_path / "there" / "a").read_text() == "1"
 
 
+@pytest.mark.slow
 def test_commands_on_a_store(store, data_dir, tmp_path):
     environment = commands.ENVIRONMENT | store
     where = {"environment": environment, "data_dir": "s3://bucket/sets"}
