@@ -70,6 +70,12 @@ def test_what_is_no_table(folder, rows, message):
     assert not (folder.parent / "data").exists()
 
 
+def test_a_table_in_another_encoding_is_told(folder):
+    written(folder, ["file,été", *ROWS[1:]], "latin-1")
+    with pytest.raises(UserError, match="attributes.csv is no UTF-8: save the table"):
+        read_attributes(folder, [])
+
+
 def test_a_set_with_attributes(tmp_path):
     folder = fill(tmp_path / "in", train__a=5, test__a=4)
     splits = {"train/a": 5, "test/a": 4}

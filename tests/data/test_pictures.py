@@ -132,6 +132,16 @@ def test_palettes_cmyk_bits_and_first_frames(tmp_path):
     both(path, grey)
 
 
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tiff"])
+def test_palettes_of_greys_are_grey(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    for pixels, channels in ((GREY, 1), (COLOUR, 3)):
+        picture = Image.fromarray(pixels).quantize(8)
+        assert picture.mode == "P"
+        picture.save(path)
+        assert size_and_channels(path) == (pixels.shape[:2], channels)
+
+
 def test_what_is_a_picture(tmp_path):
     names = ("b/a.JPG", "b/c/d.webp", "e.tif", "._e.tif", ".git/f.png", "~$e.tif")
     folders = ("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")

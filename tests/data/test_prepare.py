@@ -227,6 +227,12 @@ def test_a_size_is_for_image_folders_alone(tmp_path, name):
     assert not (tmp_path / "data").exists()
 
 
+def test_files_are_for_sets_that_have_them_alone(tmp_path):
+    with pytest.raises(UserError, match="embedded_digits needs no files: leave"):
+        prepare("embedded_digits", tmp_path, str(tmp_path / "data"))
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("size", [0, -4, 2.5])
 def test_sizes_that_are_none(folder, tmp_path, size):
     with pytest.raises(UserError, match=f"image_size must be .*{size}"):

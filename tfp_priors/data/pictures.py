@@ -107,7 +107,11 @@ def size_and_channels(path: Path) -> tuple[tuple[int, int], int]:
         # EXIF's orientations from 5 on exchange the sides; Pillow does so for TIFF.
         if opened.format != "TIFF" and opened.getexif().get(0x0112) in (5, 6, 7, 8):
             height, width = width, height
-        return (height, width), 1 if opened.mode in _GREY_MODES else 3
+        is_grey = opened.mode in _GREY_MODES
+        if opened.mode == "P":
+            colours = np.reshape(opened.getpalette(), (-1, 3))
+            is_grey = (colours == colours[:, :1]).all()
+        return (height, width), 1 if is_grey else 3
 
 
 def has_sixteen_bits(path: Path) -> bool:

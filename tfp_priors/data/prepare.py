@@ -132,6 +132,8 @@ def prepare(
 def _maker(name, source, image_size):
     """What makes the builder of a data set, given its data_dir."""
     if name in BUILT_IN:
+        if source is not None:
+            raise UserError(f"{name} needs no files: leave --source out.")
         return BUILT_IN[name]
     if source is None:
         raise UserError(f"{name} needs --source, the folder of its files.")

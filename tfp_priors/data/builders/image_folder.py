@@ -305,13 +305,9 @@ def _hashed(root, found):
 
 def _describe(paths) -> tuple[tuple[int, int], int]:
     """Size of the first picture, and 1 channel if every picture is grey, else 3."""
-    size, channels = None, 1
-    for path in paths:
-        own, channels = size_and_channels(path)
-        size = size or own
-        if channels == 3:
-            break
-    return size, channels
+    size, channels = size_and_channels(paths[0])
+    is_grey = channels == 1 and all(size_and_channels(path)[1] == 1 for path in paths)
+    return size, 1 if is_grey else 3
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -328,7 +324,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Args:
       source: the folder.
       label: name of the prepared set, the TFDS config.
-      image_size: `(height, width)` in pixels; by default that of the first picture.
+      image_size: `(height, width)` in pixels; by default that of the first training
+        picture.
       **kwargs: passed on to TFDS.
     """
 
