@@ -72,7 +72,7 @@ def test_what_is_no_table(folder, rows, message):
 
 def test_a_table_in_another_encoding_is_told(folder):
     written(folder, ["file,été", *ROWS[1:]], "latin-1")
-    with pytest.raises(UserError, match="attributes.csv is no UTF-8: save the table"):
+    with pytest.raises(UserError, match="attributes.csv is no text in UTF-8: save"):
         read_attributes(folder, [])
 
 

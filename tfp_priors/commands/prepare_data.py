@@ -18,7 +18,7 @@ _DATASET = flags.DEFINE_string("dataset", None, "Name of the data set.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the files.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where to write [TFDS's folder].")
 _IMAGE_SIZE = flags.DEFINE_integer(
-    "image_size", None, "Side in pixels for image folders [that of a training image].", 1
+    "image_size", None, "Side in pixels for image folders [that of one of them].", 1
 )
 _SKIP_DAMAGED = flags.DEFINE_boolean(
     "skip_damaged", False, "Leave damaged pictures of celeb_a out, and count them."

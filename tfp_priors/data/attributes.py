@@ -34,7 +34,9 @@ def read_attributes(
             "names of attributes, such as file,male,smiling."
         )
     if any(name.encode(errors="replace").decode() != name for name in names):
-        raise UserError(f"The first line of {path} is no UTF-8: save the table as such.")
+        raise UserError(
+            f"The first line of {path} is no text in UTF-8: save it as such."
+        )
     for name in names:
         if not name or "/" in name or names.count(name) > 1:
             problem = "has a slash" if "/" in name else "is there twice"
