@@ -10,6 +10,7 @@ import pytest
 from tfp_priors.errors import UserError
 from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
+from tfp_priors.files import folder_written
 from tfp_priors.files import is_disk_full
 from tfp_priors.files import write_text
 from tfp_priors.files import written_atomically
@@ -24,6 +25,27 @@ def test_failed_write_keeps_the_old_file(tmp_path):
             raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_is_filled_at_the_end_and_stays_the_one_it_is(tmp_path, is_there):
+    path = tmp_path / "new" / "a"
+    if is_there:
+        path.mkdir(parents=True)
+        (path / "lost+found").mkdir()
+        number = path.stat().st_ino
+    with pytest.raises(RuntimeError):
+        with folder_written(path) as folder:
+            (folder / "1.txt").write_text("half")
+            raise RuntimeError
+    left = [path, path / "lost+found"] if is_there else []
+    assert sorted((tmp_path / "new").rglob("*")) == left
+    with folder_written(path) as folder:
+        (folder / "1.txt").write_text("whole")
+        assert not (path / "1.txt").exists()
+    assert (path / "1.txt").read_text() == "whole"
+    assert len(list((tmp_path / "new").rglob("*"))) == 2 + is_there
+    assert not is_there or path.stat().st_ino == number
 
 
 def test_a_device_is_not_replaced(tmp_path):

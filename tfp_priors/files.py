@@ -19,8 +19,19 @@ from tfp_priors.errors import UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+# Of macOS's archives, network drives, Windows and Linux.
+_OF_SYSTEMS = (
+    *("__macosx", "@eadir", "#recycle", "@recycle", "@recently-snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+)
+
 # The temporary files of this process.
 _WRITTEN: set[Path] = set()
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is its system's, or a program's, and not its user's."""
+    return name.startswith((".", "~$")) or name.lower() in _OF_SYSTEMS
 
 
 @contextlib.contextmanager
@@ -33,6 +44,23 @@ def written_atomically(path: str | Path) -> Iterator[Path]:
         yield temporary
         sync(temporary)
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def folder_written(path: str | Path) -> Iterator[Path]:
+    """Yields an empty folder, whose content is in `path` if the block succeeds.
+
+    A folder that is there stays the one that it is, with its owner and its mount.
+    """
+    path = Path(path)
+    with temporary_beside(path / "content" if path.is_dir() else path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        if not path.is_dir():
+            temporary.rename(path)
+            return
+        for written in sorted(temporary.iterdir()):
+            written.rename(path / written.name)
 
 
 @contextlib.contextmanager

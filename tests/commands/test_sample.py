@@ -49,6 +49,9 @@ def test_single_samples_are_those_that_are_measured(trained, tmp_path):
     assert mine == theirs
     refused = commands.refused("sample", environment=environment, **flags)
     assert "is not empty: expected a new or an empty folder" in refused
+    (tmp_path / "b.png").touch()
+    flags = {"run_dir": trained[0] / "run", "out": f"{tmp_path}/b.png/"}
+    assert "b.png is a file: expected a new" in commands.refused("sample", **flags)
     flags = {"run_dir": trained[0] / "run", "n": 10_001, "out": tmp_path / "a.png"}
     assert "end --out with a slash" in commands.refused("sample", **flags)
     flags = {"run_dir": trained[0] / "run", "n": 12, "out": tmp_path / "samples"}

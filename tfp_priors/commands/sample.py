@@ -103,8 +103,8 @@ def main():
             raise UserError(f"--{flag.name}={flag.value} is not finite.")
     if in_folder and _LABEL.value == "all":
         raise UserError("--label=all is one picture: expected --out=FILE.png.")
-    if in_folder and out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty: expected a new or an empty folder.")
+    if in_folder:
+        _check_folder(out)
     if out.suffix.lower() == ".npy" and not in_folder:
         _sample_codes(out)
         return
@@ -116,6 +116,16 @@ def main():
             f"--n={_N.value}: for a file each, end --out with a slash, as samples/."
         )
     _sample_images(out, in_folder)
+
+
+def _check_folder(out):
+    from tfp_priors.errors import UserError
+    from tfp_priors.files import is_hidden
+
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: expected a new or an empty folder.")
+    if out.exists() and not all(is_hidden(path.name) for path in out.iterdir()):
+        raise UserError(f"{out} is not empty: expected a new or an empty folder.")
 
 
 def _sample_images(out, in_folder):
@@ -316,20 +326,16 @@ def _write_pictures(draw, out):
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.evaluation.subject import compiled
     from tfp_priors.figures.grid import save_image
-    from tfp_priors.files import temporary_beside
+    from tfp_priors.files import folder_written
 
     images = from_sampler(compiled(draw), _N.value, _SEED.value, "")
     digits = len(str(_N.value - 1))
-    with temporary_beside(out) as temporary:
-        temporary.mkdir()
+    with folder_written(out) as folder:
         number = 0
         for chunk in images:
             for pixels in chunk:
-                save_image(pixels, temporary / f"{number:0{digits}}.png")
+                save_image(pixels, folder / f"{number:0{digits}}.png")
                 number += 1
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
 
 
 def _pose():

@@ -19,8 +19,8 @@ from tfp_priors.core.order import held_out_rows
 from tfp_priors.core.rows import checked_context
 from tfp_priors.core.rows import checked_rows
 from tfp_priors.core.rows import some_rows
-from tfp_priors.data.pictures import is_hidden
 from tfp_priors.errors import UserError
+from tfp_priors.files import is_hidden
 
 _SUFFIXES = (".npy", ".npz")
 

@@ -12,6 +12,7 @@ from PIL import Image
 from PIL import ImageOps
 
 from tfp_priors.errors import UserError
+from tfp_priors.files import is_hidden
 
 #: What may be in them. Pillow would hand an EPS file to another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -19,11 +20,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
-)
-# Of macOS's archives, network drives, Windows and Linux.
-_OF_SYSTEMS = (
-    *("__macosx", "@eadir", "#recycle", "@recycle", "@recently-snapshot"),
-    *("$recycle.bin", "system volume information", "lost+found"),
 )
 _SIXTEEN = ("I;16", "I;16B", "I;16L")
 _GREY_MODES = ("1", "L", "LA", "I", *_SIXTEEN, "F")
@@ -37,11 +33,6 @@ _UNREADABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is its system's, or a program's, and not its user's."""
-    return name.startswith((".", "~$")) or name.lower() in _OF_SYSTEMS
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], collections.Counter]:

@@ -14,10 +14,10 @@ from tfp_priors.data.attributes import read_attributes
 from tfp_priors.data.pictures import find_pictures
 from tfp_priors.data.pictures import has_eight_in_32_bits
 from tfp_priors.data.pictures import has_sixteen_bits
-from tfp_priors.data.pictures import is_hidden
 from tfp_priors.data.pictures import read_image
 from tfp_priors.data.pictures import size_and_channels
 from tfp_priors.errors import UserError
+from tfp_priors.files import is_hidden
 
 _TEST_SHARE = 0.1
 
