@@ -381,10 +381,20 @@ def test_what_is_no_batch_is_named(make_model):
         model.fit(unknown, verbose=0, shuffle=False)
 
 
-@pytest.mark.parametrize("clip_norm", [-1.0, 0, float("nan"), "mse", {"prior": -1.0}])
+@pytest.mark.parametrize(
+    "clip_norm", [-1.0, 0, float("nan"), "mse", True, {"prior": -1.0}]
+)
 def test_a_norm_is_a_number_above_0(make_model, clip_norm):
     with pytest.raises(UserError, match="finite clip_norm > 0, or None"):
         make_model().compile("adam", clip_norm)
+
+
+def test_numbers_of_numpy_are_norms(make_model, tmp_path):
+    model = make_model()
+    model.compile("adam", {"prior": np.float32(2.0), "autoencoder": np.int64(3)})
+    model.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    assert loaded.clip_norm == {"prior": 2.0, "autoencoder": 3.0}
 
 
 def test_a_norm_is_one_of_a_group_that_is_there(make_model):

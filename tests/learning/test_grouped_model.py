@@ -238,6 +238,21 @@ def test_without_a_likelihood_there_is_no_bound():
         classifier().bound_of(None)
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            {"jit_compile": "never"},
+            "jit_compile of True, False, auto, received 'never'",
+        ),
+        ({"steps_per_execution": 0}, "steps_per_execution must be at least 1"),
+    ],
+)
+def test_arguments_that_are_none(argument, message):
+    with pytest.raises(UserError, match=message):
+        classifier().compile("sgd", **argument)
+
+
 def test_unknown_precision():
     with pytest.raises(UserError, match="mixed_float16, received 'float8'"):
         classifier(precision="float8")

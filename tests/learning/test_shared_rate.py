@@ -62,7 +62,37 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
         make_model().compile(keras.optimizers.Adam(use_ema=True))
 
 
-@pytest.mark.parametrize("rate", [-1e-3, float("nan"), CosineDecay(-1e-3, 10)])
+class HalfLater(keras.optimizers.schedules.LearningRateSchedule):
+    """Of a user, without a config."""
+
+    def __call__(self, step):
+        return keras.ops.where(step < 2, 0.1, 0.05)
+
+
+@pytest.mark.parametrize("rate", [HalfLater(), lambda: 0.1])
+def test_rates_of_the_user_need_no_config(make_model, rate, tmp_path):
+    model, fixed = make_model(), make_model()
+    fixed.set_weights(model.get_weights())
+    for one, its_rate in ((model, rate), (fixed, 0.1)):
+        one.compile(keras.optimizers.SGD(its_rate), jit_compile=False)
+        one.fit(IMAGES, batch_size=len(IMAGES), epochs=2, verbose=0, shuffle=False)
+    for ours, theirs in zip(model.get_weights(), fixed.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    with pytest.raises(UserError, match="follows a schedule"):
+        model.optimizer.learning_rate = 1e-4
+
+
+def test_a_schedule_that_cannot_be_saved_leaves_no_file(make_model, tmp_path):
+    model = make_model()
+    model.compile(keras.optimizers.SGD(HalfLater()))
+    with pytest.raises(UserError, match="HalfLater cannot be saved: give it a get_con"):
+        model.save(tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "rate", [-1e-3, float("nan"), float("inf"), CosineDecay(-1e-3, 10)]
+)
 def test_a_negative_rate_is_refused(make_model, rate):
     with pytest.raises(UserError, match=">= 0 for the prior, received"):
         compiled(make_model(), prior=rate)

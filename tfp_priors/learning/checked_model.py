@@ -131,6 +131,7 @@ class CheckedModel(Configured, keras.Model):
             )
         # What cannot be told of must not leave a part of a file.
         self.get_config()
+        self.get_compile_config()
         super().save(filepath, *args, **kwargs)
 
     def _looked_at(self, x, y=None):

@@ -1,16 +1,52 @@
 """What a model that is compiled must be: groups, rates and the layers of others."""
 
 import math
+import numbers
 from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_counts
+
+#: What networks may compute in.
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def check_clip_norm(clip_norm, groups):
-    """Raises: UserError: if a norm is none, or one of a group that is not there."""
+def check_arguments(
+    model: keras.Model, jit_compile, precision, accumulation, **kwargs
+) -> None:
+    """Raises: UserError: if an argument of `compile` is none, or of another model."""
+    unknown = sorted(set(kwargs) - {"run_eagerly", "steps_per_execution"})
+    if unknown:
+        raise UserError(
+            f"{type(model).__name__}.compile takes no {unknown[0]}: the model has a "
+            "loss and metrics of its own. Leave it out."
+        )
+    for name, value, known in (
+        ("precision", precision, PRECISIONS),
+        ("jit_compile", jit_compile, (True, False, "auto")),
+    ):
+        if value not in known:
+            raise UserError(
+                f"Expected a {name} of {', '.join(map(str, known))}, received "
+                f"{value!r}."
+            )
+    check_counts("compile", accumulation=accumulation)
+    at_once = kwargs.get("steps_per_execution", 1)
+    if at_once != "auto":
+        check_counts("compile", steps_per_execution=at_once)
+
+
+def checked_clip_norm(clip_norm, groups):
+    """A norm, or one by group, as Python's numbers.
+
+    Raises:
+      UserError: if a norm is none, or one of a group that is not there.
+    """
+    if clip_norm is None:
+        return None
     by_group = clip_norm if isinstance(clip_norm, Mapping) else {}
     unknown = sorted(set(by_group) - set(groups))
     if unknown:
@@ -18,13 +54,20 @@ def check_clip_norm(clip_norm, groups):
             f"Expected a clip_norm for {', '.join(groups)}, received one for "
             f"{', '.join(unknown)}."
         )
-    for norm in by_group.values() if by_group else [clip_norm]:
-        is_number = isinstance(norm, (int, float))
-        if norm is not None and not (is_number and 0 < norm < math.inf):
-            raise UserError(
-                f"Expected a finite clip_norm > 0, or None, received {norm!r}; "
-                "the loss is the model's own."
-            )
+    if by_group:
+        norms = {group: norm for group, norm in by_group.items() if norm is not None}
+        return {group: _norm(norm) for group, norm in norms.items()}
+    return _norm(clip_norm)
+
+
+def _norm(norm):
+    is_number = isinstance(norm, numbers.Real) and not isinstance(norm, bool)
+    if not (is_number and 0 < norm < math.inf):
+        raise UserError(
+            f"Expected a finite clip_norm > 0, or None, received {norm!r}; the loss "
+            "is the model's own."
+        )
+    return float(norm)
 
 
 def check_variables(variables: list[keras.Variable]) -> None:
@@ -54,16 +97,16 @@ def check_optimizer(group: str, optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _check_rate(group, optimizer):
-    """Raises: UserError: if a rate, or the first one of a schedule, is negative."""
+    """Raises: UserError: if a rate, or the first of a schedule, is negative or inf."""
     rate = getattr(optimizer, "_learning_rate", 0.0)
     rate = getattr(rate, "initial_learning_rate", rate)
     try:
         rate = float(rate)
     except (TypeError, ValueError):
         return  # A schedule of the user.
-    if not rate >= 0:
+    if not 0 <= rate < math.inf:
         raise UserError(
-            f"Expected a learning rate >= 0 for the {group}, received {rate:g}."
+            f"Expected a finite learning rate >= 0 for the {group}, received {rate:g}."
         )
 
 

@@ -8,21 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.errors import UserError
-from tfp_priors.errors import check_counts
 from tfp_priors.learning.checked_model import CheckedModel
 from tfp_priors.learning.checked_model import rows_of
-from tfp_priors.learning.compile_checks import check_clip_norm
+from tfp_priors.learning.compile_checks import check_arguments
 from tfp_priors.learning.compile_checks import check_layers
 from tfp_priors.learning.compile_checks import check_optimizer
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.compile_checks import check_variables
+from tfp_priors.learning.compile_checks import checked_clip_norm
 from tfp_priors.learning.running_means import RunningMeans
 from tfp_priors.learning.shared_rate import copied
 from tfp_priors.learning.shared_rate import serialized
 from tfp_priors.learning.shared_rate import share_rate
-
-#: What networks may compute in; see `GroupedModel.compile`.
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 class Objective(NamedTuple):
@@ -174,19 +171,9 @@ class GroupedModel(CheckedModel):
             is none of those named, or a layer does not do here what it is for; see
             `compile_checks.check_layers`.
         """
-        unknown = sorted(set(kwargs) - {"run_eagerly", "steps_per_execution"})
-        if unknown:
-            raise UserError(
-                f"{type(self).__name__}.compile takes no {unknown[0]}: the model has a "
-                "loss and metrics of its own. Leave it out."
-            )
-        if precision not in PRECISIONS:
-            raise UserError(
-                f"Expected a precision of {', '.join(PRECISIONS)}, received "
-                f"{precision!r}."
-            )
-        check_counts("compile", accumulation=accumulation)
-        check_clip_norm(clip_norm, self.variable_groups())
+        check_arguments(self, jit_compile, precision, accumulation, **kwargs)
+        self.clip_norm = checked_clip_norm(clip_norm, self.variable_groups())
+        self.accumulation = accumulation
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
@@ -208,8 +195,6 @@ class GroupedModel(CheckedModel):
         )
         if first is not None:
             share_rate(self._optimizers)
-        self.clip_norm = clip_norm
-        self.accumulation = accumulation
         self._compiled_with = {
             "clip_norm": self.clip_norm,
             "jit_compile": bool(jit_compile),

@@ -10,7 +10,6 @@ _EXCLUDED = (
     "_exclude_from_weight_decay",
     "_exclude_from_weight_decay_pattern",
 )
-_SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
 
 
 def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
@@ -82,8 +81,9 @@ def _refuse_schedules(optimizers):
 
 
 def _has_schedule(optimizer):
+    """Whether the rate is a schedule or a function, and no number that is set."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return isinstance(inner._learning_rate, _SCHEDULE)
+    return not isinstance(inner._learning_rate, keras.Variable)
 
 
 def _rate(optimizer):
@@ -103,7 +103,17 @@ def copied(optimizer: str | dict | keras.optimizers.Optimizer):
             "Expected a Keras optimizer, such as keras.optimizers.Adam(1e-3), or the "
             f"name of one, received {optimizer!r}."
         ) from error
-    copy = _own_class(optimizer).from_config(optimizer.get_config())
+    rate = getattr(optimizer, "_learning_rate", None)
+    if isinstance(rate, keras.Variable) or rate is None:
+        config = optimizer.get_config()
+    else:
+        # A schedule or a function of the user need not have a config.
+        optimizer._learning_rate = None
+        try:
+            config = optimizer.get_config() | {"learning_rate": rate}
+        finally:
+            optimizer._learning_rate = rate
+    copy = _own_class(optimizer).from_config(config)
     # What `exclude_from_weight_decay` has set is not in the config.
     for name in _EXCLUDED:
         if hasattr(optimizer, name):
@@ -116,11 +126,21 @@ def _own_class(optimizer):
 
 
 def serialized(optimizer: keras.optimizers.Optimizer) -> dict:
-    """An optimizer as Keras serializes it, without what `compile` has put on it."""
+    """An optimizer as Keras serializes it, without what `compile` has put on it.
+
+    Raises:
+      UserError: if its learning rate cannot be.
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     # Not a copy: Keras takes two objects for one if they had the same address.
     leading, optimizer.__class__ = type(optimizer), _own_class(optimizer)
     try:
         return keras.saving.serialize_keras_object(optimizer)
+    except NotImplementedError as error:
+        raise UserError(
+            f"The learning rate's {type(optimizer._learning_rate).__name__} cannot be "
+            "saved: give it a get_config, and register it by "
+            "keras.saving.register_keras_serializable."
+        ) from error
     finally:
         optimizer.__class__ = leading

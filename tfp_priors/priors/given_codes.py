@@ -155,7 +155,8 @@ def _as_floats(values):
 def _check_draws(n, width, temperature):
     """Raises: UserError: if draws of a prior are asked for that there are not."""
     known = not tf.is_tensor(n)
-    if known and not (isinstance(n, (int, np.integer)) and n >= 0):
+    is_whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+    if known and not (is_whole and n >= 0):
         raise UserError(f"Expected a whole number of draws >= 0, received {n!r}.")
     if known and n * width >= 2**31:
         raise UserError(
