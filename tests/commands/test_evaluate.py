@@ -83,6 +83,9 @@ def test_run_its_export_and_pictures(folder, flags, tmp_path):
     assert stored == process.stdout
     for key in ("step", "dataset", "commit", "time", "seed", "tfp_priors", "of"):
         assert key in of_run["fcd200_test"]
+    networks = {"classifier": str(folder / "classifier")}
+    assert of_run["fcd200_test"]["networks"] == networks
+    assert of_run["active_units_test"]["networks"] == {}
     events = EventAccumulator(str(folder / "run" / "evaluation")).Reload()
     assert set(events.Tags()["tensors"]) == set(of_run)
     (event,) = events.Tensors("fcd200_test")
@@ -90,7 +93,12 @@ def test_run_its_export_and_pictures(folder, flags, tmp_path):
     written = tf.make_ndarray(event.tensor_proto)
     np.testing.assert_allclose(written, of_run["fcd200_test"]["value"], rtol=1e-6)
 
+    unused = flags | {"metrics": "active_units_test"}
+    told = commands.run("evaluate", run_dir=folder / "run", **unused).stderr
+    assert "--classifier was not used: none of these metrics needs it." in told
+
     flags |= {"gin_file": "gin/embedded_digits.gin", "metrics": "fcd200_test"}
+    flags["out"] = tmp_path / "others"
     process = commands.run("evaluate", saved_model=folder / "saved_model", **flags)
     of_export = results(process)["fcd200_test"]
     for key in ("value", "reconstructions", "floor"):

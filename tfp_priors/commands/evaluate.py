@@ -72,7 +72,8 @@ def main():
         names = [*metrics.DEFAULTS_OF_DENSITIES, *names]
     out = _folder()
     evaluator = evaluation.evaluator(subject, dataset, load_dataset, strategy, out)
-    context = {"of": subject.name, "dataset": dataset, "networks": networks}
+    context = {"of": subject.name, "dataset": dataset}
+    needed = {name: metrics.NETWORKS.get(metrics.find(name).network) for name in names}
     refused = {}
     for name in names:
         try:
@@ -84,11 +85,17 @@ def main():
                 raise next(iter(refused.values())) from None
             continue
         if is_chief:
-            for line in record(out, results, subject.step, **context):
+            used = {k: path for k, path in networks.items() if k == needed[name]}
+            for line in record(out, results, subject.step, networks=used, **context):
                 print(to_json(line), flush=True)
     for name, error in refused.items():
-        told = command.told(f"{name} is left out: {error}")
-        print(told, file=sys.stderr, flush=True)
+        _tell(f"{name} is left out: {error}")
+    for flag in sorted(networks.keys() - needed.values()):
+        _tell(f"--{flag} was not used: none of these metrics needs it.")
+
+
+def _tell(text):
+    print(command.told(text), file=sys.stderr, flush=True)
 
 
 def _folder():

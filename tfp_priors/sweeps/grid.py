@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from tfp_priors import remote
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.metrics import NETWORKS
 from tfp_priors.evaluation.metrics import find
 from tfp_priors.files import write_text
 from tfp_priors.runs import run_dir
 from tfp_priors.sweeps.results import DESCRIPTION
-from tfp_priors.sweeps.results import NETWORKS
 from tfp_priors.sweeps.results import SEED
 from tfp_priors.sweeps.results import description
 from tfp_priors.sweeps.results import results_of

@@ -8,19 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfp_priors import remote
+from tfp_priors.evaluation.metrics import NETWORKS
 from tfp_priors.files import write_text
 from tfp_priors.runs import run_dir
 
 #: Name of the axis that is the seed of training and evaluation.
 SEED = "seed"
-
-#: Flags of bin/evaluate that name a network, by what results call it.
-NETWORKS = {
-    "classifier": "classifier",
-    "keypoints": "keypoint_regressor",
-    "inception": "inception_dir",
-    "lpips": "lpips_weights",
-}
 
 #: What `grid.describe` writes into the folder of each run.
 DESCRIPTION = "sweep.json"

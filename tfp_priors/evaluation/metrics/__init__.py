@@ -33,6 +33,14 @@ _PLACEHOLDERS = {
     "version": r"0\.0|0\.1",
 }
 
+#: Flags of bin/evaluate that name a network, by what results call it.
+NETWORKS = {
+    "classifier": "classifier",
+    "keypoints": "keypoint_regressor",
+    "inception": "inception_dir",
+    "lpips": "lpips_weights",
+}
+
 #: What is measured of a run if nothing is asked for: all that needs no other network.
 DEFAULTS = ("two_sample_accuracy_quadratic_test", "two_sample_accuracy_mlp_test")
 
@@ -63,7 +71,7 @@ class Request(NamedTuple):
 
     @property
     def network(self) -> str:
-        """The network that it needs besides, see `Metric`; nothing if none."""
+        """The network that it needs besides, of `NETWORKS`; nothing if none."""
         return self.metric.network.format(**self.values)
 
 

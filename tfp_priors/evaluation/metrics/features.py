@@ -44,7 +44,13 @@ def _frechet(evaluator, extractor, n, split):
     ) | {"fresh_images": fresh.size if fresh else 0}
 
 
-@metric("fid{n}_{split}", "fid10k_test", "Inception", "n passes of Inception")
+@metric(
+    "fid{n}_{split}",
+    "fid10k_test",
+    "Inception",
+    "n passes of Inception",
+    network="inception",
+)
 def _fid(evaluator, n, split):
     """Frechet Inception distance between n samples and n images of a split."""
     return _frechet(evaluator, "inception", n, split)
@@ -76,7 +82,13 @@ def _kernel(evaluator, extractor, n, split):
     yield result | result["value"]._asdict() | {"floor": floor and floor.value}
 
 
-@metric("kid{n}_{split}", "kid10k_test", "Inception", "as fid; shares its passes")
+@metric(
+    "kid{n}_{split}",
+    "kid10k_test",
+    "Inception",
+    "as fid; shares its passes",
+    network="inception",
+)
 def _kid(evaluator, n, split):
     """Kernel Inception distance, an unbiased squared MMD, with its standard error."""
     return _kernel(evaluator, "inception", n, split)
@@ -133,7 +145,7 @@ def _score(evaluator, extractor, n):
     }
 
 
-@metric("is{n}", "is50k", "Inception", "n passes of Inception")
+@metric("is{n}", "is50k", "Inception", "n passes of Inception", network="inception")
 def _is(evaluator, n):
     """Inception score of n samples in one piece; beside it that of test images."""
     return _score(evaluator, "inception", n)

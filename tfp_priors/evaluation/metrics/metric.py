@@ -16,8 +16,8 @@ class Metric(NamedTuple):
       cost: what takes the time.
       description: in a sentence.
       compute: maps an `Evaluator` and the placeholders' values to results.
-      network: what must be given besides: "classifier", "keypoints", "lpips", or a
-        placeholder such as "{extractor}".
+      network: what it needs besides, of `NETWORKS`, or a placeholder such as
+        "{extractor}".
       parts: names of its results, if there are several.
     """
 
