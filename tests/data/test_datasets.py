@@ -161,6 +161,20 @@ def test_an_image_smaller_than_the_crop_is_told(tmp_path, memory_limit):
         load_dataset("sizes", crop_size=6, **settings).take(2)
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("embedded_digits", {"codes": "a.npy"}),
+        ("embedded_digits", {"fingerprint": "a"}),
+        ("codes", {"codes": "a.npy", "image_size": 8}),
+        ("codes", {"codes": "a.npy", "binarize": True}),
+    ],
+)
+def test_arguments_of_another_kind_of_set_are_refused(name, argument):
+    with pytest.raises(UserError, match=f"{[*argument][-1]} has no use for {name}: "):
+        load_dataset(name, **argument)
+
+
 def test_a_full_disk_is_not_called_a_failed_download(tmp_path, monkeypatch):
     def full(builder):
         raise OSError(errno.ENOSPC, "No space left on device")

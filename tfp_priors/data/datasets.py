@@ -72,9 +72,11 @@ def load_dataset(
         uint8, smaller than the crop, or has keypoints, which a crop would move.
     """
     if name == CODES:
+        _refuse(name, crop_size=crop_size, image_size=image_size, binarize=binarize)
         if codes is None:
             raise UserError("The data set codes needs load_dataset.codes, a path.")
         return load_codes(codes, context, split, fingerprint)
+    _refuse(name, codes=codes, context=context, fingerprint=fingerprint)
     if data_dir is not None:
         data_dir = str(remote.cached(data_dir, name.partition(":")[0]))
     if data_dir is not None and Path(data_dir).is_file():
@@ -111,6 +113,15 @@ def load_dataset(
     if crop_size is not None or image_size is not None:
         dataset.stored = features["image"].shape[:2], transform
     return BinarizedDataset(dataset) if binarize else dataset
+
+
+def _refuse(name, **arguments):
+    """Raises: UserError: if what the data set of that name has no use for is given."""
+    for argument, value in arguments.items():
+        if value not in (None, False):
+            raise UserError(
+                f"load_dataset.{argument} has no use for {name}: leave it out."
+            )
 
 
 def _held(shards, features, transform, image_shape, memory_limit):
