@@ -70,6 +70,13 @@ def test_what_is_no_table(folder, rows, message):
     assert not (folder.parent / "data").exists()
 
 
+def test_accents_are_one_character_or_two(tmp_path):
+    source = fill(tmp_path / "in", **{"e\u0301t\u00e9": 1})
+    written(source, ["file,male", "\u00e9te\u0301/0.png,1"])
+    (picture,) = source.glob("*/*.png")
+    assert read_attributes(source, [picture]) == {picture: {"male": True}}
+
+
 def test_a_table_in_another_encoding_is_told(folder):
     written(folder, ["file,été", *ROWS[1:]], "latin-1")
     with pytest.raises(UserError, match="attributes.csv is no text in UTF-8: save"):

@@ -1,6 +1,7 @@
 """Attributes of the pictures of a folder, in a table."""
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,17 +47,17 @@ def read_attributes(
             )
     found = {}
     for where, (file, *values) in rows:
-        picture = Path(os.path.normpath(source / file.strip()))
+        picture = _place(source / file.strip())
         if picture in found:
             raise UserError(f"The picture {file} comes again in {where}.")
         found[picture] = {
             name: _has(name, value, where)
             for name, value in zip(names, values, strict=True)
         }
-    of = {picture: found.get(Path(os.path.normpath(picture))) for picture in pictures}
+    of = {picture: found.get(_place(picture)) for picture in pictures}
     missing = [picture for picture, row in of.items() if row is None]
     if missing:
-        others = sorted({*found} - {Path(os.path.normpath(p)) for p in of})
+        others = sorted({*found} - set(map(_place, of)))
         hint = f" It has {others[0]}, which is none of them." if others else ""
         raise UserError(
             f"{path} lacks {len(missing)} of {len(of)} pictures, the first of them "
@@ -64,6 +65,11 @@ def read_attributes(
             f"out of the folder.{hint}"
         )
     return of
+
+
+def _place(path):
+    """A path in its one spelling; of an accent, macOS makes two characters."""
+    return Path(unicodedata.normalize("NFC", os.path.normpath(path)))
 
 
 def _has(name, value, where):
