@@ -1,6 +1,7 @@
 """Trains a model in a run_dir, from the start or from its last checkpoint."""
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import sys
@@ -42,6 +43,7 @@ from tfp_priors.training.workers import Workers
 ROLLBACKS = 3
 
 
+@dataclasses.dataclass(eq=False)
 class Trainer:
     """What is trained and how; `train` says where and on what.
 
@@ -74,62 +76,44 @@ class Trainer:
         once this was done `ROLLBACKS` times in the run_dir.
     """
 
-    def __init__(
-        self,
-        model: Callable[..., GroupedModel],
-        optimizers: dict[str, Callable[[], keras.optimizers.Optimizer]],
-        steps: int,
-        batch_size: int = 64,
-        clip_norm: float | dict[str, float] | None = None,
-        seed: int = 0,
-        strategy: str = "auto",
-        jit_compile: bool | str = "auto",
-        precision: str = "float32",
-        accumulation: int = 1,
-        post_hoc: PostHoc | None = None,
-        early_stopping: EarlyStopping | None = None,
-        validation_share: float = 0.0,
-        scalars_every: int = 100,
-        images_every: int = 1000,
-        checkpoint_every: int = 1000,
-        on_nonfinite: str = "stop",
-    ):
+    model: Callable[..., GroupedModel]
+    optimizers: dict[str, Callable[[], keras.optimizers.Optimizer]]
+    steps: int
+    batch_size: int = 64
+    clip_norm: float | dict[str, float] | None = None
+    seed: int = 0
+    strategy: str = "auto"
+    jit_compile: bool | str = "auto"
+    precision: str = "float32"
+    accumulation: int = 1
+    post_hoc: PostHoc | None = None
+    early_stopping: EarlyStopping | None = None
+    validation_share: float = 0.0
+    scalars_every: int = 100
+    images_every: int = 1000
+    checkpoint_every: int = 1000
+    on_nonfinite: str = "stop"
+
+    def __post_init__(self):
         check_counts(
             "train",
-            steps=1 if steps == 0 and post_hoc is not None else steps,
-            scalars_every=scalars_every,
-            images_every=images_every,
-            checkpoint_every=checkpoint_every,
+            steps=1 if self.steps == 0 and self.post_hoc is not None else self.steps,
+            scalars_every=self.scalars_every,
+            images_every=self.images_every,
+            checkpoint_every=self.checkpoint_every,
         )
-        check_seed(seed, "train.seed")
-        check_within("train", "[0, 1)", validation_share=validation_share)
-        if early_stopping is not None and not validation_share:
+        check_seed(self.seed, "train.seed")
+        check_within("train", "[0, 1)", validation_share=self.validation_share)
+        if self.early_stopping is not None and not self.validation_share:
             raise UserError(
                 "train.early_stopping looks at held-out images: expected a "
                 "train.validation_share > 0."
             )
-        if on_nonfinite not in ("stop", "rollback"):
+        if self.on_nonfinite not in ("stop", "rollback"):
             raise UserError(
                 "Expected train.on_nonfinite to be stop or rollback, received "
-                f"{on_nonfinite!r}."
+                f"{self.on_nonfinite!r}."
             )
-        self.model = model
-        self.optimizers = optimizers
-        self.steps = steps
-        self.batch_size = batch_size
-        self.clip_norm = clip_norm
-        self.seed = seed
-        self.strategy = strategy
-        self.jit_compile = jit_compile
-        self.precision = precision
-        self.accumulation = accumulation
-        self.post_hoc = post_hoc
-        self.early_stopping = early_stopping
-        self.validation_share = validation_share
-        self.scalars_every = scalars_every
-        self.images_every = images_every
-        self.checkpoint_every = checkpoint_every
-        self.on_nonfinite = on_nonfinite
 
     def make_model(self, at_rest: bool = False) -> GroupedModel:
         """The model that `train` trains, with new weights and not compiled.
