@@ -11,14 +11,3 @@ from tfp_priors.configuration.reading import refused_values
 from tfp_priors.configuration.registry import CONFIGURABLES
 from tfp_priors.configuration.registry import Trainer
 from tfp_priors.configuration.registry import load_dataset
-
-__all__ = [
-    "CONFIGURABLES",
-    "Trainer",
-    "allow_imports",
-    "load_dataset",
-    "of_idle_optimizers",
-    "parse",
-    "refused_values",
-    "used_owners",
-]
