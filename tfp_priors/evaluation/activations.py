@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,11 @@ class Activations(NamedTuple):
 
     features: np.ndarray
     logits: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> "Activations":
+        """Those of all images, of those of some after others."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 class Extractor(NamedTuple):
@@ -122,10 +127,7 @@ class Activator:
 
     def activations(self, images, folder=None, label="images") -> Activations:
         """The activations of all images, as `chunks` in one."""
-        chunks = list(self.chunks(images, folder, label))
-        return Activations(
-            *(np.concatenate(parts) for parts in zip(*chunks, strict=True))
-        )
+        return Activations.joined(self.chunks(images, folder, label))
 
     def _chunk(self, images, span, folder):
         if folder is None:
@@ -167,12 +169,9 @@ class Activator:
         """The activations of uint8 images `[n, height, width, channels]`."""
         self.extractor.check(images.shape[1:])
         size = self.extractor.batch_size
-        batches = [
+        return Activations.joined(
             self._function(images[start : start + size])
             for start in range(0, len(images), size)
-        ]
-        return Activations(
-            *(np.concatenate(parts) for parts in zip(*batches, strict=True))
         )
 
 

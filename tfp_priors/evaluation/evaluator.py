@@ -332,35 +332,27 @@ class Evaluator:
 
     def activations(self, extractor: str, images: Images, label: str) -> Activations:
         """What an extractor makes of images; `label` is what progress calls them."""
-        activator = self._activator(extractor)
-        return self.cached(
-            ("activations", extractor, images.identity, images.size),
-            lambda: activator.activations(images, self._place(images), label),
-        )
+        return self._of_chunks(Activations.joined, extractor, images, label)
 
     def logits(self, extractor: str, images: Images, label: str) -> np.ndarray:
         """The logits of images, without holding their features in memory."""
-        activator = self._activator(extractor)
-
-        def compute():
-            chunks = activator.chunks(images, self._place(images), label)
-            return np.concatenate([chunk.logits for chunk in chunks])
-
-        return self.cached(("logits", extractor, images.identity, images.size), compute)
+        return self._of_chunks(_logits, extractor, images, label)
 
     def moments(
         self, extractor: str, images: Images, label: str
     ) -> feature_metrics.Moments:
         """Mean and covariance of the features; one chunk is in memory at a time."""
+        return self._of_chunks(_moments, extractor, images, label)
+
+    def _of_chunks(self, function, extractor, images, label):
+        """A function of an extractor's activations, which come chunk by chunk."""
         activator = self._activator(extractor)
 
         def compute():
-            chunks = activator.chunks(images, self._place(images), label)
-            return feature_metrics.moments(chunk.features for chunk in chunks)
+            return function(activator.chunks(images, self._place(images), label))
 
-        return self.cached(
-            ("moments", extractor, images.identity, images.size), compute
-        )
+        key = (function, extractor, images.identity, images.size)
+        return self.cached(key, compute)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """The classifier's probabilities of its classes or attributes.
@@ -413,6 +405,14 @@ def _some(dataset):
         return np.arange(dataset.size)
     random = np.random.RandomState(0)
     return np.sort(random.choice(dataset.size, _MOST_CODES, replace=False))
+
+
+def _logits(chunks):
+    return np.concatenate([chunk.logits for chunk in chunks])
+
+
+def _moments(chunks):
+    return feature_metrics.moments(chunk.features for chunk in chunks)
 
 
 def _unknown(value):
