@@ -35,27 +35,21 @@ class Metric(NamedTuple):
 METRICS: list[Metric] = []
 
 
-def metric(
-    template: str,
-    example: str,
-    needs: str,
-    cost: str,
-    network: str = "",
-    parts: tuple[str, ...] = (),
-) -> Callable:
+def metric(template: str, example: str, needs: str, cost: str, **others) -> Callable:
     """Makes a function of an `Evaluator` and a template's values a metric.
 
     Its docstring describes it. It yields results, dicts with the key "value"; one with
     the key "name" is not named as what was asked for.
 
     Args:
-      template: see `Metric`; likewise the others.
+      template: see `Metric`; likewise the next three.
+      **others: `network` and `parts`, if it has them.
     """
 
     def register(compute):
         description = " ".join(compute.__doc__.split())
         METRICS.append(
-            Metric(template, example, needs, cost, description, compute, network, parts)
+            Metric(template, example, needs, cost, description, compute, **others)
         )
         return compute
 
