@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -17,23 +16,19 @@ from tfp_priors.files import written_atomically
 #: Pixels per inch of the PNG, and of what is a raster within the SVG.
 DPI = 110
 
-# Without a date and with ids from a fixed salt, equal figures are equal files.
+# Without a date equal figures are equal files.
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-_SALT = "tfp_priors"
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Writes `path`.png and `path`.svg; equal figures give equal bytes.
 
     Args:
-      figure: with an Agg canvas.
+      figure: of `new_figure`, in its block.
       path: of the files, without suffix.
     """
     for suffix, metadata in _METADATA.items():
-        with (
-            matplotlib.rc_context({"svg.hashsalt": _SALT}),
-            written_atomically(_with_suffix(path, suffix)) as temporary,
-        ):
+        with written_atomically(_with_suffix(path, suffix)) as temporary:
             figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
 
 

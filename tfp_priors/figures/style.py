@@ -49,6 +49,8 @@ _SETTINGS = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
     "mathtext.fontset": "dejavusans",
+    # Of ids in SVGs: equal figures are equal files.
+    "svg.hashsalt": "tfp_priors",
     "xtick.color": "0.3",
     "xtick.labelcolor": "black",
     "xtick.labelsize": 11,

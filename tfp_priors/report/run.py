@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.ticker import MaxNLocator
 
 from tfp_priors.errors import UserError
@@ -317,11 +316,7 @@ def draw_curves(scalars: Mapping[str, Mapping[int, float]]) -> bytes:
                 axes.set_yscale("log")
         for axes in list(figure.axes)[len(scalars) :]:
             axes.remove()
-        # The salt makes equal curves equal files.
-        with matplotlib.rc_context({"svg.hashsalt": "report"}):
-            figure.savefig(
-                file, format="svg", facecolor="none", metadata={"Date": None}
-            )
+        figure.savefig(file, format="svg", facecolor="none", metadata={"Date": None})
     return file.getvalue()
 
 
