@@ -39,9 +39,7 @@ def samples(evaluator: Evaluator, out: Path, **_) -> None:
 
 def reconstructions(evaluator: Evaluator, out: Path, **_) -> None:
     """Random test images above their reconstructions."""
-    indices = _some(evaluator, min(40, evaluator.dataset(_SPLIT).size))
-    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
-    given = _given(evaluator, indices)
+    images, *given = _some(evaluator, min(40, evaluator.dataset(_SPLIT).size))
     decoded = np.asarray(evaluator.subject.ask("reconstruct")(images, *given))
     rows = {}
     for i in range(0, len(images), 10):
@@ -86,9 +84,8 @@ def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
         return {"": evaluator.samples(16).floats()}
     if evaluator.subject.condition == "label":
         return _rows_of_labels(evaluator)
-    indices = _some(evaluator, n)
-    (conditions,) = _given(evaluator, indices)
-    left = [evaluator.dataset(_SPLIT).gather(indices)["image"]]
+    images, conditions = _some(evaluator, n)
+    left = [images]
     if evaluator.subject.show_condition is not None:
         left.append(np.asarray(evaluator.subject.show_condition(conditions)))
     draws = _draws_given(evaluator, conditions)
@@ -99,9 +96,7 @@ def rows_of(evaluator: Evaluator, n: int) -> dict[str, np.ndarray]:
 def transfers(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """The appearance of the test images at the left under the conditions at the top."""
     transfer = evaluator.subject.ask("transfer")
-    indices = _some(evaluator, pairs + _DRAWS)
-    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
-    (conditions,) = _given(evaluator, indices)
+    images, conditions = _some(evaluator, pairs + _DRAWS)
     targets = conditions[pairs:]
     shown = np.asarray(evaluator.subject.ask("show_condition")(targets))
     rows = {"": np.concatenate([np.ones_like(images[:1]), shown])}
@@ -117,12 +112,10 @@ def appearances(evaluator: Evaluator, out: Path, *, pairs: int, **_) -> None:
     """Paths in z between the appearances of two test images, under the condition of the
     first; a conditional model."""
     evaluator.subject.ask("transfer")
-    dataset = evaluator.dataset(_SPLIT)
-    ends = paths.random_pairs(dataset.size, pairs, evaluator.seed)
+    ends = paths.random_pairs(evaluator.dataset(_SPLIT).size, pairs, evaluator.seed)
     rows = {}
     for i, indices in enumerate(ends.T):
-        images = dataset.gather(indices)["image"]
-        (conditions,) = _given(evaluator, indices)
+        images, conditions = _of(evaluator, indices)
         codes = np.asarray(evaluator.subject.ask("encode")(images, conditions))
         path = latent_space.lerp(*codes, paths.T)
         own = np.repeat(conditions[:1], len(path), axis=0)
@@ -215,7 +208,7 @@ def attribute(
     save_attribute_curves(
         paths.T, dict(sorted(curves.items())), out / f"attribute_curves{attribute}"
     )
-    images = evaluator.dataset(_SPLIT).gather(indices)["image"]
+    (images,) = _of(evaluator, indices)
     spaces = paths.paths_between(evaluator.subject, a, b)
     seen = {s: paths.probabilities(evaluator, spaces[s], attribute) for s in spaces}
     rows, numbers = {}, {"image": [], "space": [], "t": [], "probability": []}
@@ -317,7 +310,7 @@ def _draws_given(evaluator, conditions):
 
 
 def _some(evaluator, n):
-    """Random indices of n test images.
+    """n random test images, as `_of` has them.
 
     Raises:
       UserError: if there are fewer.
@@ -327,15 +320,14 @@ def _some(evaluator, n):
         raise UserError(
             f"The figure needs {n} test images, there are {size}: ask for fewer pairs."
         )
-    return np.random.RandomState(evaluator.seed).permutation(size)[:n]
+    return _of(evaluator, np.random.RandomState(evaluator.seed).permutation(size)[:n])
 
 
-def _given(evaluator, indices):
-    """The conditions of test images, if the subject has any, as the only item."""
-    name = evaluator.subject.condition
-    if name is None:
-        return ()
-    return (np.asarray(evaluator.dataset(_SPLIT).features[name])[indices],)
+def _of(evaluator, indices):
+    """Test images and, if the subject is given any, their conditions."""
+    examples = evaluator.dataset(_SPLIT).gather(indices)
+    names = ("image", *filter(None, [evaluator.subject.condition]))
+    return [examples[name] for name in names]
 
 
 def _refuse_condition(evaluator):
@@ -350,9 +342,9 @@ def _refuse_condition(evaluator):
 def _pairs(evaluator, n):
     """Random pairs of images, `[2, n, ...]`, and the paths between their codes."""
     _refuse_condition(evaluator)
-    dataset = evaluator.dataset(_SPLIT)
-    indices = paths.random_pairs(dataset.size, n, evaluator.seed)
-    images = dataset.gather(indices.reshape(-1))["image"]
+    size = evaluator.dataset(_SPLIT).size
+    indices = paths.random_pairs(size, n, evaluator.seed)
+    (images,) = _of(evaluator, indices.reshape(-1))
     codes = np.asarray(evaluator.subject.ask("encode")(images))
     a, b = codes.reshape(2, n, -1)
     images = images.reshape(2, n, *images.shape[1:])
