@@ -227,19 +227,6 @@ def test_code_scatter_has_a_draw_for_each_drawn_code(tmp_path):
         np.testing.assert_allclose(np.sort(received), np.sort(expected), rtol=1e-4)
 
 
-def test_compare_has_a_row_per_model(tmp_path):
-    random = np.random.RandomState(0)
-    draws = {"a": random.rand(4, 3, 3, 3), "b": random.rand(4, 3, 3, 3)}
-    gallery.compare(draws, tmp_path / "models", seed=5)
-    rows = read(tmp_path / "models.csv")
-    assert [row["label"] for row in rows] == ["a"] * 4 + ["b"] * 4
-    np.testing.assert_allclose(
-        column(rows, "mean"),
-        np.concatenate([draws["a"], draws["b"]]).mean(axis=(1, 2, 3)),
-        atol=1e-5,
-    )
-
-
 @pytest.mark.slow
 def test_figures_of_a_conditional_model(tmp_path):
     """Figure 9, transfers and appearances: rows hold what the model itself gives."""

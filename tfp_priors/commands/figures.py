@@ -131,6 +131,7 @@ def _compare(run_dirs, out, name, may_lack=False):
       name: of the picture.
       may_lack: leave runs out that draw nothing, such as classifiers.
     """
+    from tfp_priors.figures.image_rows import save_image_rows
     from tfp_priors.report import gallery
 
     draws = {}
@@ -146,7 +147,8 @@ def _compare(run_dirs, out, name, may_lack=False):
         for condition, label in sorted(draws, key=lambda key: int(key[0] or 0))
     }
     if rows:
-        gallery.compare(rows, out / name, evaluation.SEED.value)
+        title = f"Uncurated draws of seed {evaluation.SEED.value}"
+        save_image_rows(rows, out / name, title)
 
 
 def _show_sweep(folder, out):

@@ -264,17 +264,6 @@ FIGURES: dict[str, Callable] = {
 }
 
 
-def compare(draws: dict[str, np.ndarray], path: Path, seed: int) -> None:
-    """A row of draws for each of several models (figures 6 and 9).
-
-    Args:
-      draws: images `[n, height, width, channels]` in [0, 1], by the model's name.
-      path: of the files, without suffix.
-      seed: of the draws.
-    """
-    save_image_rows(draws, path, f"Uncurated draws of seed {seed}")
-
-
 def scores(folder: str | Path, out: Path) -> None:
     """Each metric of a sweep over its last axis of numbers, if it has one (figure 3).
 
