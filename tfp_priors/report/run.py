@@ -97,7 +97,7 @@ def run_sections(run_dir: str | Path, figures: str | Path | None) -> list[Sectio
         Section("Results", _results(run_dir, where)),
         Section("Curves", _curves(run_dir, where)),
         Section("Configuration", [Code(config, runs.CONFIG)]),
-        Section("Environment", _environment(runs.environments(run_dir))),
+        Section("Environment", list(_environment(runs.environments(run_dir)))),
     ]
 
 
@@ -159,15 +159,15 @@ def picture_blocks(figures: str | Path | None) -> list[Block]:
     return [_picture(path, _caption(path)) for path in paths]
 
 
-def environment_values(
-    records: Sequence[Mapping[str, Any]], unit: str
-) -> dict[str, str]:
+def environment_block(records: Sequence[Mapping[str, Any]], unit: str) -> Block:
     """Commit, versions and devices of records, each with its number if they differ.
 
     Args:
       records: as of `run_dir.environments`.
       unit: what a record is of, in the plural.
     """
+    if not records:
+        return Text("No record of versions and devices: bin/train writes it.")
     values = {}
     keys = dict.fromkeys(key for record in records for key in record)
     for key in keys:
@@ -178,7 +178,7 @@ def environment_values(
             value if len(counts) == 1 else f"{value} ({count} of {len(records)} {unit})"
             for value, count in counts.items()
         )
-    return values
+    return KeyValues(values)
 
 
 def steps_done(run_dir: str | Path) -> int:
@@ -355,13 +355,8 @@ def _pictures_of_training(run_dir, figures) -> list[Block]:
     return blocks
 
 
-def _environment(starts) -> list[Block]:
-    if not starts:
-        return [Text("No record of versions and devices: bin/train writes it.")]
-    return [KeyValues(environment_values(starts, "starts")), *_starts(starts)]
-
-
-def _starts(starts) -> Iterator[Block]:
+def _environment(starts) -> Iterator[Block]:
+    yield environment_block(starts, "starts")
     for start in starts:
         label = f"Started {start['time']}, seed {start['seed']}:"
         yield Text(label)

@@ -15,7 +15,7 @@ from tfp_priors.report.page import Table
 from tfp_priors.report.page import Text
 from tfp_priors.report.page import text
 from tfp_priors.report.run import descriptions
-from tfp_priors.report.run import environment_values
+from tfp_priors.report.run import environment_block
 from tfp_priors.report.run import picture_blocks
 from tfp_priors.report.run import results_table
 from tfp_priors.report.run import steps_done
@@ -196,9 +196,7 @@ def _details(run):
 def _environments(runs):
     starts = [run_dir.environments(run.folder) for run in runs]
     newest = [records[-1] for records in starts if records]
-    if not newest:
-        return [Text("No record of versions and devices: bin/train writes it.")]
-    return [KeyValues(environment_values(newest, "runs"))]
+    return [environment_block(newest, "runs")]
 
 
 def _is_finished(run):
