@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -13,7 +14,6 @@ from typing import NamedTuple
 
 from tfp_priors.errors import UserError
 
-_PIECE = 2**20
 _GZIP_START = b"\x1f\x8b"
 
 
@@ -37,17 +37,12 @@ def gunzip(path: Path, target: Path, limit: int) -> None:
     Raises:
       UserError: if it is damaged or holds more, of which no more is written.
     """
+    too_large = UserError(
+        f"{path} unpacks to more than the {limit} bytes of the data set's file: it is "
+        "another one. Download it again."
+    )
     with damage_named(path), gzip.open(path) as packed, target.open("wb") as unpacked:
-        left = limit
-        # One byte more than there may be tells the two apart.
-        while piece := packed.read(min(_PIECE, left + 1)):
-            if len(piece) > left:
-                raise UserError(
-                    f"{path} unpacks to more than the {limit} bytes of the data set's "
-                    "file: it is another one. Download it again."
-                )
-            unpacked.write(piece)
-            left -= len(piece)
+        shutil.copyfileobj(_Limited(packed, limit, too_large), unpacked)
 
 
 def untar(path: Path, folder: Path, limits: Limits) -> None:
@@ -60,7 +55,8 @@ def untar(path: Path, folder: Path, limits: Limits) -> None:
     with damage_named(path), path.open("rb") as file:
         packed = file.peek(2)[:2] == _GZIP_START
         stream = gzip.open(file) if packed else file
-        stream = _Limited(stream, path, limits.total_bytes)
+        too_large = _too_large(path, limits.total_bytes)
+        stream = _Limited(stream, limits.total_bytes, too_large)
         # As a stream, since the list of members alone may be a bomb.
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for number, member in enumerate(archive, start=1):
@@ -161,17 +157,16 @@ def _too_large(path, limit):
 
 
 class _Limited:
-    """A file of which no more than `limit` bytes can be read."""
+    """A file of which no more than `limit` bytes can be read, or else an error."""
 
-    def __init__(self, file, path, limit):
+    def __init__(self, file, limit, too_large):
         self._file = file
-        self._path = path
-        self._limit = limit
         self._left = limit
+        self._too_large = too_large
 
     def read(self, size):
         data = self._file.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise _too_large(self._path, self._limit)
+            raise self._too_large
         return data
