@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import sys
@@ -81,39 +82,37 @@ def _parse(argv, module):
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(f"{str(error).strip().rstrip('.')}. See --help.")
-    for flag in flags.FLAGS.flag_values_dict():
-        _expand_home(flags.FLAGS[flag])
+    for name in flags.FLAGS.flag_values_dict():
+        _replace(flags.FLAGS[name], _home_expanded)
     if len(rest) > 1:
         _fail(f"unexpected argument {rest[1]!r}; flags look like --name=value.")
     return rest
 
 
-def _expand_home(flag):
+def _replace(flag, function):
+    """Puts a function of a flag's value, or of each of several, in its place."""
+    if isinstance(flag.value, list):
+        flag.value = list(map(function, flag.value))
+    else:
+        flag.value = function(flag.value)
+
+
+def _home_expanded(value):
     """Does what a shell does not after "=": a path may begin with ~."""
-    if isinstance(flag.value, str) and flag.value.startswith("~"):
-        flag.value = os.path.expanduser(flag.value)
-    elif isinstance(flag.value, list):
-        flag.value = [
-            os.path.expanduser(v) if isinstance(v, str) and v.startswith("~") else v
-            for v in flag.value
-        ]
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def _main(module):
     """Calls main() with copies of what the flags name on stores."""
     try:
         for name in flags.FLAGS.flag_values_dict():
-            flag = flags.FLAGS[name]
-            if isinstance(flag.value, list):
-                flag.value = [_copy_of(name, value, module) for value in flag.value]
-            else:
-                flag.value = _copy_of(name, flag.value, module)
+            _replace(flags.FLAGS[name], functools.partial(_copy_of, module, name))
         module.main()
     finally:
         remote.close()
 
 
-def _copy_of(name, value, module):
+def _copy_of(module, name, value):
     """The copy of what a flag of a command names on a store; other values as they
     are."""
     from tfp_priors.errors import UserError
