@@ -1,6 +1,7 @@
 """Prepares TFDS data from local files, for machines without a connection."""
 
 import functools
+import io
 import math
 import tempfile
 import zipfile
@@ -212,7 +213,7 @@ class _LocalFiles:
         with archives.damage_named(path), zipfile.ZipFile(path) as archive:
             for info in archives.zip_members(path, archive, celeb_a.LIMITS):
                 # Bytes outlive the archive; TFDS reads them later.
-                yield info.filename, _Bytes(archives.zip_content(archive, info))
+                yield info.filename, io.BytesIO(archives.zip_content(archive, info))
 
     def _find(self, file):
         candidates = (file, file.removesuffix(".gz"), file.removesuffix(".tar.gz"))
@@ -248,16 +249,6 @@ class _LocalFiles:
             return self._scratch
         archives.untar(path, self._scratch, _CIFAR10_LIMITS)
         return self._scratch
-
-
-class _Bytes:
-    """A readable file that can be read again from the start."""
-
-    def __init__(self, data):
-        self._data = data
-
-    def read(self):
-        return self._data
 
 
 def _idx_bytes(shape):
