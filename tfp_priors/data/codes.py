@@ -1,7 +1,6 @@
 """Codes in files of NumPy, as a data set: of any autoencoder, or of any table."""
 
 import bisect
-import contextlib
 import hashlib
 import lzma
 import math
@@ -176,7 +175,7 @@ def open_array(path: str | Path):
         )
     try:
         with np.errstate(over="ignore"):  # NumPy multiplies what a damaged shape says.
-            return _NpyFile(path) if path.suffix == ".npy" else _of_archive(path)
+            return _of_npy(path) if path.suffix == ".npy" else _of_archive(path)
     except UserError:
         raise
     except _DAMAGED as error:
@@ -209,72 +208,77 @@ def _of_archive(path):
     return array
 
 
-class _NpyFile:
+def _of_npy(path):
+    array = np.lib.format.open_memmap(path, mode="r")
+    # Of columns one after the other a row is everywhere.
+    return _NpyFile(path, array) if array.flags.c_contiguous else np.array(array)
+
+
+class _Rows:
+    """What is indexed as an array, by slices and by numbers."""
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step == 1:
+                return self._between(start, max(start, stop))
+            index = np.arange(start, stop, step)
+        return self._at(np.asarray(index))
+
+    def _empty(self, size):
+        return np.empty((size, *self.shape[1:]), self.dtype)
+
+
+class _NpyFile(_Rows):
     """The array of a .npy file, of which no more is read than was asked for.
 
     Rows of a memory map would bring along what lies around them on the disk. The file
     is open while it is read alone: a folder may have more of them than may be open.
     """
 
-    def __init__(self, path):
-        array = np.lib.format.open_memmap(path, mode="r")
+    def __init__(self, path, array):
         self.shape, self.dtype = array.shape, array.dtype
         self._offset = array.offset
         self._row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        # Of columns one after the other a row is everywhere.
-        self._whole = None if array.flags.c_contiguous else np.array(array)
         self._path = path
 
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, index):
-        if self._whole is not None:
-            return self._whole[index]
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step != 1:
-                return self[np.arange(start, stop, step)]
-            rows = self._empty(max(0, stop - start))
-            with self._opened() as descriptor:
-                self._read(descriptor, rows, start)
-            return rows
-        index = np.asarray(index)
-        rows = self._empty(len(index))
-        with self._opened() as descriptor:
-            for i, row in enumerate(index):
-                self._read(descriptor, rows[i : i + 1], int(row))
+    def _between(self, start, stop):
+        rows = self._empty(stop - start)
+        with self._opened() as file:
+            self._read(file, rows, start)
         return rows
 
-    @contextlib.contextmanager
+    def _at(self, index):
+        rows = self._empty(len(index))
+        with self._opened() as file:
+            for i, row in enumerate(index):
+                self._read(file, rows[i : i + 1], int(row))
+        return rows
+
     def _opened(self):
         try:
-            descriptor = os.open(self._path, os.O_RDONLY)
+            return open(self._path, "rb", buffering=0)
         except OSError as error:
             raise UserError(
                 f"Cannot read {self._path} any more ({error.strerror}): put it back, "
                 "and begin again."
             ) from error
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
-    def _empty(self, size):
-        return np.empty((size, *self.shape[1:]), self.dtype)
-
-    def _read(self, descriptor, rows, start):
+    def _read(self, file, rows, start):
         """Fills an array with rows from `start` on."""
         buffer = memoryview(rows.reshape(-1).view(np.uint8))
         position = self._offset + start * self._row
         while len(buffer):
-            done = os.preadv(descriptor, [buffer], position)
+            done = os.preadv(file.fileno(), [buffer], position)
             if not done:
                 raise UserError(f"{self._path} ends too early: it was cut off.")
             buffer, position = buffer[done:], position + done
 
 
-class _Joined:
+class _Joined(_Rows):
     """Arrays one after the other."""
 
     def __init__(self, arrays, paths):
@@ -290,18 +294,9 @@ class _Joined:
         self._ends = list(np.cumsum([array.shape[0] for array in arrays]))
         self.shape = (int(self._ends[-1]), *arrays[0].shape[1:])
 
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step == 1:
-                return self._between(start, stop)
-            index = np.arange(start, stop, step)
-        index = np.asarray(index)
+    def _at(self, index):
         which = np.searchsorted(self._ends, index, side="right")
-        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
+        rows = self._empty(len(index))
         for i in np.unique(which):
             mine = which == i
             rows[mine] = self._arrays[i][index[mine] - self._start(i)]
@@ -318,4 +313,4 @@ class _Joined:
             first = self._start(i)
             parts.append(self._arrays[i][int(start - first) : int(end - first)])
             start, i = end, i + 1
-        return np.concatenate(parts) if parts else np.empty((0, *self.shape[1:]))
+        return np.concatenate(parts) if parts else self._empty(0)
