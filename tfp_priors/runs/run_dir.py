@@ -69,8 +69,6 @@ class RunLock:
 
     def __init__(self, run_dir: str | Path):
         self._path = Path(run_dir) / "lock"
-        self._file = None
-        self._on_store = contextlib.ExitStack()
 
     def __enter__(self):
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,27 +83,19 @@ class RunLock:
                 f"{self._path.parent} is in use by process {owner}: wait for it, or "
                 "choose another folder."
             ) from None
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(self._let_go)
             with disk_errors_named(self._path):
                 self._file.truncate(0)
                 self._file.write(str(os.getpid()).encode())
-        except OSError:
-            self.__exit__()
-            raise
-        mirror = remote.mirror_of(self._path.parent)
-        if mirror is not None:
-            try:
-                self._on_store.enter_context(mirror.locked())
-            except BaseException:
-                self.__exit__()
-                raise
+            mirror = remote.mirror_of(self._path.parent)
+            if mirror is not None:
+                held.enter_context(mirror.locked())
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *exc_info):
-        try:
-            self._on_store.__exit__(*(exc_info or (None, None, None)))
-        finally:
-            self._let_go()
+        self._held.__exit__(*exc_info)
 
     def _let_go(self):
         self._file.truncate(0)
