@@ -1,5 +1,6 @@
 """Computes metrics by name, and keeps what they share."""
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,16 @@ _MOST_CODES = 50_000
 
 # Of the images that others are compared with, so that photographs fit in memory.
 _NEIGHBOURS_AMONG = 10_000
+
+
+def _once(method):
+    """A method of an `Evaluator` whose values are kept by its arguments."""
+
+    @functools.wraps(method)
+    def kept(self, *args):
+        return self.cached((method.__name__, *args), lambda: method(self, *args))
+
+    return kept
 
 
 class Neighbours(NamedTuple):
@@ -142,12 +153,10 @@ class Evaluator:
             )
         return dataset
 
+    @_once
     def real_images(self, split: str, n: int) -> Images:
         """n images of a split, or all if there are fewer."""
-        return self.cached(
-            ("real", split, n),
-            lambda: from_dataset(self.dataset(split), n, self.subject.condition),
-        )
+        return from_dataset(self.dataset(split), n, self.subject.condition)
 
     def fresh_images(self, split: str, n: int) -> Images | None:
         """Real images that are not of the split, for the real-against-real floor."""
@@ -225,32 +234,26 @@ class Evaluator:
             )
         return found
 
+    @_once
     def _some_images(self, split, n):
         """n random images of a split as bytes, and their numbers."""
-
-        def compute():
-            dataset = self.dataset(split)
-            numbers = np.random.RandomState(self.seed).permutation(dataset.size)[:n]
-            return quantized(dataset.gather(numbers)["image"]), numbers
-
-        return self.cached(("some images", split, n), compute)
+        dataset = self.dataset(split)
+        numbers = np.random.RandomState(self.seed).permutation(dataset.size)[:n]
+        return quantized(dataset.gather(numbers)["image"]), numbers
 
     # Codes ---------------------------------------------------------------------
 
+    @_once
     def codes(self, split: str) -> np.ndarray:
         """A draw of q(z|x) for each image of a split, in the order of `real_images`.
 
         Of a prior alone, codes of the data: all of them, or 50,000 drawn at random.
         """
-
-        def compute():
-            if self.subject.of_codes:
-                dataset = self.dataset(split)
-                return dataset.rows[_some(dataset)]
-            images = self.real_images(split, self.dataset(split).size)
-            return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
-
-        return self.cached(("codes", split), compute)
+        dataset = self.dataset(split)
+        if self.subject.of_codes:
+            return dataset.rows[_some(dataset)]
+        images = self.real_images(split, dataset.size)
+        return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
 
     def prior_nll(self, split: str) -> np.ndarray:
         """-log p(z) of `codes(split)` in nats, `[n]`, float64."""
@@ -282,24 +285,20 @@ class Evaluator:
         context = np.asarray(self.subject.context(*given))
         return np.hstack([codes, context]), np.hstack([draws, context])
 
+    @_once
     def mean_codes(self, split: str) -> np.ndarray:
         """The means of q(z|x) of a split, a row per row of its features."""
+        encode = self.subject.ask("encode")
+        names = ("image", *filter(None, [self.subject.condition]))
+        batches = self.dataset(split).batches(500)
+        return np.concatenate(
+            [np.asarray(encode(*(b[name] for name in names))) for b in batches]
+        )
 
-        def compute():
-            encode = self.subject.ask("encode")
-            names = ("image", *filter(None, [self.subject.condition]))
-            batches = self.dataset(split).batches(500)
-            return np.concatenate(
-                [np.asarray(encode(*(b[name] for name in names))) for b in batches]
-            )
-
-        return self.cached(("mean codes", split), compute)
-
+    @_once
     def prior_codes(self, n: int) -> dict[str, np.ndarray]:
         """The codes of `samples(n)`: "z", and "z0" if there is a base space."""
-        return self.cached(
-            ("prior codes", n), lambda: self._prior_codes(n, self.given(n))
-        )
+        return self._prior_codes(n, self.given(n))
 
     def _prior_codes(self, n, given):
         sample = self.subject.ask("sample_codes")
@@ -312,21 +311,20 @@ class Evaluator:
 
     # Features ------------------------------------------------------------------
 
+    @_once
     def _activator(self, name: str) -> Activator:
-        def make():
-            if name not in self._extractors:
-                raise UserError(
-                    f"The metric needs the {name} network: {_HOW_TO_GET[name]}."
-                )
-            extractor = self._extractors[name]()
-            extractor.check(self.subject.image_shape)
-            return Activator(extractor, self._strategy)
-
-        return self.cached(("activator", name), make)
+        if name not in self._extractors:
+            raise UserError(
+                f"The metric needs the {name} network: {_HOW_TO_GET[name]}."
+            )
+        extractor = self._extractors[name]()
+        extractor.check(self.subject.image_shape)
+        return Activator(extractor, self._strategy)
 
     def _place(self, images):
         real = any(
-            key[0] == "real" and value is images for key, value in self._kept.items()
+            key[0] == "real_images" and value is images
+            for key, value in self._kept.items()
         )
         return self._cache_dir if real else self._folder
 
@@ -374,12 +372,10 @@ class Evaluator:
         """Whether the classifier's logits are those of a softmax."""
         return self._activator("classifier").extractor.exclusive_classes
 
+    @_once
     def lpips(self, net: str, version: str) -> Callable:
         """The distance of two batches of images."""
-        return self.cached(
-            ("lpips", net, version),
-            lambda: LPIPS(net, version, weights=self._lpips_weights),
-        )
+        return LPIPS(net, version, weights=self._lpips_weights)
 
     def decisions(self, split: str) -> np.ndarray:
         """Which decisions of a classifier are right, `[n]` or `[n, attributes]`."""
