@@ -15,6 +15,7 @@ FILES = sorted((ROOT / "gin").glob("*.gin"))
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        # Unknown names name the nearest.
         (["train.stepz = 1"], "train has no parameter 'stepz'. Did you mean 'steps'"),
         (["RealNVPPrior.coupling = 1"], "Did you mean 'couplings'"),
         (
@@ -33,17 +34,7 @@ FILES = sorted((ROOT / "gin").glob("*.gin"))
         ),
         (["train.bandwidths = (1.0,)"], "Did you mean 'GaussianKernel.bandwidths'"),
         (["RealNVPPrior.latent_size = %LATENT_SIZ"], "LATENT_SIZ: .*'LATENT_SIZE'"),
-    ],
-)
-def test_unknown_names_name_the_nearest(params, message):
-    with pytest.raises(UserError, match=message) as error:
-        parse([GIN], params)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+        # Values of another type are named.
         (["train.steps = 'a'"], "train.steps = 'a': expected int"),
         (["train.steps = True"], "train.steps = True: expected int"),
         (["N = 1.5", "train.steps = %N"], "train.steps = %N = 1.5: expected int"),
@@ -74,7 +65,7 @@ def test_unknown_names_name_the_nearest(params, message):
         ([f"N = {'[' * 1000}"], "In 'N = "),
     ],
 )
-def test_values_of_another_type_are_named(params, message):
+def test_mistakes_are_told_in_a_line(params, message):
     with pytest.raises(UserError, match=message) as error:
         parse([GIN], params)
     assert "\n" not in str(error.value)

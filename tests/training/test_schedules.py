@@ -6,21 +6,23 @@ from tfp_priors.training import CyclicalAnnealing
 from tfp_priors.training import LinearAnnealing
 from tfp_priors.training import share
 
-
-@pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.0), (25, 1.0), (50, 2.0), (10**9, 2.0)]
-)
-def test_linear_annealing(step, expected):
-    assert LinearAnnealing(2.0, 50)(tf.constant(step, tf.int64)) == expected
+LINEAR = LinearAnnealing(2.0, 50)
+LATE = LinearAnnealing(1.0, 100, start=100, initial=0.1)
+CYCLES = CyclicalAnnealing(2.0, period=100, rise=0.4, cycles=2)
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.1), (100, 0.1), (150, 0.55), (200, 1.0), (999, 1.0)]
+    ("schedule", "values"),
+    [
+        (LINEAR, {0: 0.0, 25: 1.0, 50: 2.0, 10**9: 2.0}),
+        (LATE, {0: 0.1, 100: 0.1, 150: 0.55, 200: 1.0, 999: 1.0}),
+        (CYCLES, {0: 0.0, 20: 1.0, 40: 2.0, 99: 2.0, 100: 0.0, 120: 1.0, 200: 2.0}),
+    ],
+    ids=["linear", "late", "cycles"],
 )
-def test_linear_annealing_that_starts_late(step, expected):
-    schedule = LinearAnnealing(1.0, 100, start=100, initial=0.1)
-    received = float(schedule(tf.constant(step, tf.int64)))
-    assert received == pytest.approx(expected, rel=1e-6)
+def test_annealing(schedule, values):
+    received = {step: float(schedule(tf.constant(step, tf.int64))) for step in values}
+    assert received == pytest.approx(values, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -31,16 +33,6 @@ def test_bad_arguments(kwargs):
     (name,) = kwargs
     with pytest.raises(UserError, match=rf"LinearAnnealing\.{name} must be"):
         LinearAnnealing(**kwargs)
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [(0, 0.0), (20, 1.0), (40, 2.0), (99, 2.0), (100, 0.0), (120, 1.0), (200, 2.0)],
-)
-def test_cyclical_annealing(step, expected):
-    schedule = CyclicalAnnealing(2.0, period=100, rise=0.4, cycles=2)
-    received = float(schedule(tf.constant(step, tf.int64)))
-    assert received == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("kwargs", [{"period": 0}, {"rise": 0.0}, {"cycles": 0}])
