@@ -31,15 +31,24 @@ def test_activations_are_those_of_each_image():
     np.testing.assert_array_equal(logits, ARRAY.reshape(-1, 4)[:, :3] - 1.0)
 
 
-def counted(images):
-    """The images, and a list of the chunks that were read."""
+def counted(images, seconds=0.0):
+    """The images, which take a while to be read, and a list of the chunks that were."""
     reads = []
 
     def read(start, stop):
         reads.append(start)
+        time.sleep(seconds)
         return images.chunk(start, stop)
 
     return Images(images.size, read, images.identity), reads
+
+
+def chunks_read(folder):
+    """The chunks of `ARRAY` that a folder lacks; its activations must be right."""
+    images, reads = counted(from_array(ARRAY))
+    features, _ = Activator(extractor()).activations(images, folder)
+    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+    return reads
 
 
 def test_interrupted_work_goes_on(tmp_path):
@@ -49,27 +58,12 @@ def test_interrupted_work_goes_on(tmp_path):
     next(chunks)
     chunks.close()
     assert reads == [0, 1000]
-    images, reads = counted(from_array(ARRAY))
-    features, _ = Activator(extractor()).activations(images, tmp_path)
-    assert reads == [2000]
-    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
-
-
-def slow(images):
-    """The images, read at leisure by several threads, and a list of the reads."""
-    reads = []
-
-    def read(start, stop):
-        reads.append(start)
-        time.sleep(0.05)
-        return images.chunk(start, stop)
-
-    return Images(images.size, read, images.identity), reads
+    assert chunks_read(tmp_path) == [2000]
 
 
 def test_processes_share_the_chunks_of_a_folder(tmp_path):
     array = np.resize(ARRAY, (20_500, 2, 2, 1))
-    images, reads = slow(from_array(array))
+    images, reads = counted(from_array(array), seconds=0.05)
     activators = [Activator(extractor()) for _ in range(3)]
     for activator in activators:
         activator.compute(array[:1000])  # Compiled before the race.
@@ -88,10 +82,7 @@ def test_the_claim_of_a_process_that_died_holds_nothing_up(tmp_path):
     path = min(tmp_path.rglob("*.npz"))
     path.unlink()
     path.with_name(f".{path.stem}.claim").touch()
-    images, reads = counted(from_array(ARRAY))
-    features, _ = Activator(extractor()).activations(images, tmp_path)
-    assert reads == [0]
-    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+    assert chunks_read(tmp_path) == [0]
 
 
 def test_a_damaged_or_missing_file_is_computed_again(tmp_path):
@@ -99,10 +90,7 @@ def test_a_damaged_or_missing_file_is_computed_again(tmp_path):
     first, second, _ = sorted(tmp_path.rglob("*.npz"))
     first.write_bytes(first.read_bytes()[:100])
     second.unlink()
-    images, reads = counted(from_array(ARRAY))
-    features, _ = Activator(extractor()).activations(images, tmp_path)
-    assert reads == [0, 1000]
-    np.testing.assert_array_equal(features, ARRAY.reshape(-1, 4))
+    assert chunks_read(tmp_path) == [0, 1000]
 
 
 def test_other_images_or_weights_share_nothing(tmp_path):
