@@ -15,6 +15,16 @@ from absl import flags
 from absl import logging
 
 from tfp_priors import remote
+from tfp_priors.errors import NonFiniteError
+from tfp_priors.errors import RunsFailedError
+from tfp_priors.errors import StoreError
+from tfp_priors.errors import UserError
+from tfp_priors.errors import WorkerLostError
+from tfp_priors.errors import first_line
+from tfp_priors.errors import printable
+from tfp_priors.errors import silenced
+from tfp_priors.files import disk_error
+from tfp_priors.files import is_disk_full
 
 # TensorFlow's own messages bury those of the commands.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -50,8 +60,6 @@ def say(text: str) -> None:
 
 
 def _fail(message, code=2):
-    from tfp_priors.errors import printable
-
     sys.stderr.write(f"{Path(sys.argv[0]).name}: {printable(told(message))}\n")
     sys.exit(code)
 
@@ -115,8 +123,6 @@ def _main(module):
 def _copy_of(module, name, value):
     """The copy of what a flag of a command names on a store; other values as they
     are."""
-    from tfp_priors.errors import UserError
-
     if not isinstance(value, str):
         return value
     remote.check_place(value)
@@ -144,12 +150,6 @@ def run(module) -> None:
     def guarded(_):
         logging.set_verbosity(logging.ERROR)
         warnings.formatwarning = _one_line
-        from tfp_priors.errors import NonFiniteError
-        from tfp_priors.errors import RunsFailedError
-        from tfp_priors.errors import StoreError
-        from tfp_priors.errors import UserError
-        from tfp_priors.errors import WorkerLostError
-        from tfp_priors.errors import first_line
 
         try:
             _main(module)
@@ -180,8 +180,6 @@ def _one_line(message, *_):
 
 def import_tensorflow(and_probability: bool = False) -> None:
     """Imports TensorFlow, and TFP, without what they write and have no use for."""
-    from tfp_priors.errors import silenced
-
     with silenced(), _hidden(*_UNUSED):
         import tensorflow  # noqa: F401
 
@@ -203,9 +201,6 @@ def _hidden(*modules):
 
 def _disk_problem(error):
     """One line for a disk that is full or refuses, None for other errors."""
-    from tfp_priors.files import disk_error
-    from tfp_priors.files import is_disk_full
-
     found = disk_error(error)
     if found is None:
         return None

@@ -18,6 +18,8 @@ from pathlib import Path
 from absl import flags
 
 from tfp_priors.commands import command
+from tfp_priors.errors import UserError
+from tfp_priors.files import is_disk_full
 
 _NET = flags.DEFINE_enum("net", "alex", ["alex", "vgg", "squeeze"], "The trunk.")
 _VERSION = flags.DEFINE_enum(
@@ -29,8 +31,6 @@ _OUT = flags.DEFINE_string("out", None, ".npz file to write.")
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if not _TRUNK.value or not _LINEAR.value or not _OUT.value:
         raise UserError(
             "expected --trunk=FILE.pth, --linear=FILE.pth and --out=FILE.npz, "
@@ -49,7 +49,6 @@ def main():
 
     from tfp_priors.evaluation.lpips_weights import convert
     from tfp_priors.evaluation.lpips_weights import save_weights
-    from tfp_priors.files import is_disk_full
 
     weights = convert(_NET.value, _arrays(_TRUNK.value), _arrays(_LINEAR.value))
     try:
@@ -66,8 +65,6 @@ def main():
 
 def _arrays(path):
     """The arrays of a file of torch.save, by name."""
-    from tfp_priors.errors import UserError
-
     if not Path(path).is_file():
         raise UserError(f"there is no file {path}: see --help for where to get it.")
     try:

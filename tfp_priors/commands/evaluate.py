@@ -24,6 +24,8 @@ from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import evaluation
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
+from tfp_priors.runs.run_dir import to_json
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of bin/export.")
@@ -56,9 +58,7 @@ def main():
     names = [metrics.find(name).name for name in _METRICS.value or metrics.DEFAULTS]
 
     command.import_tensorflow()
-    from tfp_priors.errors import UserError
     from tfp_priors.evaluation.records import record
-    from tfp_priors.runs.run_dir import to_json
 
     networks = evaluation.networks()
     is_chief = evaluation.is_chief()
@@ -105,8 +105,6 @@ def _folder():
 
 def _check_flags():
     """Refuses flags that do not go together."""
-    from tfp_priors.errors import UserError
-
     sources = [_RUN_DIR.value, _SAVED_MODEL.value, _IMAGES.value]
     if sum(map(bool, sources)) != 1:
         raise UserError(

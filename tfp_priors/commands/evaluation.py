@@ -8,6 +8,7 @@ from absl import flags
 from tfp_priors import files
 from tfp_priors import remote
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
 
 CLASSIFIER = flags.DEFINE_string(
     "classifier", None, "Run of a classifier of the data set."
@@ -65,8 +66,6 @@ def networks():
     Raises:
       UserError: if one is not there.
     """
-    from tfp_priors.errors import UserError
-
     given = (CLASSIFIER, KEYPOINT_REGRESSOR, INCEPTION_DIR, LPIPS_WEIGHTS)
     paths = {flag.name: flag.value for flag in given if flag.value}
     for name, path in paths.items():
@@ -79,7 +78,6 @@ def networks():
 
 def subject_of_run(run_dir, strategy, guidance=1.0):
     """The model of a run as a subject, its data set's name and loader."""
-    from tfp_priors.errors import UserError
     from tfp_priors.evaluation import subject
     from tfp_priors.models import GroupedModel
     from tfp_priors.models import Predictor
@@ -138,7 +136,6 @@ def _inception(strategy):
 
 def _predictor(name, run_dir, strategy, dataset):
     """The classifier or regressor of keypoints of a run on the same data set."""
-    from tfp_priors.errors import UserError
     from tfp_priors.evaluation.activations import classifier_extractor
     from tfp_priors.models import Classifier
     from tfp_priors.models import KeypointRegressor

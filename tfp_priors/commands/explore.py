@@ -27,6 +27,8 @@ from absl import flags
 from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
+from tfp_priors.errors import imported
 from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_multi_string(
@@ -50,9 +52,6 @@ _MOST_RUNS = 3
 
 
 def main():
-    from tfp_priors.errors import UserError
-    from tfp_priors.errors import imported
-
     if not 1 <= len(_RUN_DIR.value) <= _MOST_RUNS:
         raise UserError(
             f"expected --run_dir=FOLDER, one to {_MOST_RUNS} times, see --help."
@@ -86,8 +85,6 @@ def _listening(port):
     Raises:
       UserError: if the port is taken.
     """
-    from tfp_priors.errors import UserError
-
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -113,8 +110,6 @@ def _explored(folder):
 
 def _check_same_data(runs):
     """Raises: UserError: if the runs are not of one data set."""
-    from tfp_priors.errors import UserError
-
     kinds = {
         folder: (dataset, explored.model.image_shape)
         for folder, (dataset, explored) in runs.items()
@@ -155,7 +150,6 @@ def _serve(application, listening):
 
 def _write_view():
     command.import_tensorflow()
-    from tfp_priors.errors import UserError
     from tfp_priors.explorer import picture_of
     from tfp_priors.figures.grid import save_image
 

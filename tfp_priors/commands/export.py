@@ -29,6 +29,7 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
@@ -44,8 +45,6 @@ WITHOUT = UNREAD
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if not _RUN_DIR.value or not _OUT.value:
         raise UserError("expected --run_dir=FOLDER and --out=PATH, see --help.")
 

@@ -19,6 +19,7 @@ from absl import flags
 from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import evaluation
+from tfp_priors.errors import UserError
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", [], "Folder of a run of bin/train; repeatable."
@@ -38,8 +39,6 @@ _OF_METRICS = ("keypoint_regressor", "inception_dir", "lpips_weights")
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if _LIST.value:
         _explain()
         return
@@ -81,7 +80,6 @@ def main():
 
 
 def _show_run(run_dir, out):
-    from tfp_priors.errors import UserError
     from tfp_priors.report import gallery
 
     for name in _FIGURES.value:

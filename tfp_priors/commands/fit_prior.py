@@ -17,6 +17,7 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
 
 _CODES = flags.DEFINE_string("codes", None, "File or folder of codes.")
 _CONTEXT = flags.DEFINE_string("context", None, "File of vectors, or of classes.")
@@ -37,8 +38,6 @@ flags.adopt_module_key_flags(gin_flags)
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if not _CODES.value:
         raise UserError("expected --codes=FILE.npy, see --help.")
     gin_files = _GIN_FILE.value or ["gin/priors/flow_matching.gin"]

@@ -13,6 +13,7 @@ from absl import flags
 
 from tfp_priors import remote
 from tfp_priors.commands import command
+from tfp_priors.errors import UserError
 
 _DATASET = flags.DEFINE_string("dataset", None, "Name of the data set.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the files.")
@@ -31,8 +32,6 @@ _SKIP_INCOMPLETE = flags.DEFINE_boolean(
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if not _DATASET.value:
         raise UserError("expected --dataset=NAME, see --help.")
 

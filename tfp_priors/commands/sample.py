@@ -28,6 +28,11 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
+from tfp_priors.errors import raised_in_graph
+from tfp_priors.files import folder_written
+from tfp_priors.files import is_hidden
+from tfp_priors.files import written_atomically
 from tfp_priors.runs.run_dir import UNREAD
 
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of a run of bin/train.")
@@ -80,8 +85,6 @@ _LARGEST_GRID = 10_000
 
 
 def main():
-    from tfp_priors.errors import UserError
-
     if bool(_RUN_DIR.value) == bool(_SAVED_MODEL.value):
         raise UserError("expected one of --run_dir=FOLDER and --saved_model=FOLDER.")
     if not _OUT.value:
@@ -119,9 +122,6 @@ def main():
 
 
 def _check_folder(out):
-    from tfp_priors.errors import UserError
-    from tfp_priors.files import is_hidden
-
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: expected a new or an empty folder.")
     if out.exists() and not all(is_hidden(path.name) for path in out.iterdir()):
@@ -133,8 +133,6 @@ def _sample_images(out, in_folder):
     command.import_tensorflow()
     import numpy as np
 
-    from tfp_priors.errors import UserError
-    from tfp_priors.errors import raised_in_graph
     from tfp_priors.figures.grid import image_grid
     from tfp_priors.figures.grid import save_image
 
@@ -180,8 +178,6 @@ def _condition_of(model):
 
 def _drawing(model, argument, size):
     """A function of a number, a seed and a label: the images that the flags ask for."""
-    from tfp_priors.errors import UserError
-
     _refuse_conditions_but(argument)
     if argument is None:
         _guidance(model)
@@ -209,8 +205,6 @@ def _drawing(model, argument, size):
 
 def _refuse_conditions_but(argument):
     """Raises: UserError: if a flag gives another condition than the model has."""
-    from tfp_priors.errors import UserError
-
     for name, given in command.GIVEN.items():
         if name != argument and flags.FLAGS[given.flag].value is not None:
             takes = f", it takes --{command.GIVEN[argument].flag}" if argument else ""
@@ -225,8 +219,6 @@ def _guidance(model):
     Raises:
       UserError: if it does not, and the flag says one.
     """
-    from tfp_priors.errors import UserError
-
     if hasattr(model, "prior"):
         takes = model.has_guidance
     else:
@@ -240,8 +232,6 @@ def _guidance(model):
 def _chosen(argument, size):
     """The label or the attributes that the flags say; None for all labels."""
     import numpy as np
-
-    from tfp_priors.errors import UserError
 
     texts = _ATTRIBUTES.value if argument == "attributes" else [_LABEL.value]
     if texts == ["all"] and argument == "label":
@@ -278,10 +268,8 @@ def _sample_codes(out):
 
     from tfp_priors.core.rows import checked_context
     from tfp_priors.data import open_array
-    from tfp_priors.errors import UserError
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.evaluation.subject import compiled
-    from tfp_priors.files import written_atomically
 
     model, n, given = _model(), _N.value, ()
     if _draws_images(model):
@@ -326,7 +314,6 @@ def _write_pictures(draw, out):
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.evaluation.subject import compiled
     from tfp_priors.figures.grid import save_image
-    from tfp_priors.files import folder_written
 
     images = from_sampler(compiled(draw), _N.value, _SEED.value, "")
     digits = len(str(_N.value - 1))
@@ -340,7 +327,6 @@ def _write_pictures(draw, out):
 
 def _pose():
     from tfp_priors.data import read_keypoints
-    from tfp_priors.errors import UserError
 
     path = Path(_KEYPOINTS.value)
     if not path.is_file():

@@ -33,7 +33,10 @@ from absl import flags
 from tfp_priors import remote
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import RunsFailedError
+from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import LARGE
+from tfp_priors.runs.run_dir import RunLock
 
 _OUT = flags.DEFINE_string("out", None, "Folder of the sweep.")
 _GRID = flags.DEFINE_multi_string(
@@ -107,8 +110,6 @@ WITHOUT = LARGE
 
 def main():
     from tfp_priors import sweeps
-    from tfp_priors.errors import RunsFailedError
-    from tfp_priors.runs.run_dir import RunLock
 
     _check_flags()
     out = Path(_OUT.value)
@@ -198,8 +199,6 @@ def _tell_next(out, source):
 
 def _check_flags():
     """Refuses flags that do not go together."""
-    from tfp_priors.errors import UserError
-
     searches = bool(_SEARCH.value)
     if not _OUT.value or not _GIN_FILE.value or not (_GRID.value or searches):
         raise UserError(
@@ -243,8 +242,6 @@ def _check_flags():
 
 def _check_search_flags(searches):
     """Refuses what --search lacks, or what goes without it."""
-    from tfp_priors.errors import UserError
-
     for name in ("trials", "metric"):
         if (flags.FLAGS[name].value is not None) != searches:
             raise UserError(
@@ -338,8 +335,6 @@ def _check(runs, needs_held_out):
 
 
 def _parse(runs, needs_held_out):
-    from tfp_priors.errors import UserError
-
     config = gin_flags.config()
     for run in runs:
         try:

@@ -16,6 +16,7 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.commands import gin_flags
+from tfp_priors.errors import UserError
 
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Configuration; repeatable.")
 _GIN_PARAM = flags.DEFINE_multi_string(
@@ -53,7 +54,6 @@ flags.adopt_module_key_flags(gin_flags)
 
 
 def main():
-    from tfp_priors.errors import UserError
     from tfp_priors.experiments import folder
     from tfp_priors.experiments import listing
 
