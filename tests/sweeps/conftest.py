@@ -2,8 +2,22 @@
 
 import pytest
 
+from tests import commands
 from tests.sweeps import stand_in
 from tfp_priors import sweeps
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """The line with which bin/sweep refuses flags, and leaves nothing."""
+
+    def refused(*args, gin_file="gin/embedded_digits_vae.gin", **flags):
+        out = tmp_path / "out"
+        line = commands.refused("sweep", *args, out=out, gin_file=gin_file, **flags)
+        assert not out.exists()
+        return line
+
+    return refused
 
 
 @pytest.fixture

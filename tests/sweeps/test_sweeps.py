@@ -464,15 +464,11 @@ def test_no_number_is_an_empty_cell_and_no_point(tmp_path):
         ),
     ],
 )
-def test_a_grid_is_refused_before_any_run_of_it(tmp_path, grid, message):
+def test_a_grid_is_refused_before_any_run_of_it(refused, grid, message):
     model = "{model}" if "model" in grid else "vae"
-    flags = {
-        "gin_file": f"gin/embedded_digits_{model}.gin",
-        "gin_param": "LinearAnnealing.steps = 5",
-    }
-    line = commands.refused("sweep", out=tmp_path / "out", grid=grid, **flags)
-    assert message in line
-    assert not (tmp_path / "out").exists()
+    gin_file = f"gin/embedded_digits_{model}.gin"
+    param = "LinearAnnealing.steps = 5"
+    assert message in refused(gin_file=gin_file, gin_param=param, grid=grid)
 
 
 def test_a_sweep_in_a_file_is_refused(tmp_path):
