@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,14 @@ def _command(command, cwd, environment, *outputs):
     modules = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [str(Path(command[0]).parent), *filter(None, modules)]
     runpy.run_path(command[0], run_name="__main__")
+
+
+def wait_for(condition, what="", seconds=300):
+    """Returns once a condition holds; what lacks is told if it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
 
 
 def refused(name, *args, **flags):

@@ -18,13 +18,6 @@ from tfp_priors.runs import run_dir
 from tfp_priors.training import Checkpoints
 
 
-def _wait_for(happened, what, seconds=120):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def _at_once(calls):
     """The exit codes and outputs of commands that run at the same time."""
 
@@ -50,7 +43,7 @@ def test_a_second_training_is_refused(folder, faults):
     flags = flags_of("train", folder, steps=10**6)
     checkpoints = Checkpoints(folder / "run" / "checkpoints")
     with commands.started("train", **flags) as (first, output):
-        _wait_for(lambda: (checkpoints.newest() or 0) > 10, "no checkpoint")
+        commands.wait_for(lambda: (checkpoints.newest() or 0) > 10, "no checkpoint")
         line = commands.refused("train", **flags)
         assert f"in use by process {first.pid}" in line
         # SIGTERM ends the step, saves, and exits with 0.
@@ -72,7 +65,7 @@ def test_a_second_sweep_is_refused(folder, faults):
     del flags["run_dir"]
     with commands.started("sweep", **flags) as (first, output):
         logs = folder / "sweep" / "logs"
-        _wait_for(lambda: list(logs.glob("*.log")), "no run")
+        commands.wait_for(lambda: list(logs.glob("*.log")), "no run")
         line = commands.refused("sweep", **flags)
         assert f"in use by process {first.pid}" in line
         first.terminate()
@@ -178,7 +171,7 @@ def _while_training(folder, read):
     flags = flags_of("train", folder, params, steps=10**6)
     checkpoints = Checkpoints(folder / "run" / "checkpoints")
     with commands.started("train", **flags) as (trainer, output):
-        _wait_for(lambda: checkpoints.steps()[-1:] > [12], "no checkpoint")
+        commands.wait_for(lambda: checkpoints.steps()[-1:] > [12], "no checkpoint")
         read()
         assert trainer.exitcode is None, output()
         trainer.terminate()

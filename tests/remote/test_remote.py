@@ -55,13 +55,6 @@ def here(store, monkeypatch, tmp_path):
     remote.close()
 
 
-def _until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_what_is_remote():
     assert remote.is_remote("s3://bucket/runs") and remote.is_remote("memory://x")
     for path in ("runs/a", "/runs", "~/runs", "a=b://c", None):
@@ -74,9 +67,11 @@ def test_changes_are_sent_and_what_is_gone_is_removed(store, tmp_path):
     (folder / "step_1").mkdir(parents=True)
     (folder / "step_1" / "a").write_bytes(b"1")
     (folder / ".b.tmp").write_bytes(b"2")
-    _until(lambda: object_store.files(store, "changes/") == {"step_1/a": b"1"})
+    commands.wait_for(
+        lambda: object_store.files(store, "changes/") == {"step_1/a": b"1"}
+    )
     (folder / "step_1" / "a").rename(folder / "c")
-    _until(lambda: object_store.files(store, "changes/") == {"c": b"1"})
+    commands.wait_for(lambda: object_store.files(store, "changes/") == {"c": b"1"})
     (folder / "c").write_bytes(b"3")
     remote.close()
     assert object_store.files(store, "changes/") == {"c": b"3"}
@@ -373,7 +368,7 @@ def test_a_process_that_was_not_heard_of_sends_nothing_more(store, monkeypatch):
             )
             mirror.copy.mkdir(exist_ok=True)
             (mirror.copy / "a").write_text("1")
-            _until(lambda: killed)
+            commands.wait_for(lambda: killed)
     with pytest.raises(StoreError) as error:
         mirror.close()
     assert object_store.files(store, "lost/") == {"lock": other}
@@ -391,7 +386,7 @@ def test_what_could_not_be_sent_is_sent_later(store, monkeypatch):
     weights = np.random.default_rng(0).bytes(4 * 2**20)
     (folder / "state.weights.h5").write_bytes(weights)
     (folder / "checkpoint.json").write_text("{}")
-    _until(lambda: wire.is_broken)  # In the middle of the weights.
+    commands.wait_for(lambda: wire.is_broken)  # In the middle of the weights.
     time.sleep(1)
     assert not object_store.files(store, "cut/")
     threading.Timer(1, wire.mend).start()
@@ -501,7 +496,7 @@ def test_two_trainings_of_one_run(store, data_dir):
     where = {"environment": commands.ENVIRONMENT | store, "data_dir": data_dir}
     flags = _TRAIN | {"steps": 100_000, "run_dir": "s3://bucket/two"}
     with commands.started("train", **where, **flags) as (process, output):
-        _until(lambda: "lock" in object_store.files(store, "two/"), 60)
+        commands.wait_for(lambda: "lock" in object_store.files(store, "two/"))
         told = commands.run("train", code=2, **where, **flags).stderr
         assert f"s3://bucket/two is in use by process {process.pid} on" in told
         assert process.exitcode is None, output()[1]
@@ -563,7 +558,7 @@ def test_a_training_that_is_killed_thrice_ends_with_the_same_bits(
     for _ in range(3):
         with commands.started("train", **where, **run, **flags) as (process, output):
             # At a moment when a new checkpoint is there, or half of one.
-            _until(lambda: _newest(store, "killed/checkpoints/") > steps[-1], 60)
+            commands.wait_for(lambda: _newest(store, "killed/checkpoints/") > steps[-1])
             process.kill()
             process.join()
             assert process.exitcode == -signal.SIGKILL, output()[1]

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import signal
 import sys
-import time
 
 import pytest
 
@@ -109,13 +108,6 @@ def rows(out):
     return table
 
 
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, data_dir):
     folder = tmp_path_factory.mktemp("clusters")
@@ -155,7 +147,9 @@ def test_a_cluster_ended_twice_half_way_makes_the_table_of_this_machine(
         for number in (signal.SIGTERM, signal.SIGKILL):
             begun = len(list(out.glob("*/finished.json")))
             process = start(found, **flags)
-            wait_for(lambda n=begun: len(list(out.glob("*/finished.json"))) > n)
+            commands.wait_for(
+                lambda n=begun: len(list(out.glob("*/finished.json"))) > n
+            )
             process.send_signal(number)
             said = finish(process, 0 if number == signal.SIGTERM else -number)
             if number == signal.SIGTERM:
@@ -208,8 +202,8 @@ def test_a_killed_node_of_three_loses_no_row(folder, whole):
     flags = sweep_flags(folder, "killed", "ray", SEEDS, retries=1)
     with clusters.ray() as (found, nodes):
         process = start(found, **flags)
-        wait_for(lambda: len(list(out.glob("*/finished.json"))) >= 4)
-        wait_for(lambda: clusters.is_at_work(nodes[-1]))
+        commands.wait_for(lambda: len(list(out.glob("*/finished.json"))) >= 4)
+        commands.wait_for(lambda: clusters.is_at_work(nodes[-1]))
         clusters.kill(nodes[-1])
         said = finish(process)
     assert "its worker was lost" in said and "trying again, 1 of 1" in said
