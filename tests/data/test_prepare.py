@@ -28,17 +28,21 @@ def idx(array):
     return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + bytes(array)
 
 
-@pytest.fixture
-def small_mnist(monkeypatch):
-    """MNIST of 30 and 20 images: TFDS's builder has the sizes as constants."""
+def shrink_mnist(monkeypatch, train, test):
+    """Makes MNIST one of fewer images: TFDS's builder has the sizes as constants."""
     from tensorflow_datasets.image_classification import mnist
 
-    monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", 30)
-    monkeypatch.setattr(mnist, "_TEST_EXAMPLES", 20)
+    monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", train)
+    monkeypatch.setattr(mnist, "_TEST_EXAMPLES", test)
     shapes = prepare_module._IDX_SHAPES
     for name, shape in shapes.items():
-        n = 30 if name.startswith("train") else 20
+        n = train if name.startswith("train") else test
         monkeypatch.setitem(shapes, name, (n, *shape[1:]))
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    shrink_mnist(monkeypatch, 30, 20)
 
 
 def write_mnist(folder, packed):

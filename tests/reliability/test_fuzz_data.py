@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data import test_deepfashion
+from tests.data import test_prepare
 from tests.reliability import fuzz
 from tfp_priors.data import load_dataset
 from tfp_priors.data import prepare as prepare_module
@@ -102,22 +103,13 @@ IDX = list(prepare_module._IDX_SHAPES)
 @pytest.fixture
 def small_mnist(monkeypatch):
     """MNIST of 3 and 2 images: the real ones would take a second each."""
-    from tensorflow_datasets.image_classification import mnist
-
-    monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", 3)
-    monkeypatch.setattr(mnist, "_TEST_EXAMPLES", 2)
-    shapes = prepare_module._IDX_SHAPES
-    for name, shape in shapes.items():
-        n = 3 if name.startswith("train") else 2
-        monkeypatch.setitem(shapes, name, (n, *shape[1:]))
+    test_prepare.shrink_mnist(monkeypatch, 3, 2)
 
 
 def _idx(name):
     shape = prepare_module._IDX_SHAPES[name]
-    header = bytes((0, 0, 8, len(shape)))
-    header += b"".join(n.to_bytes(4, "big") for n in shape)
     values = np.random.RandomState(0).randint(0, 10, shape).astype(np.uint8)
-    return header + values.tobytes()
+    return test_prepare.idx(values)
 
 
 def _damage(path, how):
