@@ -42,6 +42,12 @@ def read_columns(path):
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
+def read_rows(path):
+    """Texts by column, of each row."""
+    with open(path, encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def numbers(texts):
     """Texts of a CSV as numbers; empty ones as NaN."""
     return np.array([float(text) if text else np.nan for text in texts])

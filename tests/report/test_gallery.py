@@ -1,13 +1,12 @@
 """Every figure of a model and its numbers, in a world that NumPy can tell."""
 
-import csv
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import randomize
 from tests.evaluation import linear_world
+from tests.figures.files import read_rows
 from tests.models import test_conditional
 from tests.networks.test_people import standing
 from tfp_priors import latent_space
@@ -31,12 +30,7 @@ def draw(name, folder, **parts):
     with Image.open(folder / f"{stem}.png") as picture:
         picture.verify()
     assert (folder / f"{stem}.svg").stat().st_size > 500
-    return read(folder / f"{stem}.csv")
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_rows(folder / f"{stem}.csv")
 
 
 def column(rows, name):
@@ -165,7 +159,7 @@ def test_attribute_tells_the_classifiers_probability(tmp_path):
     first = np.rint(255 * latent_space.lerp(a[0], b[0], paths.T)[:, 0]) / 255
     expected = 1 / (1 + np.exp(-20.0 * (first - 0.47)))
     np.testing.assert_allclose(column(of_z, "probability"), expected, rtol=1e-4)
-    assert {row["path"] for row in read(tmp_path / "attribute_curves1.csv")} == {
+    assert {row["path"] for row in read_rows(tmp_path / "attribute_curves1.csv")} == {
         "z",
         "z0",
     }
@@ -243,7 +237,7 @@ def test_figures_of_a_conditional_model(tmp_path):
     for name in ("poses", "transfers", "appearances"):
         gallery.FIGURES[name](evaluator, tmp_path, pairs=2)
         by_row = {}
-        for row in read(tmp_path / f"{name}.csv"):
+        for row in read_rows(tmp_path / f"{name}.csv"):
             by_row.setdefault(row["label"], []).append(float(row["mean"]))
         means[name] = by_row
     pixels = images / np.float32(255)

@@ -3,6 +3,7 @@
 import subprocess
 
 from tests import commands
+from tests.figures.files import read_rows
 
 
 def start(found=None, **flags):
@@ -26,3 +27,11 @@ def finish(process, code=0):
     _, said = process.communicate(timeout=3000)
     assert process.returncode == code, said
     return said
+
+
+def rows(out):
+    """The table of a sweep, without what tells when it was made, and of what."""
+    return [
+        {name: text for name, text in row.items() if name not in ("time", "commit")}
+        for row in read_rows(out / "results.csv")
+    ]

@@ -1,9 +1,8 @@
 """Successive halving: what is read off trainings, who is stopped, what is said."""
 
-import csv
-
 import pytest
 
+from tests.figures.files import read_rows
 from tests.sweeps import stand_in
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
@@ -69,8 +68,8 @@ def test_runs_that_are_behind_are_stopped_and_not_compared(plan, sweep, capsys):
     assert f"{runs[1].name}: stopped early at step " in said and "FAILED" not in said
     # The table of what is compared lacks them, the file tells of them without a value.
     assert {row["run"] for row in sweeps.table(out)} == {runs[0].name, runs[3].name}
-    with open(sweeps.write_results(out), encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "stopped_early"]
+    rows = read_rows(sweeps.write_results(out))
+    rows = [row for row in rows if row["metric"] == "stopped_early"]
     assert [row["run"] for row in rows] == sorted(run.name for run in runs[1:3])
     for row in rows:
         assert row["value"] == "" and row["by"] == "val_loss"

@@ -1,7 +1,6 @@
 """Launchers: real clusters of this machine, whose nodes are really killed."""
 
 import contextlib
-import csv
 import signal
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 from tests import commands
 from tests.sweeps import clusters
 from tests.sweeps.begun import finish
+from tests.sweeps.begun import rows
 from tests.sweeps.begun import start
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
@@ -97,15 +97,6 @@ def sweep_flags(folder, out, launcher, grid, **flags):
         "launcher": launcher,
         **flags,
     }
-
-
-def rows(out):
-    with open(out / "results.csv", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    for row in table:
-        for key in ("time", "commit"):
-            del row[key]
-    return table
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """bin/sweep: grids of real runs, one of which fails, or which are killed half-way."""
 
 import contextlib
-import csv
 import json
 import signal
 import socket
@@ -14,7 +13,9 @@ import urllib.request
 import pytest
 
 from tests import commands
+from tests.figures.files import read_rows
 from tests.sweeps.begun import finish
+from tests.sweeps.begun import rows
 from tests.sweeps.begun import start
 from tfp_priors import sweeps
 from tfp_priors.errors import UserError
@@ -166,19 +167,6 @@ def sweep_flags(folder, out, grid, **flags):
     }
 
 
-def rows(out):
-    """The table, without what tells when it was made."""
-    table = rows_of(out / "results.csv")
-    for row in table:
-        del row["time"]
-    return table
-
-
-def rows_of(path):
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, data_dir):
     folder = tmp_path_factory.mktemp("sweep")
@@ -224,8 +212,10 @@ def test_one_failed_run_does_not_lose_the_others(folder):
         data_dir=folder / "data",
     )
     for name in METRICS.split(","):
-        with open(folder / "figures" / f"{name}.csv", encoding="utf-8") as file:
-            drawn = {row["x"]: float(row["mean"]) for row in csv.DictReader(file)}
+        drawn = {
+            row["x"]: float(row["mean"])
+            for row in read_rows(folder / "figures" / f"{name}.csv")
+        }
         measured = {
             row["LATENT_SIZE"]: float(row["value"])
             for row in table
@@ -444,9 +434,9 @@ def test_no_number_is_an_empty_cell_and_no_point(tmp_path):
     for beta, value in (("0.0", float("nan")), ("1.0", 0.5)):
         measured(plan_of_one(out, axes=(f"BETA={beta}",)).folder, value)
     sweeps.write_table(sweeps.table(out), tmp_path / "results.csv")
-    assert [row["value"] for row in rows_of(tmp_path / "results.csv")] == ["", "0.5"]
+    assert [row["value"] for row in read_rows(tmp_path / "results.csv")] == ["", "0.5"]
     gallery.scores(out, tmp_path / "figures")
-    (point,) = rows_of(tmp_path / "figures" / "m.csv")
+    (point,) = read_rows(tmp_path / "figures" / "m.csv")
     assert (float(point["x"]), float(point["mean"])) == (1.0, 0.5)
 
 
