@@ -123,7 +123,7 @@ def evaluator(subject, dataset, load_dataset, strategy, folder):
         seed=SEED.value,
         strategy=strategy,
         folder=Path(folder) / "evaluation" / "activations",
-        cache_dir=_cache_dir(),
+        cache_dir=Path(CACHE_DIR.value or files.cache_dir()),
     )
 
 
@@ -149,7 +149,3 @@ def _predictor(name, run_dir, strategy, dataset):
             f"with {dataset}: train one of that data set."
         )
     return classifier_extractor(run.model, run.identity, name)
-
-
-def _cache_dir():
-    return Path(CACHE_DIR.value or files.cache_dir())

@@ -83,11 +83,13 @@ def reader(uploads):
 def layout(runs):
     """What is beside the tabs."""
     has_encoder = any(run.has_encoder for run in runs)
+    first, second = ("test:0", "test:1") if has_encoder else ("draw:0", "draw:1")
+    places = {"from": first, "to": second, "of": first}
     return [
-        dcc.Store("hand", "session", data="test:0" if has_encoder else "draw:0"),
+        dcc.Store("hand", "session", data=first),
         dcc.Store("uploads", "session", data={}),
         # Where pictures in hand were put, by the names of `_USES`.
-        dcc.Store("places", "session", data=_first_places(has_encoder)),
+        dcc.Store("places", "session", data=places),
         html.H2("In hand"),
         html.Div([html.Button(text, id={"put": use}) for use, text in _USES.items()]),
         html.P(id="placed", className="note"),
@@ -114,11 +116,6 @@ def layout(runs):
             hidden=not has_encoder,
         ),
     ]
-
-
-def _first_places(has_encoder):
-    kind = "test" if has_encoder else "draw"
-    return {"from": f"{kind}:0", "to": f"{kind}:1", "of": f"{kind}:0"}
 
 
 def register(app, runs, program):

@@ -101,12 +101,8 @@ def _mean(rows, column):
     """The mean of a column's numbers; None if there are none."""
     if column is None:
         return None
-    values = [_number(row, column) for row in rows if not _is_empty(row[column])]
+    values = [_number(row, column) for row in rows if row[column] not in (None, "")]
     return float(np.mean(values)) if values else None
-
-
-def _is_empty(value):
-    return value is None or value == ""
 
 
 def _number(row, column, minimum=-math.inf):
