@@ -96,6 +96,5 @@ def register(app, runs, program):
 def _pictures(run, point, amounts, given):
     yield captioned(point.image, "the picture")
     for space, codes in run.edited(point.z, amounts, given).items():
-        image, density = run.decoded(codes, given)[0], run.log_density(codes, given)
-        moved = None if density is None else density[0]
-        yield captioned(image, f"moved in {space}", moved)
+        (image,) = run.decoded(codes, given)
+        yield captioned(image, f"moved in {space}", run.log_density(codes, given))

@@ -40,12 +40,12 @@ def picture(image: np.ndarray, alt: str, large: bool = False) -> html.Img:
 
 
 def captioned(
-    image: np.ndarray, caption: str, log_density: float | None = None
+    image: np.ndarray, caption: str, log_density: np.ndarray | None = None
 ) -> html.Figure:
-    """A large picture with a caption and, if there is one, log p(z)."""
+    """A large picture with a caption and, if there is one, log p(z), `[1]`."""
     lines = [caption]
     if log_density is not None:
-        lines += [html.Br(), f"log p(z) {log_density:.2f} nats"]
+        lines += [html.Br(), f"log p(z) {log_density[0]:.2f} nats"]
     seen = picture(image, caption, large=True)
     return html.Figure([seen, html.Figcaption(lines)])
 

@@ -85,7 +85,9 @@ def register(app, runs, program):
             _, (a, b), given = ends(run, places, values)
             spaces = run.along(a.z, b.z, np.array([float(t)]), given)
             between = [
-                _at(run, _WAYS[space], codes, given) for space, codes in spaces.items()
+                captioned(image, _WAYS[space], run.log_density(z, given))
+                for space, z in spaces.items()
+                for image in run.decoded(z, given)
             ]
             start, end = captioned(a.image, "the start"), captioned(b.image, "the end")
             return html.Div([start, *between, end], className="beside")
@@ -118,8 +120,3 @@ def _densities(run, a, b, given):
     figure.update_layout(legend={"orientation": "h", "y": 1.1})
     style = {"height": "18rem"}
     yield dcc.Graph(figure=figure, config=TOOLS, responsive=True, style=style)
-
-
-def _at(run, way, codes, given):
-    image, density = run.decoded(codes, given)[0], run.log_density(codes, given)
-    return captioned(image, way, None if density is None else density[0])
