@@ -4,12 +4,12 @@ import h5py
 import numpy as np
 
 
-def checkpoint(run_dir, step):
-    """All arrays of a checkpoint by name, but for the means of the terms."""
+def checkpoint(run_dir, step, with_means=False):
+    """All arrays of a checkpoint by name; the means of the terms if they are wanted."""
     arrays = {}
 
     def add(name, item):
-        if isinstance(item, h5py.Dataset) and "_means" not in name:
+        if isinstance(item, h5py.Dataset) and (with_means or "_means" not in name):
             arrays[name] = item[()]
 
     folder = run_dir / "checkpoints" / f"step_{step:08d}"

@@ -6,11 +6,11 @@ import signal
 import socket
 import subprocess
 
-import h5py
 import numpy as np
 import pytest
 
 from tests import commands
+from tests import states
 
 GIN_FILE = "gin/embedded_digits_beta0.gin"
 SETTINGS = (
@@ -78,22 +78,11 @@ def finished(workers, code=0):
     return errors
 
 
-def state(run_dir, step):
-    path = run_dir / "checkpoints" / f"step_{step:08d}" / "state.weights.h5"
-    values = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                values.update({name: item[()]})
-                if isinstance(item, h5py.Dataset)
-                else None
-            )
-        )
-    return values
-
-
 def assert_same(run_dir, expected_run_dir, step, atol):
-    received, expected = (state(folder, step) for folder in (run_dir, expected_run_dir))
+    received, expected = (
+        states.checkpoint(folder, step, with_means=True)
+        for folder in (run_dir, expected_run_dir)
+    )
     assert received.keys() == expected.keys()
     assert len(expected) > 60
     for name, value in expected.items():
