@@ -174,7 +174,7 @@ def test_image_folder_with_a_picture_that_is_too_large(tmp_path, monkeypatch, pi
     for i in range(40):
         Image.new("RGB", (2, 2)).save(source / f"small{i}.png")
     Image.new("RGB", (8, 8)).save(source / "large.png")
-    monkeypatch.setattr("tfp_priors.data.pictures._LARGEST", pixels)
+    monkeypatch.setattr("tfp_priors.data.pictures.LARGEST", pixels)
     with pytest.raises(UserError, match="The image .*large.png has more than"):
         prepare("image_folder/a", str(source), str(tmp_path / "data"))
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
@@ -242,6 +242,11 @@ def test_sizes_that_are_none(folder, tmp_path, size):
     with pytest.raises(UserError, match=f"image_size must be .*{size}"):
         prepare("image_folder/a", folder, str(tmp_path / "data"), image_size=size)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_size_that_no_memory_has(folder, tmp_path):
+    with pytest.raises(UserError, match="image_size of at most 16000, received 100000"):
+        prepare("image_folder/a", folder, str(tmp_path / "data"), image_size=100_000)
 
 
 @pytest.mark.parametrize("label", ["été", "a.b-c_d+e", "1.0.0"])

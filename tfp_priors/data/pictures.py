@@ -23,8 +23,8 @@ _SUFFIXES = (
 )
 _SIXTEEN = ("I;16", "I;16B", "I;16L")
 _GREY_MODES = ("1", "L", "LA", "I", *_SIXTEEN, "F")
-# Photographs have up to 200 million; more would fill the memory.
-_LARGEST = 256 * 10**6
+#: Pixels of a picture. Photographs have up to 200 million; more would fill the memory.
+LARGEST = 256 * 10**6
 # What Pillow raises.
 _UNREADABLE = (
     OSError,
@@ -67,14 +67,14 @@ def _opened(path: Path | BinaryIO) -> Iterator[Image.Image]:
     limit = Image.MAX_IMAGE_PIXELS
     name = path if isinstance(path, Path) else path.name
     try:
-        Image.MAX_IMAGE_PIXELS = _LARGEST
+        Image.MAX_IMAGE_PIXELS = LARGEST
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as opened:
                 yield opened
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
-            f"The image {name} has more than {_LARGEST // 10**6} million pixels: scale "
+            f"The image {name} has more than {LARGEST // 10**6} million pixels: scale "
             "it down."
         ) from error
     except _UNREADABLE as error:

@@ -20,6 +20,7 @@ from tfp_priors.data.builders.image_folder import label_of
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
 from tfp_priors.data.datasets import made
+from tfp_priors.data.pictures import LARGEST
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.files import sha256
@@ -102,6 +103,11 @@ def prepare(
             raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
     if image_size is not None:
         check_counts("prepare", image_size=image_size)
+        if image_size**2 > LARGEST:
+            raise UserError(
+                f"Expected an image_size of at most {math.isqrt(LARGEST)}, received "
+                f"{image_size}: it is the side in pixels."
+            )
     make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
     builder = made(make)
     if builder.is_prepared():
