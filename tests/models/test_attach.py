@@ -14,6 +14,7 @@ from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
 
+BLACK = np.zeros((8, 8, 1), np.float32)
 IMAGES = np.random.RandomState(0).rand(60, 8, 8, 1).astype(np.float32)
 
 
@@ -122,6 +123,11 @@ def test_networks_of_this_library_say_their_shape_themselves():
         ({"value_range": (0, 1, 2)}, "value_range"),
         ({"encoder": None}, "Expected as encoder a Keras model, .* received None"),
         ({"decoder": GaussianMixturePrior(32)}, "Expected as decoder a Keras model"),
+        ({"encoder": keras.Sequential}, "Expected as encoder a Keras model"),
+        (
+            {"decoder": lambda z: tf.constant(z.numpy()[:, :1, :1, :1] * BLACK)},
+            "decoder works on values, not within a graph: .* tf.numpy_function",
+        ),
         ({"seed": -1}, "seed"),
     ],
 )
@@ -132,6 +138,28 @@ def test_mistakes(parts, change, message):
         given["decoder"] = lambda z: parts[1](z) - 1
     with pytest.raises(UserError, match=message):
         models.attach(**(given | change))
+
+
+def test_images_of_whole_numbers_are_scaled_too(parts):
+    def decoder(z):
+        return tf.cast(tf.reshape(z, [-1, 8, 8, 1]), tf.uint8)
+
+    prior = StandardNormalPrior(64)
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    model = models.attach(encoder, decoder, prior, value_range=(0, 255))
+    expected = (IMAGES * 255).astype(np.uint8) / 255
+    np.testing.assert_allclose(model.reconstruct(IMAGES), expected, atol=1e-6)
+
+
+def test_a_range_of_which_nothing_is_used_is_asked_about(parts):
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+
+    def decoder(z):
+        return tf.sigmoid(tf.reshape(z, [-1, 8, 8, 1]))
+
+    prior = StandardNormalPrior(64)
+    with pytest.warns(UserWarning, match="is it that of its images"):
+        models.attach(encoder, decoder, prior, value_range=(0, 255))
 
 
 def test_a_network_that_is_held_fixed_drops_nothing(parts):

@@ -2,6 +2,7 @@
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
@@ -25,6 +26,9 @@ from tfp_priors.priors import Prior
 # decoder without a last sigmoid does so a little.
 _PROBES = 2
 _MARGIN = 0.25
+
+# Outputs in less are most likely in another range, of [0, 1] or [-1, 1].
+_LEAST_USED = 2.0
 
 
 def attach(
@@ -132,7 +136,7 @@ class ForeignEncoder(Configured, keras.layers.Layer):
     def call(self, images):
         low, high = self.value_range
         codes = _as_it_is(self.network, low + (high - low) * images)
-        return tf.reshape(codes, [-1, *self._code_shape])
+        return tf.reshape(tf.cast(codes, tf.float32), [-1, *self._code_shape])
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self._code_shape)
@@ -165,7 +169,7 @@ class ForeignDecoder(Configured, keras.layers.Layer):
     def call(self, z):
         low, high = self.value_range
         images = _as_it_is(self.network, tf.reshape(z, [-1, *self.code_shape]))
-        return (images - low) / (high - low)
+        return (tf.cast(images, tf.float32) - low) / (high - low)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.image_shape)
@@ -188,7 +192,7 @@ def _refuse_functions(network):
 
 def _check_parts(encoder, decoder, prior):
     for name, part in (("encoder", encoder), ("decoder", decoder)):
-        if not callable(part) or isinstance(part, Prior):
+        if not callable(part) or isinstance(part, (type, Prior)):
             raise UserError(
                 f"Expected as {name} a Keras model, or a function of TensorFlow "
                 f"tensors, received {part!r}."
@@ -253,6 +257,13 @@ def _check_images(images, probe, value_range):
             f"Expected a decoder of images in {value_range}, received values from "
             f"{least:.3g} to {most:.3g}: say in value_range what it makes."
         )
+    # It may be right: codes of noise may all be black.
+    if most - least <= _LEAST_USED < high - low:
+        warnings.warn(
+            f"The decoder made values from {least:.3g} to {most:.3g} of two random "
+            f"images, and value_range is {value_range}: is it that of its images?",
+            stacklevel=3,
+        )
 
 
 def _called(name, network, inputs):
@@ -269,4 +280,12 @@ def _called(name, network, inputs):
             f"Expected the {name} to be a Keras model, or a function of TensorFlow "
             f"tensors, received one that returns a {type(outputs).__name__}."
         )
+    try:
+        tf.function(network, autograph=False)(inputs)
+    except Exception as error:
+        raise UserError(
+            f"The {name} works on values, not within a graph: write it with "
+            "TensorFlow's operations, or wrap it in tf.numpy_function and set_shape. "
+            f"{first_line(error)}"
+        ) from error
     return outputs
