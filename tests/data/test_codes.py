@@ -12,6 +12,7 @@ from tfp_priors.data import CodeDataset
 from tfp_priors.data import load_codes
 from tfp_priors.data import open_array
 from tfp_priors.errors import UserError
+from tfp_priors.priors import GaussianMixturePrior
 
 CODES = np.random.RandomState(0).randn(50, 3).astype(np.float32)
 
@@ -195,6 +196,30 @@ def test_hidden_files_are_no_codes(tmp_path):
     (tmp_path / "part0.npy").unlink()
     with pytest.raises(UserError, match="no .npy or .npz files"):
         open_array(tmp_path)
+
+
+def test_all_files_of_a_folder_count(tmp_path):
+    np.save(tmp_path / "1.npy", CODES[:2])
+    with open(tmp_path / "2.NPY", "wb") as file:
+        np.save(file, CODES[2:5])
+    np.testing.assert_array_equal(open_array(tmp_path)[:], CODES[:5])
+    (tmp_path / "more").mkdir()
+    with pytest.raises(UserError, match="with a folder more in it: name one"):
+        open_array(tmp_path)
+
+
+def test_numbers_alone_are_codes_of_one(tmp_path):
+    np.save(tmp_path / "a.npy", CODES[:, 0])
+    dataset = load_codes(tmp_path / "a.npy")
+    np.testing.assert_array_equal(dataset.rows[:], CODES[:, :1])
+    assert dataset.image_shape == (1,)
+    found = []
+    for codes in (CODES[:, 0], CODES[:, :1]):
+        prior = GaussianMixturePrior(1, components=1, standardize=True)
+        prior.fit(codes)
+        found.append(prior.log_prob(CODES[:, :1]))
+        assert prior.sample(4).shape == (4, 1)
+    np.testing.assert_array_equal(*found)
 
 
 def test_more_files_than_may_be_open(tmp_path):

@@ -161,21 +161,28 @@ def open_array(path: str | Path):
     """
     path = remote.cached(path).expanduser()
     if path.is_dir():
-        paths = [p for p in path.iterdir() if p.suffix in _SUFFIXES]
-        paths = [p for p in paths if not is_hidden(p.name)]
+        seen = [p for p in path.iterdir() if not is_hidden(p.name)]
+        within = [p.name for p in seen if p.is_dir()]
+        if within:
+            raise UserError(
+                f"Expected a folder of files, received {path}, with a folder "
+                f"{within[0]} in it: name one of them."
+            )
+        paths = [p for p in seen if p.suffix.lower() in _SUFFIXES]
         paths.sort(key=_with_numbers)
         if not paths:
             raise UserError(f"There are no .npy or .npz files in {path}.")
         return _Joined([open_array(p) for p in paths], paths)
     if not path.is_file():
         raise UserError(f"There is no file or folder {path}.")
-    if path.suffix not in _SUFFIXES:
+    if path.suffix.lower() not in _SUFFIXES:
         raise UserError(
             f"Expected a .npy or .npz file, or a folder of them, received {path}."
         )
     try:
         with np.errstate(over="ignore"):  # NumPy multiplies what a damaged shape says.
-            return _of_npy(path) if path.suffix == ".npy" else _of_archive(path)
+            is_npy = path.suffix.lower() == ".npy"
+            return _of_npy(path) if is_npy else _of_archive(path)
     except UserError:
         raise
     except _DAMAGED as error:
