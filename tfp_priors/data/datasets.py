@@ -120,7 +120,7 @@ def _refuse(name, **arguments):
     for argument, value in arguments.items():
         if value not in (None, False):
             raise UserError(
-                f"load_dataset.{argument} has no use for {name}: leave it out."
+                f"{name} has no use for load_dataset.{argument}: leave it out."
             )
 
 
