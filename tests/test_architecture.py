@@ -25,7 +25,7 @@ ALLOWED = {
     "divergences": ("errors", "core", "networks"),
     "regularizers": ("errors", "core"),
     "latent_space": ("errors", "core"),
-    "learning": ("errors", "core", "posteriors", "divergences"),
+    "learning": ("errors", "files", "core", "posteriors", "divergences"),
     "priors": (
         "errors",
         "files",

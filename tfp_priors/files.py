@@ -47,6 +47,17 @@ def written_atomically(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def written_by_name(path: str | Path) -> Iterator[Path]:
+    """As `written_atomically`, for a writer that goes by the name's ending."""
+    with temporary_beside(path) as folder:
+        folder.mkdir()
+        temporary = folder / Path(path).name
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
 def folder_written(path: str | Path) -> Iterator[Path]:
     """Yields an empty folder, whose content is in `path` if the block succeeds.
 

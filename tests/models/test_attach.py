@@ -124,6 +124,8 @@ def test_networks_of_this_library_say_their_shape_themselves():
         ({"encoder": None}, "Expected as encoder a Keras model, .* received None"),
         ({"decoder": GaussianMixturePrior(32)}, "Expected as decoder a Keras model"),
         ({"encoder": keras.Sequential}, "Expected as encoder a Keras model"),
+        ({"decoder": lambda z: [z, z]}, "decoder to have one output, received 2 of"),
+        ({"image_shape": (3, 8, 8)}, "put the channels last"),
         (
             {"decoder": lambda z: tf.constant(z.numpy()[:, :1, :1, :1] * BLACK)},
             "decoder works on values, not within a graph: .* tf.numpy_function",
@@ -160,6 +162,18 @@ def test_a_range_of_which_nothing_is_used_is_asked_about(parts):
     prior = StandardNormalPrior(64)
     with pytest.warns(UserWarning, match="is it that of its images"):
         models.attach(encoder, decoder, prior, value_range=(0, 255))
+
+
+def test_an_encoder_that_draws_is_told():
+    def encoder(images):
+        codes = tf.reshape(images, [-1, 64])
+        return codes + tf.random.normal(tf.shape(codes))
+
+    def decoder(z):
+        return tf.sigmoid(tf.reshape(z, [-1, 8, 8, 1]))
+
+    with pytest.warns(UserWarning, match="encodes is random. Take the mean"):
+        models.attach(encoder, decoder, StandardNormalPrior(64), (8, 8, 1))
 
 
 def test_a_network_that_is_held_fixed_drops_nothing(parts):

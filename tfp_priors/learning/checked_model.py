@@ -11,6 +11,7 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
+from tfp_priors.files import written_by_name
 from tfp_priors.learning.batches import batch_of
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import check_shares
@@ -123,16 +124,19 @@ class CheckedModel(Configured, keras.Model):
                 layer.trainable = i not in frozen
         return model
 
-    def save(self, filepath, *args, **kwargs):
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         if str(filepath).endswith((".h5", ".hdf5")):
             raise UserError(
                 f"{filepath} could not be read again: expected a name that ends in "
                 ".keras, or save_weights with one that ends in .weights.h5."
             )
-        # What cannot be told of must not leave a part of a file.
-        self.get_config()
-        self.get_compile_config()
-        super().save(filepath, *args, **kwargs)
+        # Others, as a folder or one on a store, Keras writes as it does.
+        is_file = str(filepath).endswith(".keras") and "://" not in str(filepath)
+        if not (overwrite and is_file and zipped in (None, True)):
+            super().save(filepath, overwrite, zipped, **kwargs)
+            return
+        with written_by_name(filepath) as temporary:
+            super().save(temporary, zipped=zipped, **kwargs)
 
     def _looked_at(self, x, y=None):
         """The data, after a look at its first batch."""

@@ -87,10 +87,17 @@ def attach(
         shape = image_shape_of(encoder)
     else:
         shape = _checked_shape(image_shape)
+    _check_channels(shape)
     probe = low + (high - low) * np.random.RandomState(seed).rand(_PROBES, *shape)
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
     _check_codes(codes, prior)
+    if not np.allclose(codes, _as_it_is(encoder, probe), rtol=1e-3):
+        warnings.warn(
+            "The encoder has made other codes of the same images: what it encodes is "
+            "random. Take the mean for the code.",
+            stacklevel=2,
+        )
     _check_images(_called("decoder", decoder, codes), probe, value_range)
     code_shape = codes.shape[1:]
     model = LatentVariableModel(
@@ -232,6 +239,16 @@ def _checked_shape(image_shape):
     return shape
 
 
+def _check_channels(shape):
+    """Raises: UserError: if they are most likely the first of the three."""
+    channels, height, width = shape
+    if channels in (1, 3) and height == width > 4:
+        raise UserError(
+            f"Expected images (height, width, channels), received {shape}: put the "
+            "channels last."
+        )
+
+
 def _check_codes(codes, prior):
     code_shape = tuple(codes.shape[1:])
     if codes.shape[0] != _PROBES or not np.isfinite(codes).all():
@@ -275,6 +292,11 @@ def _called(name, network, inputs):
             f"The {name} cannot take inputs of shape {tuple(inputs.shape)}: "
             f"{first_line(error)}"
         ) from error
+    if isinstance(outputs, (list, tuple, dict)):
+        raise UserError(
+            f"Expected the {name} to have one output, received {len(outputs)} of them: "
+            "take one, as keras.Model(model.inputs, model.outputs[0]) does."
+        )
     if not tf.is_tensor(outputs):
         raise UserError(
             f"Expected the {name} to be a Keras model, or a function of TensorFlow "

@@ -17,7 +17,7 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.scoped import Scoped
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
-from tfp_priors.files import temporary_beside
+from tfp_priors.files import written_by_name
 from tfp_priors.priors import fitting
 from tfp_priors.priors.given_codes import GivenCodes
 from tfp_priors.priors.standardization import ContextStandardization
@@ -470,11 +470,8 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
                 f"{filepath}{', a folder' if Path(filepath).is_dir() else ''}."
             )
         self._build_if_new()
-        with temporary_beside(filepath) as folder:
-            # Keras goes by the name's ending.
-            folder.mkdir()
-            keras.saving.save_model(self, folder / "prior.keras")
-            (folder / "prior.keras").replace(filepath)
+        with written_by_name(filepath) as temporary:
+            keras.saving.save_model(self, temporary)
 
     @property
     def learns_by_steps(self) -> bool:
