@@ -95,8 +95,7 @@ def checked_rows(name: str, values):
         as one, which is only looked at.
 
     Returns:
-      An array `[size, numbers]`, or `Rows`, and the shape of a row before; numbers
-      alone are rows of one.
+      An array `[size, numbers]`, or `Rows`, and the shape of a row before.
 
     Raises:
       UserError: if there are none, or they are no finite numbers.
@@ -122,7 +121,7 @@ def checked_rows(name: str, values):
             )
         if is_rounded and not start:
             _warn_of_rounding(name, values[:_AT_ONCE], part)
-    return (rows[:] if type(values) is np.ndarray else rows), shape[1:] or (1,)
+    return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
 
 
 def _refuse_mask(name, values):

@@ -59,7 +59,8 @@ class CodeDataset:
     factors = {}
 
     def __init__(self, codes, context=None):
-        self.rows, self.image_shape = checked_rows("codes", codes)
+        self.rows, shape = checked_rows("codes", codes)
+        self.image_shape = shape or (1,)
         self.features = {}
         if context is not None:
             self.features["context"] = checked_context(context, None, len(self.rows))

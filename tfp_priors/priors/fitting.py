@@ -295,7 +295,9 @@ def _checked(prior, codes, context):
     if not is_lazy or tf.is_tensor(codes):
         codes = as_array(codes)
     codes, shape = checked_rows("codes", codes)
-    if not shape:
+    if not shape and prior.latent_size == 1:
+        shape = (1,)
+    elif not shape:
         raise UserError(
             f"Expected codes of shape [n, {prior.latent_size}], received "
             f"[{len(codes)}]: give a row of numbers for each, as "
