@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests import commands
 from tests.sweeps import stand_in
 from tfp_priors import sweeps
 from tfp_priors.runs.run_dir import RunLock
@@ -60,8 +61,13 @@ def test_results_come_in_as_runs_end(plan, sweep):
 def test_at_a_signal_trainings_save_and_the_same_sweep_goes_on(plan, sweep, number):
     runs = plan("BETA=0.1,0.01,1.0", flags=["--gin_param=SECONDS = 0.1"])
     sweeper = sweep(runs, jobs=2)
-    timer = threading.Timer(0.6, lambda: os.kill(os.getpid(), number))
-    timer.start()
+
+    def interrupt():
+        commands.wait_for(lambda: all((r.folder / "cpus").exists() for r in runs[:2]))
+        time.sleep(0.3)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt).start()
     assert sweeper.run() == {} and sweeper.stopped
     steps = [int((run.folder / "state").read_text()) for run in runs[:2]]
     assert all(0 < step < stand_in.STEPS for step in steps)
