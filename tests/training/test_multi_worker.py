@@ -17,6 +17,7 @@ SETTINGS = (
     *commands.TINY,
     "LatentVariableModel.posterior = @NormalPosterior()",
     "train.batch_size = 12",
+    "PostHoc.batch_size = 12",
     "train.scalars_every = 1",
     "train.checkpoint_every = 10",
     # Adam moves a weight without a gradient by the signs of rounding errors, unless
@@ -92,10 +93,12 @@ def assert_same(run_dir, expected_run_dir, step, atol):
 
 
 def read_until(worker, line):
+    told = []
     for text in worker.stderr:
+        told.append(text)
         if text.startswith(line):
             return
-    pytest.fail(f"{line} did not come")
+    pytest.fail(f"{line} did not come, but {''.join(told)}")
 
 
 def one_process(run_dir, data_dir, steps):
@@ -166,11 +169,9 @@ def test_sigterm_to_one_stops_all_after_one_step(tmp_path, data_dir):
 def test_a_prior_is_fitted_afterwards_by_two_workers(tmp_path, data_dir):
     settings = (
         *SETTINGS,
-        "train.steps = 4",
         "train.post_hoc = @PostHoc()",
         "PostHoc.prior = @RealNVPPrior",
         "PostHoc.steps = 6",
-        "PostHoc.batch_size = 8",
         "PostHoc.patience = 1.0",
     )
     with job([tmp_path / "run"] * 2, data_dir, 4, settings) as workers:
