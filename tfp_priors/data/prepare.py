@@ -102,12 +102,7 @@ def prepare(
         if given and name.partition("/")[0] != set_name:
             raise UserError(f"{flag} is for {set_name} alone: leave it out for {name}.")
     if image_size is not None:
-        check_counts("prepare", image_size=image_size)
-        if image_size**2 > LARGEST:
-            raise UserError(
-                f"Expected an image_size of at most {math.isqrt(LARGEST)}, received "
-                f"{image_size}: it is the side in pixels."
-            )
+        _check_size(image_size)
     make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
     builder = made(make)
     if builder.is_prepared():
@@ -134,6 +129,15 @@ def prepare(
         if isinstance(builder, ImageFolder):
             notes = builder.table()
     return Prepared(Path(builder.data_dir), True, notes)
+
+
+def _check_size(image_size):
+    check_counts("prepare", image_size=image_size)
+    if image_size**2 > LARGEST:
+        raise UserError(
+            f"Expected an image_size of at most {math.isqrt(LARGEST)}, received "
+            f"{image_size}: it is the side in pixels."
+        )
 
 
 def _maker(name, source, image_size):

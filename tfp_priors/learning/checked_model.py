@@ -1,5 +1,6 @@
 """A Keras model that looks at its data before it computes."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -132,7 +133,8 @@ class CheckedModel(Configured, keras.Model):
             )
         # Others, as a folder or one on a store, Keras writes as it does.
         is_file = str(filepath).endswith(".keras") and "://" not in str(filepath)
-        if not (overwrite and is_file and zipped in (None, True)):
+        is_new = overwrite or not Path(filepath).exists()
+        if not (is_new and is_file and zipped in (None, True)):
             super().save(filepath, overwrite, zipped, **kwargs)
             return
         with written_by_name(filepath) as temporary:

@@ -92,12 +92,7 @@ def attach(
     probe = tf.constant(probe, tf.float32)
     codes = _called("encoder", encoder, probe)
     _check_codes(codes, prior)
-    if not np.allclose(codes, _as_it_is(encoder, probe), rtol=1e-3):
-        warnings.warn(
-            "The encoder has made other codes of the same images: what it encodes is "
-            "random. Take the mean for the code.",
-            stacklevel=2,
-        )
+    _warn_of_draws(codes, _as_it_is(encoder, probe))
     _check_images(_called("decoder", decoder, codes), probe, value_range)
     code_shape = codes.shape[1:]
     model = LatentVariableModel(
@@ -257,6 +252,15 @@ def _check_codes(codes, prior):
             f"received shape {tuple(codes.shape)} or values that are not finite."
         )
     prior.check_code_shape(code_shape)
+
+
+def _warn_of_draws(codes, again):
+    if not np.allclose(codes, again, rtol=1e-3):
+        warnings.warn(
+            "The encoder has made other codes of the same images: what it encodes is "
+            "random. Take the mean for the code.",
+            stacklevel=3,
+        )
 
 
 def _check_images(images, probe, value_range):
