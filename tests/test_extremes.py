@@ -130,7 +130,7 @@ def test_a_mixture_of_few_codes_gets_one_line(size):
     trainer = config.trainer()
     model = trainer.compiled_model(at_rest=True)
     parameters, _ = trainer.post_hoc.encode(model, dataset(size=size))
-    with pytest.raises(UserError, match=f"Mixture.* cannot be fitted to {size} codes"):
+    with pytest.raises(UserError, match=f"codes for a mixture.*, received {size}"):
         model.fit_directly(parameters, 100, seed=0)
 
 

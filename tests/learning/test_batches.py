@@ -1,5 +1,5 @@
 import functools
-import traceback
+import gc
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ SHAPE = (8, 8, 1)
 PIXELS = np.random.RandomState(0).randint(0, 256, (6, *SHAPE)).astype("uint8")
 IMAGES = (PIXELS / 255).astype("float32")
 LABELS = np.arange(6)
+DATASET = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
 
 
 @pytest.mark.parametrize(
@@ -176,19 +177,31 @@ def test_evaluation_does_not_depend_on_the_batches(make_model, size):
     assert abs(whole["prior_nll"] - one["prior_nll"]) > 1e-2
 
 
-def test_evaluation_on_replicas_is_that_of_one_device(make_model):
-    results = []
-    for strategy in ("one_device", "mirrored"):
-        tf.keras.utils.set_random_seed(0)
+@pytest.fixture
+def replicated(make_model):
+    """Makes a model of one or two replicas; its posteriors have noise."""
+
+    def make(strategy="mirrored", **parts):
+        keras.utils.set_random_seed(0)
         with create_strategy(strategy).scope():
-            model = make_model(
-                posterior=posteriors.NormalPosterior(4),
-                prior=priors.RealNVPPrior(4, couplings=2, hidden_sizes=(8,)),
-            )
-            model.compile("sgd", jit_compile=False)
-        dataset = tf.data.Dataset.from_tensor_slices(IMAGES[:5]).batch(4)
-        results.append(model.evaluate(dataset, verbose=0, return_dict=True))
-    assert results[1] == pytest.approx(results[0], rel=1e-5)
+            model = make_model(posterior=posteriors.NormalPosterior(4), **parts)
+            model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+        return model
+
+    yield make
+    # TensorFlow waits for an iterator of replicas for as long as it has lived.
+    gc.collect()
+
+
+def test_evaluation_on_replicas_is_that_of_one_device(replicated):
+    prior = functools.partial(priors.RealNVPPrior, 4, couplings=2, hidden_sizes=(8,))
+    one, two = (
+        replicated(name, prior=prior()).evaluate(
+            DATASET.batch(4), verbose=0, return_dict=True
+        )
+        for name in ("one_device", "mirrored")
+    )
+    assert two == pytest.approx(one, rel=1e-5)
 
 
 class Batches(keras.utils.PyDataset):
@@ -199,18 +212,6 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, i):
         return (IMAGES[4 * i : 4 * i + 4][: 4 - 3 * i],)
-
-
-def replicated(make_model, strategy="mirrored"):
-    """A model of one or two replicas; its posteriors have noise."""
-    keras.utils.set_random_seed(0)
-    with create_strategy(strategy).scope():
-        model = make_model(posterior=posteriors.NormalPosterior(4))
-        model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
-    return model
-
-
-DATASET = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
 
 
 @pytest.mark.parametrize(
@@ -227,16 +228,9 @@ DATASET = tf.data.Dataset.from_tensor_slices(IMAGES[:5])
     ],
     ids=["dataset", "arrays", "split", "generator", "PyDataset", "batch"],
 )
-def test_batches_that_replicas_cannot_share_are_refused(make_model, fit):
-    model = replicated(make_model)
-    with pytest.raises(UserError, match="evenly.* drop_remainder=True") as caught:
-        fit(model)
-    # TensorFlow waits for an iterator of replicas for as long as it has lived: those
-    # in the error's frames go now.
-    error = caught.value
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
+def test_batches_that_replicas_cannot_share_are_refused(replicated, fit):
+    with pytest.raises(UserError, match="evenly.* drop_remainder=True"):
+        fit(replicated())
 
 
 @pytest.mark.parametrize(
@@ -252,8 +246,8 @@ def test_batches_that_replicas_cannot_share_are_refused(make_model, fit):
     ],
     ids=["batch", "generator", "dataset"],
 )
-def test_replicas_that_share_a_batch_take_the_step_of_one_device(make_model, fit):
-    models = [replicated(make_model, name) for name in ("one_device", "mirrored")]
+def test_replicas_that_share_a_batch_take_the_step_of_one_device(replicated, fit):
+    models = [replicated(name) for name in ("one_device", "mirrored")]
     one, two = (fit(model) for model in models)
     if not hasattr(one, "history"):
         assert two == pytest.approx(one, rel=1e-5)
@@ -262,8 +256,8 @@ def test_replicas_that_share_a_batch_take_the_step_of_one_device(make_model, fit
 
 
 @pytest.mark.parametrize("rows", [1, 5])
-def test_replicas_share_single_batches_of_held_out_images(make_model, rows):
-    models = [replicated(make_model, name) for name in ("one_device", "mirrored")]
+def test_replicas_share_single_batches_of_held_out_images(replicated, rows):
+    models = [replicated(name) for name in ("one_device", "mirrored")]
     images = IMAGES[:rows]
     one, two = (model.test_on_batch(images, return_dict=True) for model in models)
     assert two == pytest.approx(one, rel=1e-5)

@@ -6,6 +6,7 @@ import scipy.special
 import scipy.stats
 from sklearn.mixture import GaussianMixture
 
+from tfp_priors.errors import UserError
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.expectation_maximization import whitening
 
@@ -113,7 +114,7 @@ def test_whitening_is_the_inverse_factor():
 
 
 def test_too_few_codes():
-    with pytest.raises(ValueError, match="2 codes are too few for 3 components"):
+    with pytest.raises(UserError, match="3 codes for a mixture of 3, received 2"):
         fit_mixture(draws(2), 3)
 
 

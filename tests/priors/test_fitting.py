@@ -261,7 +261,7 @@ def test_mistakes_of_the_context(context, message):
 
 
 def test_more_components_than_codes():
-    with pytest.raises(UserError, match="cannot be fitted to 36 codes"):
+    with pytest.raises(UserError, match="50 codes for a mixture of 50, received 36"):
         GaussianMixturePrior(2, components=50).fit(CODES)
 
 

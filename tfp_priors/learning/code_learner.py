@@ -9,7 +9,6 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.errors import UserError
-from tfp_priors.errors import first_line
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import filled
@@ -153,23 +152,14 @@ class CodeLearner(PriorModel):
         Raises:
           UserError: if the prior is frozen, or its own way takes more codes.
         """
-        name = type(self.prior).__name__
         if not self.prior.trainable:
+            name = type(self.prior).__name__
             raise UserError(f"The {name} would learn nothing: its trainable is False.")
         posterior = self.posterior.distribution(_part_of(rows, seed))
         codes = posterior.sample(seed=tf.constant([seed, 0])).numpy()
-        try:
-            self.prior.set_statistics(codes, seed, context)
-            if not self.prior.learns_by_steps:
-                self.prior.fit_directly(codes, steps, seed)
-        except UserError:
-            raise
-        except ValueError as error:
-            # EM needs 2 codes, and as many as there are components.
-            raise UserError(
-                f"{name} cannot be fitted to {len(codes)} codes "
-                f"({first_line(error)}): take more codes, or a simpler prior."
-            ) from error
+        self.prior.set_statistics(codes, seed, context)
+        if not self.prior.learns_by_steps:
+            self.prior.fit_directly(codes, steps, seed)
 
     def code_batches(
         self,

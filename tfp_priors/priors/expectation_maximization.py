@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_priors.errors import UserError
+
 # Codes whose responsibilities are computed at a time, by components and dimensions.
 _NUMBERS_AT_ONCE = 2**24
 
@@ -64,12 +66,15 @@ def fit_mixture(
       diagonal: let covariances be diagonal.
 
     Raises:
-      ValueError: if there are fewer codes than components.
+      UserError: if there are fewer codes than components, or fewer than 2.
     """
     codes = np.ascontiguousarray(codes, np.float32)
     size, dimensions = codes.shape
     if size < max(2, components):
-        raise ValueError(f"{size} codes are too few for {components} components.")
+        raise UserError(
+            f"Expected at least {max(2, components)} codes for a mixture of "
+            f"{components}, received {size}: take more codes, or fewer components."
+        )
     random = np.random.RandomState(seed)
     parts = math.ceil(size / _CODES_PER_ITERATION)
     part = size // parts
