@@ -154,13 +154,11 @@ def fit_prior(
         f"CODE_SHAPE = {tuple(shape)}" if len(shape) > 1 else "",
         "" if context is None else f"CONTEXT_SIZE = {dataset.context.shape[1]}",
     ]
-    return train(
-        run_dir,
-        gin_files,
-        [*filter(None, given), *gin_params],
-        # Files that set PRIOR_STEPS have no use for it.
-        given=[f"CODES = {dataset.size}"],
-    )
+    # Files that set PRIOR_STEPS have no use for it.
+    size = [f"CODES = {dataset.size}"]
+    # The training reads them anew.
+    del dataset
+    return train(run_dir, gin_files, [*filter(None, given), *gin_params], given=size)
 
 
 def trainer() -> training.Trainer:
@@ -292,7 +290,7 @@ def load_run(
 
     def load_split(split):
         if split not in ("learned", "held_out"):
-            return load(split)
+            return load(split=split)
         if not trained.validation_share:
             raise UserError(
                 f"{run_dir} held no training images out, since its "
@@ -329,7 +327,7 @@ def _dataset_of_config(data_dir):
         # With today's bindings: another configuration may be parsed before the call.
         return data.load_dataset(**(bindings | {"split": split, "data_dir": data_dir}))
 
-    return bindings["name"], load
+    return bindings["name"], functools.cache(load)
 
 
 def _check_same_autoencoder(run_dir, autoencoder):

@@ -162,6 +162,15 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def saved_model_sha256(folder: str | Path) -> str:
+    """A SHA-256 of the graph and the variables of a SavedModel, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        if path.name == "saved_model.pb" or path.parent.name == "variables":
+            digest.update(f"{path.name}{sha256(path)}".encode())
+    return digest.hexdigest()
+
+
 def sync(path: Path) -> None:
     """Flushes a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

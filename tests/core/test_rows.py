@@ -31,7 +31,7 @@ def test_rows_of_rows():
 
 
 def test_the_row_that_is_not_finite_is_named(monkeypatch):
-    monkeypatch.setattr("tfp_priors.core.rows._AT_ONCE", 2)
+    monkeypatch.setattr("tfp_priors.core.rows._AT_ONCE", 2 * 4)
     values = WHOLE.copy()
     values[4, 1, 0] = np.inf
     with pytest.raises(UserError, match="received inf in row 4"):

@@ -243,6 +243,13 @@ def test_a_file_that_goes_away_is_named(tmp_path):
         rows[[0]]
 
 
+def test_codes_of_a_folder_that_are_no_numbers(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    np.save(tmp_path / "days.npy", np.zeros(CODES.shape, "datetime64[D]"))
+    with pytest.raises(UserError, match="codes of numbers, received datetime64.*days"):
+        load_codes(tmp_path)
+
+
 def test_contexts_among_codes(tmp_path):
     np.save(tmp_path / "codes.npy", CODES)
     np.save(tmp_path / "labels.npy", np.arange(len(CODES)))

@@ -33,6 +33,15 @@ def test_the_samples_of_an_export_are_those_of_its_model(make_model, tmp_path):
     np.testing.assert_allclose(subject.log_prob(z), model.log_prob(z), rtol=1e-4)
 
 
+def test_exports_of_the_same_weights_may_be_other_models(make_model, tmp_path):
+    model = make_model(prior=priors.FlowMatchingPrior(4, hidden_sizes=(8,)))
+    for steps in (2, 3):
+        model.prior.steps = steps
+        export(model, tmp_path / f"{steps}")
+    two, three = (subject_of_saved_model(tmp_path / f"{steps}") for steps in (2, 3))
+    assert two.identity != three.identity
+
+
 @pytest.mark.parametrize(
     "make, message",
     [

@@ -109,6 +109,8 @@ def test_unfinished(tmp_path, steps, told):
     folder = folders.make_run(tmp_path / "run", finished=None)
     for step in steps:
         (folder / "checkpoints" / f"step_{step:08d}").mkdir(parents=True)
+        # A copy that a user has put beside them.
+        (folder / "checkpoints" / f"step_{step + 9:08d}_copy").mkdir()
     assert parsed.values(report(folder))["steps"].startswith(told)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -389,6 +390,12 @@ def test_results_by_another_classifier_are_not_those_that_were_asked_for(tmp_pat
     # The same weights elsewhere are the same network, others in its folder are not.
     same = trained_network(tmp_path / "same", "sha of b")
     assert plan_of_one(out, f"--classifier={same}").is_done
+    copied = shutil.copytree(
+        b / "checkpoints" / "step_00000005", b / "checkpoints" / "step_00000005_copy"
+    )
+    record = (copied / "checkpoint.json").read_text()
+    (copied / "checkpoint.json").write_text(record.replace("sha of b", "sha of a"))
+    assert plan_of_one(out, f"--classifier={b}").is_done
     trained_network(b, "sha of more steps", step=6)
     assert not plan_of_one(out, f"--classifier={b}").is_done and values(out) == []
     assert not plan_of_one(out, f"--classifier={tmp_path / 'none'}").is_done

@@ -35,9 +35,12 @@ def test_bad_arguments(kwargs):
         LinearAnnealing(**kwargs)
 
 
-@pytest.mark.parametrize("kwargs", [{"period": 0}, {"rise": 0.0}, {"cycles": 0}])
+@pytest.mark.parametrize(
+    "kwargs", [{"period": 0}, {"period": 2.5}, {"rise": 0.0}, {"cycles": 0}]
+)
 def test_bad_cycles(kwargs):
-    with pytest.raises(UserError, match="CyclicalAnnealing expects"):
+    (name,) = kwargs
+    with pytest.raises(UserError, match=rf"CyclicalAnnealing\.{name} must be"):
         CyclicalAnnealing(**kwargs)
 
 

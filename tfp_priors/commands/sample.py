@@ -21,6 +21,7 @@ Models of people in poses take a pose from a table of keypoints, JSON or CSV, as
 docs/datasets.md describes it: of its first picture, or of --picture=NAME.
 """
 
+import itertools
 import math
 from pathlib import Path
 
@@ -313,16 +314,13 @@ def _write_pictures(draw, out):
     """Writes a PNG file for each image, chunk by chunk; the folder appears whole."""
     from tfp_priors.evaluation.images import from_sampler
     from tfp_priors.evaluation.subject import compiled
-    from tfp_priors.figures.grid import save_image
+    from tfp_priors.figures.grid import png
 
     images = from_sampler(compiled(draw), _N.value, _SEED.value, "")
     digits = len(str(_N.value - 1))
     with folder_written(out) as folder:
-        number = 0
-        for chunk in images:
-            for pixels in chunk:
-                save_image(pixels, folder / f"{number:0{digits}}.png")
-                number += 1
+        for number, pixels in enumerate(itertools.chain.from_iterable(images)):
+            (folder / f"{number:0{digits}}.png").write_bytes(png(pixels))
 
 
 def _pose():

@@ -7,8 +7,8 @@ import numpy as np
 
 from tfp_priors.errors import UserError
 
-# Rows that are looked at at a time.
-_AT_ONCE = 100_000
+# Numbers that are looked at at a time.
+_AT_ONCE = 2**24
 
 # float32 may move a number by no more than this share of the standard deviation.
 _ROUNDED = 0.1
@@ -108,8 +108,9 @@ def checked_rows(name: str, values):
     _refuse_mask(name, values)
     rows = Rows(values)
     is_rounded = np.dtype(values.dtype).itemsize > 4
-    for start in range(0, len(rows), _AT_ONCE):
-        part = rows[start : start + _AT_ONCE]
+    at_once = max(1, _AT_ONCE // rows.shape[1])
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
         bad = np.argwhere(~(np.abs(part) < _FARTHEST))
         if len(bad):
             row, column = bad[0]
@@ -120,7 +121,7 @@ def checked_rows(name: str, values):
                 f"{value:g} in row {start + row}: leave such rows out, or scale them."
             )
         if is_rounded and not start:
-            _warn_of_rounding(name, values[:_AT_ONCE], part)
+            _warn_of_rounding(name, values[:at_once], part)
     return (rows[:] if type(values) is np.ndarray else rows), shape[1:]
 
 

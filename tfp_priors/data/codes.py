@@ -290,8 +290,11 @@ class _Joined(_Rows):
     """Arrays one after the other."""
 
     def __init__(self, arrays, paths):
-        self.dtype = np.result_type(*(array.dtype for array in arrays))
         for array, path in zip(arrays, paths, strict=True):
+            if array.dtype.kind not in "fiub":
+                raise UserError(
+                    f"Expected codes of numbers, received {array.dtype} in {path}."
+                )
             if array.shape[1:] != arrays[0].shape[1:] or not array.shape:
                 raise UserError(
                     f"Expected rows of shape {arrays[0].shape[1:]} as in {paths[0]}, "
@@ -299,6 +302,7 @@ class _Joined(_Rows):
                     "nothing else in it."
                 )
         self._arrays = arrays
+        self.dtype = np.result_type(*(array.dtype for array in arrays))
         self._ends = list(np.cumsum([array.shape[0] for array in arrays]))
         self.shape = (int(self._ends[-1]), *arrays[0].shape[1:])
 

@@ -255,6 +255,7 @@ class Evaluator:
         images = self.real_images(split, dataset.size)
         return _mapped(self.subject.ask("sample_posterior"), images, self.seed)
 
+    @_once
     def prior_nll(self, split: str) -> np.ndarray:
         """-log p(z) of `codes(split)` in nats, `[n]`, float64."""
         log_prob = self.subject.ask("log_prob")
@@ -270,6 +271,7 @@ class Evaluator:
             return (self.real_images(split, dataset.size).condition,)
         return (dataset.features[self.subject.condition][_some(dataset)],)
 
+    @_once
     def codes_and_draws(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """`codes(split)`, and as many draws of the prior, to be told apart.
 
@@ -279,9 +281,9 @@ class Evaluator:
         """
         codes = self.codes(split)
         given = self._given_codes(split)
-        draws = self._prior_codes(len(codes), given)["z"]
         if not given:
-            return codes, draws
+            return codes, self.prior_codes(len(codes))["z"]
+        draws = self._prior_codes(len(codes), given)["z"]
         context = np.asarray(self.subject.context(*given))
         return np.hstack([codes, context]), np.hstack([draws, context])
 

@@ -1,6 +1,5 @@
 """The Inception network of FID, KID and Inception score: TF-GAN's TF-Hub module."""
 
-import hashlib
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,6 +7,7 @@ import tensorflow as tf
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Extractor
 from tfp_priors.evaluation.tfgan import inception_metrics
+from tfp_priors.files import saved_model_sha256
 
 _BATCH_SIZE = 50
 
@@ -50,7 +50,8 @@ def inception(directory: str | Path | None = None) -> Extractor:
         return tuple(flat)
 
     _check(function, directory)
-    return Extractor("inception", _hash(directory), function, _BATCH_SIZE)
+    identity = f"inception-{saved_model_sha256(directory)}"
+    return Extractor("inception", identity, function, _BATCH_SIZE)
 
 
 def _check(function, directory):
@@ -80,13 +81,3 @@ def _download(handle):
             "unpack it here and pass --inception_dir=FOLDER; or use the metrics of a "
             "classifier (fcd, kcd, cs) with --classifier=RUN."
         ) from error
-
-
-def _hash(directory):
-    digest = hashlib.sha256()
-    for path in sorted(Path(directory).rglob("*")):
-        if path.name == "saved_model.pb" or path.parent.name == "variables":
-            digest.update(path.name.encode())
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"inception-{digest.hexdigest()}"

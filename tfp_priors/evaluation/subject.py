@@ -1,7 +1,6 @@
 """What the metrics may ask of a model: functions, whatever it is made of."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import from_folder
 from tfp_priors.evaluation.images import from_sampler
+from tfp_priors.files import saved_model_sha256
 
 # What messages say of a part that is missing.
 _PARTS = {
@@ -295,10 +295,7 @@ def subject_of_saved_model(folder: str | Path) -> Subject:
             f"{folder} is of a prior alone, which draws no images: pass its run, "
             "--run_dir=RUN."
         )
-    digest = hashlib.sha256()
-    for path in sorted((Path(folder) / "variables").iterdir()):
-        digest.update(path.read_bytes())
-    identity = f"saved_model-{digest.hexdigest()}"
+    identity = f"saved_model-{saved_model_sha256(folder)}"
     shape = model.sample(1, 0, 1.0).shape[1:]
     return Subject(
         name=str(folder),

@@ -186,8 +186,9 @@ def steps_done(run_dir: str | Path) -> int:
     finished = runs.finished_step(run_dir)
     if finished is not None:
         return finished
-    names = [path.name for path in Path(run_dir).glob("checkpoints/**/step_*")]
-    return max((int(name.removeprefix("step_")) for name in names), default=0)
+    joint = Path(run_dir) / "checkpoints"
+    folders = joint, joint / "at_rest"
+    return max([0, *(step for each in folders for step in runs.checkpoints_in(each))])
 
 
 def _facts(run_dir, bindings):

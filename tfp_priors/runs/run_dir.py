@@ -57,6 +57,14 @@ def bindings(config: str) -> dict[str, str]:
     }
 
 
+def checkpoints_in(folder: str | Path) -> dict[int, Path]:
+    """The checkpoints in a folder by their steps, damaged ones too, ascending."""
+    paths = Path(folder).glob("step_*")
+    numbers = ((path.name.removeprefix("step_"), path) for path in paths)
+    # A copy that a user has put beside them is none.
+    return dict(sorted((int(n), path) for n, path in numbers if n.isdecimal()))
+
+
 class RunLock:
     """A lock on a run_dir, or another folder, held while its process lives.
 

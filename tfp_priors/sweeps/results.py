@@ -134,9 +134,9 @@ def _is_by(result, measured_by):
 def _newest_weights(folder):
     """The checksum of a run's newest checkpoint, or None."""
     folder = remote.local(folder).expanduser()
-    records = sorted(folder.glob("checkpoints/*/checkpoint.json"))
-    with contextlib.suppress(IndexError, KeyError, OSError, ValueError):
-        return json.loads(records[-1].read_text())["sha256"]
+    *_, newest = None, *run_dir.checkpoints_in(folder / "checkpoints").values()
+    with contextlib.suppress(KeyError, OSError, TypeError, ValueError):
+        return json.loads((newest / "checkpoint.json").read_text())["sha256"]
     return None
 
 

@@ -192,7 +192,7 @@ class Search(Source):
         outcome = {"state": self._states.PRUNED} if value is None else {"values": value}
         for number in self._numbers.pop(run.name):
             # Of one that is finished the run was gone, and is there again.
-            if not self._study.trials[number].state.is_finished():
+            if not self._trials[number].state.is_finished():
                 self._study.tell(number, **outcome)
 
     def best(self) -> tuple[Run, float] | None:
@@ -212,19 +212,23 @@ class Search(Source):
     def _states(self):
         return self._optuna.trial.TrialState
 
+    @property
+    def _trials(self):
+        # Without it all are copied.
+        return self._study.get_trials(deepcopy=False)
+
     def _asked(self):
         """All trials that have values."""
-        trials = self._study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state != self._states.FAIL]
+        return [trial for trial in self._trials if trial.state != self._states.FAIL]
 
     def _ask(self):
-        number = len(self._study.get_trials(deepcopy=False))
+        number = len(self._trials)
         # Of the number, so that a search that goes on asks as one that was not ended.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=number)
         trial = self._study.ask()
         for space in self._spaces:
             space.suggested(trial)
-        return self._study.trials[trial.number]
+        return self._trials[trial.number]
 
     def _run(self, trial):
         return self._planner.run(

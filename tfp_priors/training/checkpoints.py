@@ -17,6 +17,7 @@ from tfp_priors.files import disk_errors_named
 from tfp_priors.files import sha256
 from tfp_priors.files import sync
 from tfp_priors.models import GroupedModel
+from tfp_priors.runs.run_dir import checkpoints_in
 
 _WEIGHTS = "state.weights.h5"
 _RECORD = "checkpoint.json"
@@ -48,10 +49,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints on the disk, damaged ones included, ascending."""
-        names = (path.name for path in self.directory.glob("step_*"))
-        numbers = (name.removeprefix("step_") for name in names)
-        # A copy that a user has put beside them is none.
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        return list(checkpoints_in(self.directory))
 
     def checksum(self, step: int) -> str:
         """The SHA-256 of the weights file of a checkpoint that was found good."""

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from tfp_priors.core.configured import Configured
-from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_within
 
@@ -86,12 +85,10 @@ class CyclicalAnnealing(Configured):
         rise: float = 0.5,
         cycles: int = 4,
     ):
-        if min(period, cycles) < 1 or not (0 <= value < float("inf") and 0 < rise <= 1):
-            raise UserError(
-                "CyclicalAnnealing expects a finite value >= 0, period and cycles >= 1 "
-                f"and 0 < rise <= 1, received value = {value}, period = {period}, "
-                f"cycles = {cycles} and rise = {rise}."
-            )
+        name = type(self).__name__
+        check_counts(name, period=period, cycles=cycles)
+        check_within(name, "[0, inf)", value=value)
+        check_within(name, "(0, 1]", rise=rise)
         self.value = value
         self.period = period
         self.rise = rise

@@ -51,7 +51,7 @@ def _condition_accuracy(evaluator, n):
     _check(evaluator, "label", "attributes")
 
     def correct(images, label):
-        logits = evaluator.activations("classifier", images, label).logits
+        logits = evaluator.logits("classifier", images, label)
         right = _correct(logits, images.condition, evaluator.exclusive_classes)
         return right.reshape(len(right), -1).mean(axis=1)
 

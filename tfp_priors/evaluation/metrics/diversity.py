@@ -112,7 +112,7 @@ def _factor_score(evaluator, n):
     factors = _factors(evaluator)
 
     def score(images, label):
-        logits = evaluator.activations("classifier", images, label).logits
+        logits = evaluator.logits("classifier", images, label)
         each = diversity.factor_scores(logits, factors)
         return float(np.exp(np.mean(np.log(list(each.values()))))), each
 

@@ -39,7 +39,7 @@ def _pose_error(evaluator, n):
         raise UserError(f"{evaluator.subject.name} is not conditional on keypoints.")
 
     def errors(images, label):
-        found = evaluator.activations("keypoints", images, label).logits
+        found = evaluator.logits("keypoints", images, label)
         return joint_distances(found, images.condition)
 
     of_samples = errors(evaluator.samples(n), "samples")

@@ -97,9 +97,8 @@ class Launcher(launcher.Launcher):
                     _carry_out, run, self.log(run), os.getcwd(), self._threads
                 )
         except self._refused as error:
-            said = str(error).strip().splitlines() or ["no reason given"]
             raise UserError(
-                f"Slurm refused a job: {said[-1]}. See --sbatch, --cpus and --gpus."
+                f"Slurm refused a job: {_said(error)}. See --sbatch, --cpus and --gpus."
             ) from error
         self._queue[job.job_id] = comment
         return _Job(self, job)
@@ -129,6 +128,12 @@ class Launcher(launcher.Launcher):
         return self._queue
 
 
+def _said(error):
+    """The last line of what an error says."""
+    *_, last = "no reason given", *str(error).strip().splitlines()
+    return last
+
+
 class _Job(launcher.Job):
     def __init__(self, owner, job):
         self._launcher = owner
@@ -154,8 +159,8 @@ class _Job(launcher.Job):
         try:
             return self._job.result()
         except Exception as error:
-            last = str(error).strip().splitlines()[-1]
-            return f"its Slurm job {number} could not carry it out: {last}, see {log}"
+            said = _said(error)
+            return f"its Slurm job {number} could not carry it out: {said}, see {log}"
 
     def stop(self):
         number = self._job.job_id
