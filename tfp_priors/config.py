@@ -25,6 +25,7 @@ from tfp_priors.core.rows import warn_of_few
 from tfp_priors.core.rows import warn_of_idle
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import CONFIG
+from tfp_priors.runs.run_dir import OPERATIVE_CONFIG
 from tfp_priors.runs.run_dir import bindings
 from tfp_priors.runs.run_dir import check_format
 from tfp_priors.runs.run_dir import environments
@@ -34,8 +35,6 @@ keras.config.set_image_data_format("channels_last")
 keras.config.set_dtype_policy("float32")
 keras.config.set_floatx("float32")
 
-
-_OPERATIVE_CONFIG_FILE = "operative_config.gin"
 
 # May differ between a run and its resumption.
 _RESUMABLE = (
@@ -102,7 +101,7 @@ def train(
 
     def records():
         operative = gin.operative_config_str()
-        return {CONFIG: config, _OPERATIVE_CONFIG_FILE: operative}
+        return {CONFIG: config, OPERATIVE_CONFIG: operative}
 
     with configuration.refused_values():
         trained = _Trainer()

@@ -62,15 +62,6 @@ class OfCodes:
         )
 
 
-def check_vectors(owner: str, input_shape: Sequence) -> None:
-    """Raises: UserError: if the codes that a network gets are maps."""
-    if len(input_shape) != 2:
-        raise UserError(
-            f"{owner} expects codes that are vectors, received maps "
-            f"{tuple(input_shape[1:])}: take networks.MapDecoder."
-        )
-
-
 def checked_code_shape(latent_size: LatentSize, owner: str) -> tuple[int, ...]:
     """A latent size as a shape: `(size,)`, or `(height, width, channels)`.
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_priors.core.asserted import asserted
 from tfp_priors.errors import UserError
 
 
@@ -25,5 +26,4 @@ def checked_labels(labels, classes: int):
     labels = tf.cast(labels, tf.int32)
     error = UserError(f"Expected a label from 0 to {classes - 1}.")
     known = tf.reduce_all((labels >= 0) & (labels < classes))
-    with tf.control_dependencies([tf.debugging.Assert(known, [error.in_graph])]):
-        return tf.identity(labels)
+    return asserted(labels, known, error)

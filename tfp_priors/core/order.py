@@ -93,17 +93,32 @@ def _word(x):
     return tf.constant(x % 2**64, tf.uint64)
 
 
+def some_numbers(size: int, most: int, seed: int) -> np.ndarray:
+    """At most so many of the numbers below `size`, drawn at random, ascending."""
+    if size <= most:
+        return np.arange(size)
+    return np.sort(np.random.RandomState(seed).choice(size, most, replace=False))
+
+
 def held_out_rows(size: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the examples that are learned from, and of those held out.
 
     Args:
-      size: number of examples, at least 2.
+      size: number of examples.
       share: part of them that is held out, rounded; at least one is in each.
       seed: of the choice.
 
     Returns:
       Two ascending arrays of integers.
+
+    Raises:
+      UserError: if there are fewer than 2.
     """
+    if size < 2:
+        raise UserError(
+            f"Expected at least 2 codes or images, to hold one out, received {size}: "
+            "give more, or hold none out."
+        )
     order = np.random.RandomState(seed).permutation(size)
     held = min(size - 1, max(1, round(share * size)))
     return np.sort(order[held:]), np.sort(order[:held])

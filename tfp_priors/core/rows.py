@@ -158,7 +158,7 @@ def warn_of_few(rows: int, numbers: int, stacklevel: int = 2) -> None:
         )
 
 
-def warn_of_idle(context: np.ndarray, stacklevel: int = 2) -> None:
+def warn_of_idle(context: np.ndarray) -> None:
     """Warns of contexts most of whose numbers are always 0, as of years as labels."""
     size = context.shape[1]
     idle = size - np.count_nonzero(np.any(context, axis=0))
@@ -166,7 +166,7 @@ def warn_of_idle(context: np.ndarray, stacklevel: int = 2) -> None:
         warnings.warn(
             f"{idle} of the {size} numbers of a context are always 0: number labels "
             "from 0 on, or give what are no labels as floats.",
-            stacklevel=stacklevel + 1,
+            stacklevel=3,
         )
 
 

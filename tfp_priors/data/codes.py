@@ -101,11 +101,6 @@ class CodeDataset:
 
     def split(self, share: float, seed: int) -> tuple["CodeDataset", "CodeDataset"]:
         """All codes but a share, and this share; see `ImageDataset.split`."""
-        if self.size < 2:
-            raise UserError(
-                f"Expected at least 2 codes, to hold one out, received {self.size}: "
-                "give more."
-            )
         return tuple(
             self._of(
                 some_rows(self.rows, part),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.asserted import asserted
 from tfp_priors.divergences.divergence import Divergence
 from tfp_priors.divergences.divergence import DivergenceTerms
 from tfp_priors.divergences.draws import check_reparameterized
@@ -67,9 +68,7 @@ def squared_mmd(x, y, kernel):
         raise error
     if x.shape[0] is None or y.shape[0] is None:
         least = tf.minimum(tf.shape(x)[0], tf.shape(y)[0])
-        check = tf.debugging.Assert(least > 1, [error.in_graph])
-        with tf.control_dependencies([check]):
-            x, y = tf.identity(x), tf.identity(y)
+        x, y = asserted((x, y), least > 1, error)
     size = x.shape[-1]
 
     def k(a, b):

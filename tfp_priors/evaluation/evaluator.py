@@ -10,6 +10,7 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+from tfp_priors.core.order import some_numbers
 from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation import feature_metrics
@@ -399,10 +400,7 @@ class Evaluator:
 
 def _some(dataset):
     """The numbers of the codes that are measured."""
-    if dataset.size <= _MOST_CODES:
-        return np.arange(dataset.size)
-    random = np.random.RandomState(0)
-    return np.sort(random.choice(dataset.size, _MOST_CODES, replace=False))
+    return some_numbers(dataset.size, _MOST_CODES, seed=0)
 
 
 def _logits(chunks):

@@ -26,16 +26,13 @@ TOOLS = {
 }
 
 
-def url(image: np.ndarray) -> str:
-    """An image `[height, width, channels]` in [0, 1] as the address of a picture."""
-    content = png(image_grid(image[None]))
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
-
-
 def picture(image: np.ndarray, alt: str, large: bool = False) -> html.Img:
-    """A picture that is only seen."""
+    """A picture that is only seen, of an image `[height, width, channels]`."""
+    content = base64.b64encode(png(image_grid(image[None]))).decode()
     return html.Img(
-        src=url(image), alt=alt, className="large picture" if large else "picture"
+        src=f"data:image/png;base64,{content}",
+        alt=alt,
+        className="large picture" if large else "picture",
     )
 
 

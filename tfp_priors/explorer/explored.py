@@ -14,6 +14,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.evaluation import paths
 from tfp_priors.evaluation.evaluator import Evaluator
 from tfp_priors.evaluation.evaluator import Neighbours
+from tfp_priors.evaluation.images import in_chunks
 from tfp_priors.evaluation.subject import compiled
 from tfp_priors.evaluation.subject import subject_of_model
 from tfp_priors.models import GenerativeModel
@@ -338,11 +339,7 @@ class Explored:
                 return z
             name = self._evaluator.subject.condition
             own = () if name is None else (self.dataset().features[name],)
-            parts = [
-                self._to_base(*(x[i : i + 1_000] for x in (z, *own))).numpy()
-                for i in range(0, len(z), 1_000)
-            ]
-            return np.concatenate(parts)
+            return in_chunks(self._to_base, z, *own)
 
         def vector():
             has = paths.attributes(self._evaluator, _SPLIT)[:, number]

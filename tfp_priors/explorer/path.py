@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from dash import dcc
 from dash import html
 
+from tfp_priors.evaluation.paths import STEPS
 from tfp_priors.explorer.elements import TOOLS
 from tfp_priors.explorer.elements import bare
 from tfp_priors.explorer.elements import captioned
@@ -18,7 +19,6 @@ from tfp_priors.explorer.elements import slider
 from tfp_priors.explorer.hand import CONDITION
 from tfp_priors.explorer.hand import given_of
 from tfp_priors.explorer.hand import reader
-from tfp_priors.explorer.views import STEPS
 from tfp_priors.explorer.views import Reference
 from tfp_priors.explorer.views import text_of
 

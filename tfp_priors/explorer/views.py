@@ -9,15 +9,13 @@ from urllib.parse import unquote
 import numpy as np
 
 from tfp_priors.errors import UserError
+from tfp_priors.evaluation.paths import STEPS
 from tfp_priors.explorer.explored import DRAWS
 from tfp_priors.explorer.explored import MANY
 from tfp_priors.explorer.explored import Explored
 from tfp_priors.explorer.explored import Point
 from tfp_priors.explorer.explored import Settings
 from tfp_priors.figures.grid import image_grid
-
-#: Points of a path that is shown, both ends counted.
-STEPS = 11
 
 #: Gives the pixels of the picture of a name, uint8 `[height, width, channels]`.
 ReadPicture = Callable[[str], np.ndarray]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.asserted import asserted
 from tfp_priors.errors import UserError
 
 # Rows whose bytes are looked at.
@@ -150,9 +151,7 @@ def checked(images):
         "by (x + 1) / 2, or pass uint8."
     )
     outside = tf.reduce_any((images < -_MARGIN) | (images > 1 + _MARGIN))
-    check = tf.debugging.Assert(~outside, [error.in_graph])
-    with tf.control_dependencies([check]):
-        return scaled(images)
+    return scaled(asserted(images, ~outside, error))
 
 
 def first_batch(x) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.asserted import asserted
 from tfp_priors.core.configured import Configured
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
@@ -190,10 +191,7 @@ class CheckedModel(Configured, keras.Model):
         if self.replicas == 1 or replicas.count() == 1 or is_known:
             return batch
         same = replicas.mean(tf.cast(rows, tf.float32)) == tf.cast(rows, tf.float32)
-        error = uneven(self.replicas)
-        check = tf.debugging.Assert(same, [error.in_graph])
-        with tf.control_dependencies([check]):
-            return tf.nest.map_structure(tf.identity, batch)
+        return asserted(batch, same, uneven(self.replicas))
 
     def feature(self, batch: dict[str, Any], name: str):
         """A feature of a batch.

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
+from tfp_priors.core.order import some_numbers
 from tfp_priors.errors import UserError
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
@@ -226,8 +227,7 @@ class CodeLearner(PriorModel):
           context: of the prior, a row for each, or None.
         """
         if len(rows) > _MEASURED:
-            random = np.random.RandomState(self.seed)
-            chosen = np.sort(random.choice(len(rows), _MEASURED, replace=False))
+            chosen = some_numbers(len(rows), _MEASURED, self.seed)
             rows = tf.gather(rows, chosen) if tf.is_tensor(rows) else rows[chosen]
             context = None if context is None else context[chosen]
         columns = self._columns(rows, context)
@@ -266,8 +266,7 @@ def _part_of(rows, seed):
     """The rows as a tensor, or some of them if they take too much memory."""
     most = max(1, _FITTED_BYTES // (4 * int(np.prod(rows.shape[1:]))))
     if len(rows) > most and not tf.is_tensor(rows):
-        chosen = np.random.RandomState(seed).choice(len(rows), most, replace=False)
-        rows = rows[np.sort(chosen)]
+        rows = rows[some_numbers(len(rows), most, seed)]
     return tf.convert_to_tensor(rows[:])
 
 

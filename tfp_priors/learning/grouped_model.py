@@ -177,8 +177,8 @@ class GroupedModel(CheckedModel):
         if optimizer is None:
             raise UserError("Expected an optimizer, or one for each group.")
         if jit_compile == "auto":
-            accelerators = [d for d in tf.config.list_logical_devices() if _is_fast(d)]
-            jit_compile = self.replicas == 1 and bool(accelerators)
+            kinds = {device.device_type for device in tf.config.list_logical_devices()}
+            jit_compile = self.replicas == 1 and bool(kinds & {"GPU", "TPU"})
         self._optimizers = self._built_optimizers(optimizer, precision)
         self._compiled_ids = _ids(self.variable_groups())
         for network in self.networks():
@@ -525,7 +525,3 @@ def _norm_name(group):
 
 def _clipped_name(group):
     return f"{group}_clipped_share"
-
-
-def _is_fast(device):
-    return device.device_type in ("GPU", "TPU")

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfp_priors.core.code_shape import check_vectors
 from tfp_priors.core.configured import Configured
+from tfp_priors.errors import UserError
 
 
 class BodyEncoder(Configured, keras.layers.Layer):
@@ -42,7 +42,11 @@ class BodyDecoder(Configured, keras.layers.Layer):
 
     def _check_codes(self, input_shape):
         """Raises: UserError: if codes of this shape are not the decoder's."""
-        check_vectors(type(self).__name__, input_shape)
+        if len(input_shape) != 2:
+            raise UserError(
+                f"{type(self).__name__} expects codes that are vectors, received maps "
+                f"{tuple(input_shape[1:])}: take networks.MapDecoder."
+            )
 
     def call(self, z, training=False):
         return self._body(z, training=training)

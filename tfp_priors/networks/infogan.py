@@ -4,6 +4,7 @@ The paper uses them for MNIST, Fashion-MNIST and CIFAR-10 (section 4.1). The sam
 widths serve every image size whose height and width are multiples of 4.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -103,49 +104,26 @@ class InfoGANDecoder(BodyDecoder):
         self.width = width
         self.spectral_normalization = spectral_normalization
 
-        def normalized(layer):
-            return SpectralNormalization(layer) if spectral_normalization else layer
+        def layer(kind, *args, **kwargs):
+            made = kind(*args, kernel_initializer=_initializer(), **kwargs)
+            return SpectralNormalization(made) if spectral_normalization else made
 
+        up = {"strides": 2, "padding": "same"}
         height, image_width, channels = self.image_shape
         grid = (height // 4, image_width // 4, 2 * width)
         self._body = keras.Sequential(
             [
-                normalized(
-                    Dense(16 * width, use_bias=False, kernel_initializer=_initializer())
-                ),
+                layer(Dense, 16 * width, use_bias=False),
                 BatchNorm(),
                 keras.layers.ReLU(),
-                normalized(
-                    Dense(
-                        grid[0] * grid[1] * grid[2],
-                        use_bias=False,
-                        kernel_initializer=_initializer(),
-                    )
-                ),
+                layer(Dense, math.prod(grid), use_bias=False),
                 BatchNorm(),
                 keras.layers.ReLU(),
                 keras.layers.Reshape(grid),
-                normalized(
-                    keras.layers.Conv2DTranspose(
-                        width,
-                        4,
-                        strides=2,
-                        padding="same",
-                        use_bias=False,
-                        kernel_initializer=_initializer(),
-                    )
-                ),
+                layer(keras.layers.Conv2DTranspose, width, 4, use_bias=False, **up),
                 BatchNorm(),
                 keras.layers.ReLU(),
-                normalized(
-                    keras.layers.Conv2DTranspose(
-                        channels,
-                        4,
-                        strides=2,
-                        padding="same",
-                        kernel_initializer=_initializer(),
-                    )
-                ),
+                layer(keras.layers.Conv2DTranspose, channels, 4, **up),
             ],
             name="body",
         )

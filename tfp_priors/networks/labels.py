@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.asserted import asserted
 from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.core.labels import checked_labels
 from tfp_priors.errors import UserError
@@ -104,5 +105,4 @@ class AttributeContext(Conditioner):
         values = tf.cast(attributes, tf.float32)
         error = UserError("Expected attributes of 0 or 1.")
         known = tf.reduce_all((values == 0.0) | (values == 1.0))
-        with tf.control_dependencies([tf.debugging.Assert(known, [error.in_graph])]):
-            return 2.0 * values - 1.0
+        return 2.0 * asserted(values, known, error) - 1.0

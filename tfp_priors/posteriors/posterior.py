@@ -104,10 +104,6 @@ class Posterior(OfCodes, Configured, keras.layers.Layer):
         """The code of an image, `[batch, latent_size]`: the mean of q(z|x)."""
         return self.distribution(parameters).mean()
 
-    def get_config(self):
-        # Subclasses pass it on.
-        return super().get_config() | {"project": self.project}
-
 
 def _product(shape):
     return None if None in shape else math.prod(shape)

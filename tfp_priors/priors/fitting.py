@@ -22,6 +22,7 @@ from tfp_priors.errors import check_within
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
+from tfp_priors.learning.shared_rate import copied
 from tfp_priors.priors.standardization import moments_of_context
 
 _ITERATIONS = 200
@@ -163,15 +164,7 @@ def _checked_settings(settings, data):
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise UserError(f"Expected callbacks of Keras, received {callback!r}.")
-    optimizer = settings.optimizer
-    if optimizer is not None:
-        try:
-            optimizer = keras.optimizers.get(optimizer)
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"Expected an optimizer of Keras, or the name of one, received "
-                f"{optimizer!r}."
-            ) from error
+    optimizer = None if settings.optimizer is None else copied(settings.optimizer)
     return settings._replace(callbacks=callbacks, optimizer=optimizer)
 
 
@@ -258,11 +251,6 @@ def _split(prior, data):
     share = data.validation_split
     if not share:
         return (codes, context), None, shape
-    if len(codes) < 2:
-        raise UserError(
-            f"Expected at least 2 codes, to hold one out, received {len(codes)}: give "
-            "more, or validation_split = 0."
-        )
     pairs = [
         (some_rows(codes, part), None if context is None else context[part])
         for part in held_out_rows(len(codes), share, data.seed)

@@ -25,8 +25,6 @@ from tfp_priors.report.page import text
 from tfp_priors.runs import run_dir as runs
 from tfp_priors.runs.scalars import Scalars
 
-_OPERATIVE_CONFIG = "operative_config.gin"
-
 # Parameters of a model, in the order in which they are told.
 _PARTS = (
     "encoder",
@@ -193,7 +191,7 @@ def steps_done(run_dir: str | Path) -> int:
 
 def _facts(run_dir, bindings):
     # Of the defaults that took effect, only those of the model itself are told.
-    operative = run_dir / _OPERATIVE_CONFIG
+    operative = run_dir / runs.OPERATIVE_CONFIG
     defaults = {}
     if operative.is_file():
         defaults = runs.bindings(operative.read_text(encoding="utf-8"))

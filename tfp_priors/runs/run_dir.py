@@ -37,6 +37,9 @@ FORMAT = 1
 #: The file of a run that makes its model again.
 CONFIG = "config.gin"
 
+#: The file of a run with the defaults that took effect beside these.
+OPERATIVE_CONFIG = "operative_config.gin"
+
 #: Folders of a run that no model is loaded from, and those that hold no records.
 UNREAD = ("evaluation", "samples", "tensorboard")
 LARGE = ("checkpoints", *UNREAD)
