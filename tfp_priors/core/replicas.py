@@ -63,6 +63,11 @@ def signs(n, shape: Sequence[int], seed):
     return tf.cast(2 * rows(draw, n) - 1, tf.float32)
 
 
+def fold_in(seed, number):
+    """A seed that depends on another one and a number."""
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+
+
 def size(x):
     """The number of rows of a tensor: an int if it is known, else a scalar tensor."""
     return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]

@@ -9,11 +9,11 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.core.order import some_numbers
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import filled
-from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.learning.prior_model import PriorModel
 
 #: Key of the data that holds the parameters of q(z|x): codes, if it is a point.
@@ -27,7 +27,7 @@ CONTEXT = "context"
 STANDARD = "standard"
 
 # What is folded into a step's seed for uses other than the posterior's noise.
-DRAWS, DROPOUT, CRITIC = 1, 2, 200
+_DRAWS, _DROPOUT, _CRITIC = 1, 2, 200
 
 #: Rows of which a value is computed at a time. With 256 normals below a flow, in 64
 #: dimensions, 2,000 at a time took 0.6 GB more.
@@ -73,6 +73,11 @@ class CodeLearner(PriorModel):
             return tf.cast(batch[CONTEXT], tf.float32)
         return super().context_of(batch)
 
+    @property
+    def is_measurable(self) -> bool:
+        """Whether the loss tells how well the prior does: not where a critic leads."""
+        return not self.divergence.critic_steps
+
     # The step --------------------------------------------------------------------
 
     def prior_objective(
@@ -88,15 +93,18 @@ class CodeLearner(PriorModel):
             they are one batch: each has noise of its own.
         """
         posterior = self.posterior.distribution(tf.stop_gradient(parameters))
+        z, _, divergence = self.compared(posterior, 0.0, seed, context, first_row)
+        return Objective(tf.reduce_mean(divergence.loss), means(divergence.metrics), z)
+
+    def compared(self, posterior, beta, seed, context, first_row):
+        """Codes of q(z|x), the seed of what else is drawn for them, and the
+        divergence's terms; see `prior_objective`."""
         z = replicas.sample(posterior, seed, first_row)
         if first_row is not None:
             seed = fold_in(seed, first_row)
-        divergence = self.divergence.terms(
-            posterior, z, self.prior, 0.0, fold_in(seed, DRAWS), context
-        )
-        loss = tf.reduce_mean(divergence.loss)
-        metrics = {k: tf.reduce_mean(v) for k, v in divergence.metrics.items()}
-        return Objective(loss, metrics, z)
+        own = fold_in(seed, _DRAWS)
+        terms = self.divergence.terms(posterior, z, self.prior, beta, own, context)
+        return z, seed, terms
 
     def groups_on(self, batch):
         return [name for name in ("prior",) if name in self.optimizers]
@@ -107,14 +115,14 @@ class CodeLearner(PriorModel):
 
     def learning(self, batch, seed):
         """A context within which the prior's densities are those of a step."""
-        return self.prior.learning(fold_in(seed, DROPOUT), _known(batch))
+        return self.prior.learning(fold_in(seed, _DROPOUT), _known(batch))
 
     def finish_step(self, batch, codes, seed):
         scalars = {}
         # A frozen discriminator has no optimizer.
         learns = "discriminator" in self.optimizers
         for i in range(self.divergence.critic_steps if learns else 0):
-            critic_seed = fold_in(seed, CRITIC + i)
+            critic_seed = fold_in(seed, _CRITIC + i)
             scalars |= self._critic_step(codes, critic_seed, self.context_of(batch))
         return scalars
 
@@ -171,6 +179,7 @@ class CodeLearner(PriorModel):
         start_step: int = 0,
         worker: int = 0,
         workers: int = 1,
+        at_last: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Endless shuffled batches of rows, a function of seed and step.
 
@@ -182,11 +191,19 @@ class CodeLearner(PriorModel):
           start_step: batches to leave out.
           worker: see `shuffled_indices`.
           workers: see `shuffled_indices`.
+          at_last: a number of rows and a step, from which on the batches are of the
+            first rows alone; None: never.
         """
         columns = self._columns(rows, context)
-        indices = shuffled_indices(
-            len(rows), batch_size, seed, start_step, worker, workers
-        )
+
+        def order(size, start):
+            return shuffled_indices(size, batch_size, seed, start, worker, workers)
+
+        indices = order(len(rows), start_step)
+        if at_last is not None:
+            size, step = at_last
+            indices = indices.take(max(0, step - start_step))
+            indices = indices.concatenate(order(size, max(0, start_step - step)))
         batches = indices.map(
             lambda index: {k: _gathered(v, index) for k, v in columns.items()},
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -254,6 +271,11 @@ class CodeLearner(PriorModel):
             return float(np.average(values, weights=sizes))
 
         return mean
+
+
+def means(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The mean of each metric's values."""
+    return {name: tf.reduce_mean(value) for name, value in metrics.items()}
 
 
 def _known(batch):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
 from tfp_priors.learning.checked_model import CheckedModel
 from tfp_priors.learning.checked_model import rows_of
@@ -504,11 +505,6 @@ def filled(gradients: Sequence, variables: Sequence) -> list:
 def _ids(groups):
     """What tells the variables of each group from others."""
     return {name: tuple(map(id, group)) for name, group in groups.items()}
-
-
-def fold_in(seed, number):
-    """A seed that depends on another one and a number."""
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
 
 
 def describe(name: str, values: np.ndarray) -> str:

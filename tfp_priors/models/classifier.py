@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.core.labels import checked_labels
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_within
 from tfp_priors.learning.grouped_model import Objective
-from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.predictor import Predictor
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_priors.core import replicas
 from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.core.image_shape import image_shape_of
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
@@ -15,13 +16,12 @@ from tfp_priors.errors import check_seed
 from tfp_priors.errors import check_within
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
-from tfp_priors.learning.code_learner import DRAWS
 from tfp_priors.learning.code_learner import POSTERIOR
 from tfp_priors.learning.code_learner import CodeLearner
+from tfp_priors.learning.code_learner import means
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import describe
-from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.models.network_shapes import build_by_call
@@ -480,19 +480,11 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         """
         images = scaled(images)
         posterior = self.posterior_distribution(images, training, condition)
-        z = replicas.sample(posterior, seed, first_row)
-        if first_row is not None:
-            seed = fold_in(seed, first_row)
+        z, seed, divergence = self.compared(
+            posterior, beta, seed, self.context(condition), first_row
+        )
         outputs = self._outputs(z, training, condition)
         reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
-        divergence = self.divergence.terms(
-            posterior,
-            z,
-            self.prior,
-            beta,
-            fold_in(seed, DRAWS),
-            self.context(condition),
-        )
         loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
         for i, regularizer in enumerate(self.regularizers):
@@ -500,7 +492,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             term = regularizer.term(self, z, own, condition)
             loss += regularizer.weight * tf.reduce_mean(term)
             metrics[regularizer.name] = term
-        return Objective(loss, _means(metrics), z)
+        return Objective(loss, means(metrics), z)
 
     def groups_on(self, batch):
         names = ("prior",) if POSTERIOR in batch else ("autoencoder", "prior")
@@ -572,7 +564,3 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     def diagnosis(self, batch):
         codes = self.encode(batch["image"], self.condition_of(batch))
         return describe("codes", codes.numpy())
-
-
-def _means(metrics):
-    return {name: tf.reduce_mean(value) for name, value in metrics.items()}

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_priors.core import replicas
 from tfp_priors.core.gradients import gradient_norm
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_within
@@ -16,7 +17,6 @@ from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import describe
 from tfp_priors.learning.grouped_model import filled
-from tfp_priors.learning.grouped_model import fold_in
 from tfp_priors.models.generative_model import GenerativeModel
 from tfp_priors.priors import StandardNormalPrior
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_priors.core import replicas
+from tfp_priors.core.replicas import fold_in
 
 
 def dropping(rate: float, seed) -> Callable:
@@ -20,7 +21,7 @@ def dropping(rate: float, seed) -> Callable:
     """
 
     def drop(units, number):
-        own = tf.random.experimental.stateless_fold_in(seed, number)
+        own = fold_in(seed, number)
         between = [1] * (len(units.shape) - 2)
         shape = [*between, units.shape[-1]]
         noise = replicas.uniform(replicas.size(units), shape, own)

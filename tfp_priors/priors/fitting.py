@@ -216,8 +216,7 @@ class _BestInMemory:
         self._variables = model.prior.trainable_variables
         self._weights = None
         self.callbacks = []
-        # The loss of a prior that a critic leads tells nothing.
-        if held_out is not None and not model.divergence.critic_steps:
+        if held_out is not None and model.is_measurable:
             measure = model.measure(*held_out)
             self.callbacks = [
                 BestOnHeldOut(measure, self._keep, every, patience * every)

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_priors.core import replicas
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.priors.dropout import dropping
 from tfp_priors.priors.prior import Prior
 from tfp_priors.priors.standardization import LatentStandardization
@@ -53,7 +54,7 @@ class FlowPrior(Prior):
         """The `dropout` of a conditioner; None outside of a step of training."""
         if self._step_seed is None or not self.dropout:
             return None
-        seed = tf.random.experimental.stateless_fold_in(self._step_seed, index)
+        seed = fold_in(self._step_seed, index)
         return dropping(self.dropout, seed)
 
     def build(self, input_shape=None):

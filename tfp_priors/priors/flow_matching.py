@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_priors.core import replicas
 from tfp_priors.core.by_rows import by_rows
 from tfp_priors.core.code_shape import LatentSize
+from tfp_priors.core.replicas import fold_in
 from tfp_priors.core.scoped import Scoped
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
@@ -138,7 +139,7 @@ class FlowMatchingPrior(FlowPrior):
     def _flow(self, told):
         seed = self._step_seed
         if seed is not None:
-            seed = tf.random.experimental.stateless_fold_in(seed, _SIGNS)
+            seed = fold_in(seed, _SIGNS)
         guidance = _GUIDANCE.of(self)
         return _ContinuousFlow(self._network, self.steps, told, guidance, seed)
 
@@ -182,7 +183,7 @@ class FlowMatchingPrior(FlowPrior):
             return None
         if self._step_seed is None or not self.context_dropout:
             return _all_told(context)
-        seed = tf.random.experimental.stateless_fold_in(self._step_seed, _LEFT_OUT)
+        seed = fold_in(self._step_seed, _LEFT_OUT)
         noise = replicas.uniform(replicas.size(context), [1], seed)
         return _told(context, tf.cast(noise < self.context_dropout, tf.float32))
 

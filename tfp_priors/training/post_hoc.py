@@ -126,21 +126,12 @@ class PostHoc:
           start: steps of the phase that are done.
           **share: see `CodeLearner.code_batches`.
         """
-
-        def batches(rows, context, done):
-            return model.code_batches(
-                rows, context, self.batch_size, seed, done, **share
-            )
-
-        if self.views is None:
-            return batches(rows, context, start)
-        images = len(rows) // (1 + self.views.copies)
-        given = None if context is None else context[:images]
-        last = batches(rows[:images], given, max(0, start - self.images_from))
-        if start >= self.images_from:
-            return last
-        first = batches(rows, context, start).take(self.images_from - start)
-        return first.concatenate(last)
+        at_last = None
+        if self.views is not None:
+            at_last = len(rows) // (1 + self.views.copies), self.images_from
+        return model.code_batches(
+            rows, context, self.batch_size, seed, start, at_last=at_last, **share
+        )
 
 
 def learn_at_rest(run, post_hoc, model, optimizers, training, held_out, joint):
@@ -193,8 +184,7 @@ def _learn(run, post_hoc, model, codes, held_out, checkpoints, start, border):
     """Steps of the prior; returns the last one, and whether they were all."""
     writer = run.writer(checkpoints, start)
     best = None
-    # The loss of a prior that a critic leads tells nothing.
-    if held_out is not None and not model.divergence.critic_steps:
+    if held_out is not None and model.is_measurable:
         best = BestOnHeldOut(
             model.measure(*post_hoc.encode(model, held_out)),
             writer.save_at,
