@@ -51,6 +51,7 @@ setup(
         "tensorflow-probability>=0.25",
         # TFP imports it; no model here is built with it.
         "tf-keras",
+        "threadpoolctl",
         "tqdm",
     ],
     extras_require={
