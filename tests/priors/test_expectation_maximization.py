@@ -5,8 +5,10 @@ import pytest
 import scipy.special
 import scipy.stats
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_info
 
 from tfp_priors.errors import UserError
+from tfp_priors.priors import expectation_maximization
 from tfp_priors.priors.expectation_maximization import fit_mixture
 from tfp_priors.priors.expectation_maximization import whitening
 
@@ -126,3 +128,15 @@ def test_parts_of_the_codes_lead_as_far_as_all():
     peer = GaussianMixture(10, random_state=0).fit(z)
     found = log_density(fit_mixture(z, 10, 200), z).mean()
     assert found > peer.score(z) - 0.02
+
+
+def test_it_takes_one_thread(monkeypatch):
+    # Several wait for each other where other processes keep the cores busy.
+    counts = []
+
+    def fitted(*args):
+        counts.extend(pool["num_threads"] for pool in threadpool_info())
+
+    monkeypatch.setattr(expectation_maximization, "_fitted", fitted)
+    fit_mixture(draws(20), 3)
+    assert len(counts) > 1 and set(counts) == {1}

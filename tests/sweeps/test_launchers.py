@@ -1,7 +1,9 @@
 """Launchers: real clusters of this machine, whose nodes are really killed."""
 
 import contextlib
+import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -15,6 +17,7 @@ from tfp_priors import sweeps
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import RunLock
 from tfp_priors.sweeps import launchers
+from tfp_priors.sweeps.carrier import threads
 
 # Small, and bit for bit the same on any machine.
 PARAMS = [*commands.TINY, "train.batch_size = 8", "train.checkpoint_every = 5"]
@@ -26,6 +29,18 @@ def test_a_launcher_is_a_file():
     assert launchers.names() == ["local", "ray", "slurm"]
     for name in launchers.names():
         assert launchers.find_launcher(name).name() == name
+
+
+def test_threads_of_a_job():
+    code = (
+        "import scipy.linalg, sklearn.cluster, threadpoolctl\n"
+        "counts = [pool['num_threads'] for pool in threadpoolctl.threadpool_info()]\n"
+        "assert len(counts) > 1 and set(counts) == {1}, counts"
+    )
+    # On one processor it would be so in any case.
+    subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | threads(0.5), check=True
+    )
 
 
 @pytest.mark.parametrize(

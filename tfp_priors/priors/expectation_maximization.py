@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tfp_priors.errors import UserError
 
@@ -69,12 +70,23 @@ def fit_mixture(
       UserError: if there are fewer codes than components, or fewer than 2.
     """
     codes = np.ascontiguousarray(codes, np.float32)
-    size, dimensions = codes.shape
+    size = len(codes)
     if size < max(2, components):
         raise UserError(
             f"Expected at least {max(2, components)} codes for a mixture of "
             f"{components}, received {size}: take more codes, or fewer components."
         )
+    # It loads threads of its own, which are to be limited too.
+    import sklearn.cluster  # noqa: F401
+
+    # Threads gain a fifth at most, and wait for each other most of the time where
+    # other processes keep the cores busy.
+    with threadpool_limits(1):
+        return _fitted(codes, components, iterations, seed, floor, shrinkage, diagonal)
+
+
+def _fitted(codes, components, iterations, seed, floor, shrinkage, diagonal):
+    size, dimensions = codes.shape
     random = np.random.RandomState(seed)
     parts = math.ceil(size / _CODES_PER_ITERATION)
     part = size // parts

@@ -23,6 +23,9 @@ _LIBC = ctypes.CDLL(None)
 
 _PR_SET_PDEATHSIG = 1
 
+# Read by TensorFlow, by scikit-learn, and by NumPy and SciPy.
+_THREADS = "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+
 # Seconds that a training gets to save its state whose sweep or machine was lost.
 _SAVES_WITHIN = 60
 
@@ -127,8 +130,8 @@ class Carrier:
 
 
 def threads(cpus: float) -> dict[str, str]:
-    """The variables by which TensorFlow takes so many processors of a machine only."""
-    return {"TF_NUM_INTRAOP_THREADS": str(math.ceil(cpus))}
+    """The variables by which programs take so many processors of a machine only."""
+    return dict.fromkeys(_THREADS, str(math.ceil(cpus)))
 
 
 def with_package(paths: str | None) -> str:
