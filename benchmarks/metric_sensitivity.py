@@ -17,7 +17,7 @@ from absl import flags
 
 from tfp_priors import config
 from tfp_priors.evaluation.activations import Activator
-from tfp_priors.evaluation.activations import classifier_extractor
+from tfp_priors.evaluation.activations import predictor_extractor
 from tfp_priors.evaluation.feature_metrics import classifier_score
 from tfp_priors.evaluation.feature_metrics import frechet_distance
 from tfp_priors.evaluation.feature_metrics import kernel_distance
@@ -59,7 +59,7 @@ def damaged(images, labels, kind, level):
 
 def main(_):
     run = config.load_run(_CLASSIFIER.value, _DATA_DIR.value, Classifier)
-    activator = Activator(classifier_extractor(run.model, run.identity))
+    activator = Activator(predictor_extractor(run.model, run.identity))
     test = from_dataset(run.load_dataset("test"), _N.value)
     real = activator.activations(test).features
     train = run.load_dataset("train").take(_N.value)

@@ -10,7 +10,7 @@ from benchmarks import pictures
 from benchmarks.sides import ROOT
 from tfp_priors import config
 from tfp_priors.evaluation.activations import Activator
-from tfp_priors.evaluation.activations import classifier_extractor
+from tfp_priors.evaluation.activations import predictor_extractor
 from tfp_priors.evaluation.feature_metrics import frechet_distance
 from tfp_priors.evaluation.images import Images
 
@@ -31,7 +31,7 @@ def build(variant, case):
 def _extract():
     config.parse([str(ROOT / "gin" / "mnist_classifier.gin")])
     classifier = config.trainer().make_model()
-    activator = Activator(classifier_extractor(classifier, "fresh"))
+    activator = Activator(predictor_extractor(classifier, "fresh"))
     array = pictures.arrays(1000)[..., None]
 
     def call():

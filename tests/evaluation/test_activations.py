@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Activator
 from tfp_priors.evaluation.activations import Extractor
-from tfp_priors.evaluation.activations import mirrored
+from tfp_priors.evaluation.activations import on_all_devices
 from tfp_priors.evaluation.images import Images
 from tfp_priors.evaluation.images import from_array
 from tfp_priors.training import create_strategy
@@ -119,6 +119,9 @@ def test_two_devices_equal_one(n):
         pixels = tf.cast(images, tf.float32)
         return tf.reshape(pixels, [-1, 4]) @ weights, pixels
 
-    one, two = mirrored(apply)(ARRAY[:n]), mirrored(apply, strategy)(ARRAY[:n])
+    one, two = (
+        on_all_devices(apply)(ARRAY[:n]),
+        on_all_devices(apply, strategy)(ARRAY[:n]),
+    )
     np.testing.assert_allclose(two[0], one[0], rtol=1e-5)
     np.testing.assert_array_equal(two[1], ARRAY[:n])

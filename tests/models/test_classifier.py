@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import randomize
 from tfp_priors.errors import UserError
-from tfp_priors.evaluation.activations import classifier_extractor
+from tfp_priors.evaluation.activations import predictor_extractor
 from tfp_priors.models import Classifier
 from tfp_priors.networks import ConvFeatures
 from tfp_priors.training import Checkpoints
@@ -83,13 +83,13 @@ def test_activations_are_the_logits_inputs():
 def test_extractor_takes_uint8_and_knows_its_shape():
     model = make(attributes=2)
     images = np.random.RandomState(0).randint(0, 256, (5, *SHAPE)).astype(np.uint8)
-    extractor = classifier_extractor(model, "sum")
+    extractor = predictor_extractor(model, "sum")
     features, logits = extractor.function(images)
     expected = model.activations(images.astype(np.float32) / 255)
     np.testing.assert_allclose(features, expected[0], atol=1e-5)
     np.testing.assert_allclose(logits, expected[1], atol=1e-5)
     assert extractor.image_shape == SHAPE and not extractor.exclusive_classes
-    assert classifier_extractor(make(), "sum").exclusive_classes
+    assert predictor_extractor(make(), "sum").exclusive_classes
 
 
 def test_shifted_and_mirrored_images():

@@ -136,7 +136,7 @@ def _inception(strategy):
 
 def _predictor(name, run_dir, strategy, dataset):
     """The classifier or regressor of keypoints of a run on the same data set."""
-    from tfp_priors.evaluation.activations import classifier_extractor
+    from tfp_priors.evaluation.activations import predictor_extractor
     from tfp_priors.models import Classifier
     from tfp_priors.models import KeypointRegressor
 
@@ -148,4 +148,4 @@ def _predictor(name, run_dir, strategy, dataset):
             f"{run_dir} was trained on {run.dataset}, but the images are compared "
             f"with {dataset}: train one of that data set."
         )
-    return classifier_extractor(run.model, run.identity, name)
+    return predictor_extractor(run.model, run.identity, name)

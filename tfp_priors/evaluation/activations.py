@@ -66,7 +66,7 @@ class Extractor(NamedTuple):
             )
 
 
-def classifier_extractor(
+def predictor_extractor(
     model: Any, identity: str, name: str = "classifier"
 ) -> Extractor:
     """A `Classifier`, or another `Predictor`, as an extractor.
@@ -102,7 +102,7 @@ class Activator:
 
     def __init__(self, extractor: Extractor, strategy: Any = None):
         self.extractor = extractor
-        self._function = mirrored(extractor.function, strategy)
+        self._function = on_all_devices(extractor.function, strategy)
 
     def chunks(
         self, images: Images, folder: str | Path | None = None, label: str = "images"
@@ -175,7 +175,7 @@ class Activator:
         )
 
 
-def mirrored(function: Callable, strategy: Any = None) -> Callable:
+def on_all_devices(function: Callable, strategy: Any = None) -> Callable:
     """A function of a batch that is computed on all devices of a strategy.
 
     Args:

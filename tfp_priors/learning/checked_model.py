@@ -206,7 +206,7 @@ class CheckedModel(Configured, keras.Model):
             )
         return batch[name]
 
-    def held_out(self, data) -> tuple[dict[str, Any], Any]:
+    def padded_batch(self, data) -> tuple[dict[str, Any], Any]:
         """The batch of `data`, and its number of rows on this replica.
 
         A replica that gets none has one of zeros: not all layers work on no rows.
@@ -228,7 +228,7 @@ class CheckedModel(Configured, keras.Model):
         return batch, rows
 
     def predict_step(self, data):
-        batch, rows = self.held_out(data)
+        batch, rows = self.padded_batch(data)
         return self(self.feature(batch, "image"))[:rows]
 
     def test_step(self, data):

@@ -294,7 +294,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         return self.decode(self.posterior.code(parameters), training, condition)
 
     def predict_step(self, data):
-        batch, rows = self.held_out(data)
+        batch, rows = self.padded_batch(data)
         condition = self.condition_of(batch) if self._conditions_networks else None
         return self(self.feature(batch, "image"), condition)[:rows]
 
@@ -520,7 +520,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         # A model of fixed parts has no optimizer.
         steps = (optimizer.iterations for optimizer in self._optimizers.values())
         step = next(steps, tf.zeros([], tf.int64))
-        batch, rows = self.held_out(data)
+        batch, rows = self.padded_batch(data)
         seed = self.step_seed(self.seed, step)
         first = replicas.first_row(self._means.weight_of("loss"), rows)
         if POSTERIOR in batch:

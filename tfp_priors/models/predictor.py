@@ -111,7 +111,7 @@ class Predictor(GroupedModel):
         return replicas.size(targets)
 
     def test_step(self, data):
-        batch, rows = self.held_out(data)
+        batch, rows = self.padded_batch(data)
         targets = self.feature(batch, self.target)
         scalars = self._scalars(self(batch["image"]), targets)
         return self.report(scalars, self._count(targets[:rows]))
