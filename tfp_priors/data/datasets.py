@@ -84,21 +84,11 @@ def load_dataset(
     if memory_limit < 0:
         raise UserError(f"Expected a memory_limit >= 0, received {memory_limit}.")
     builder = _prepared_builder(name, data_dir)
-    if "image" not in builder.info.features:
-        raise UserError(f"Data set {name} has no feature 'image'.")
-    _check_image(name, builder.info.features["image"])
-    try:
-        shards = builder.info.splits[split].file_instructions
-    except (KeyError, ValueError) as error:
-        known = ", ".join(builder.info.splits)
-        raise UserError(
-            f"Data set {name} has no split {split}; it has {known}."
-        ) from error
-    tfrecords.check_format(name, builder.info.file_format.value)
-    size = sum(shard.take for shard in shards)
-    if not size:
-        raise UserError(f"The split {split} of data set {name} has no examples.")
     features = builder.info.features
+    if "image" not in features:
+        raise UserError(f"Data set {name} has no feature 'image'.")
+    _check_image(name, features["image"])
+    shards = _shards_of(name, builder.info, split)
     if crop_size is not None and _has_keypoints(features):
         raise UserError(
             f"Cannot crop the images of {name}, whose keypoints would not move with "
@@ -113,6 +103,21 @@ def load_dataset(
     if crop_size is not None or image_size is not None:
         dataset.stored = features["image"].shape[:2], transform
     return BinarizedDataset(dataset) if binarize else dataset
+
+
+def _shards_of(name, info, split):
+    """What is read of which files for a split."""
+    try:
+        shards = info.splits[split].file_instructions
+    except (KeyError, ValueError) as error:
+        known = ", ".join(info.splits)
+        raise UserError(
+            f"Data set {name} has no split {split}; it has {known}."
+        ) from error
+    tfrecords.check_format(name, info.file_format.value)
+    if not sum(shard.take for shard in shards):
+        raise UserError(f"The split {split} of data set {name} has no examples.")
+    return shards
 
 
 def _refuse(name, **arguments):
