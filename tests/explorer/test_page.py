@@ -19,7 +19,7 @@ from tests.report.test_browser import BROWSER
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
 
 # On a busy machine.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 

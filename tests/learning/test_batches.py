@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_priors import posteriors
 from tfp_priors import priors
+from tfp_priors.data import ImageDataset
 from tfp_priors.errors import UserError
 from tfp_priors.learning.batches import batch_of
 from tfp_priors.learning.batches import check_images
@@ -60,7 +61,7 @@ def test_what_would_be_ignored_is_refused(data, message):
     [
         (255 * IMAGES, r"\[0, 255\]: divide by 255"),
         (2 * IMAGES - 1, r"in \[-1, "),
-        (np.where(IMAGES > 0.5, np.nan, IMAGES), "nan"),
+        (np.where(IMAGES > 0.5, np.nan, IMAGES), "without NaN"),
         (PIXELS.astype("int64"), "received int64"),
         (IMAGES[..., 0], r"received \(6, 8, 8\)"),
         (IMAGES[0], r"received \(8, 8, 1\)"),
@@ -374,6 +375,8 @@ def test_what_is_no_batch_is_named(make_model):
     model.compile("adam", jit_compile=False)
     with pytest.raises(UserError, match="numpy.stack"):
         model.fit(list(IMAGES), verbose=0)
+    with pytest.raises(UserError, match=r"an ImageDataset: pass its training_batches"):
+        model.fit(ImageDataset(PIXELS, {}, SHAPE), verbose=0)
     unknown = tf.data.Dataset.from_generator(lambda: iter(PIXELS), tf.uint8).batch(2)
     with pytest.raises(UserError, match="known rank: give tf.data an output_signature"):
         model.fit(unknown, verbose=0, shuffle=False)

@@ -119,8 +119,9 @@ def _array(images):
 
 def _check_range(images):
     low, high = images.min(initial=0.0), images.max(initial=0.0)
-    # A NaN compares as false.
-    if not (low >= -_MARGIN and high <= 1 + _MARGIN):
+    if np.isnan(low):
+        raise UserError("Expected images without NaN: leave those that have one out.")
+    if low < -_MARGIN or high > 1 + _MARGIN:
         raise UserError(
             f"Expected float images in [0, 1], received values in [{low:.4g}, "
             f"{high:.4g}]: divide by 255, map [-1, 1] by (x + 1) / 2, or pass uint8."
@@ -180,6 +181,12 @@ def first_batch(x) -> tuple[Any, Any]:
             return None, x
         # Read to its end: one that is given up midway can cut a cache of `x` short.
         first, *_ = [*x.take(1), None]
+    elif hasattr(x, "training_batches"):
+        raise UserError(
+            f"Expected arrays, or batches of them, received an {type(x).__name__}: "
+            "pass its training_batches(batch_size, seed) with steps_per_epoch, or "
+            "its batches(batch_size)."
+        )
     else:
         return None, x
     if first is None:
