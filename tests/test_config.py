@@ -56,11 +56,11 @@ def small(path):
 
 
 def _experiment(path):
-    # The others differ from MNIST's in the data set alone, of which one is enough.
-    others = {f"{data}_{model}" for data in IMAGES for model in MODELS}
-    slow = path.stem in others - {f"{data}_beta0" for data in IMAGES}
-    slow = slow and not path.stem.startswith("mnist")
+    # The others differ from these in the data set or a prior's networks alone.
+    slow = path in COMPOSED and not path.stem.startswith(("mnist", "cifar10_beta0"))
     slow = slow or path.stem.startswith(("deepfashion", "cifar10_map_beta0"))
+    slow = slow or path.stem in ("mnist_maf_beta1", "procedural_people_vunet_vae")
+    slow = slow or path.stem in ("procedural_faces_vae", "procedural_faces_fp_vae")
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow else [])
 
 

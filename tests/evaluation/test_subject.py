@@ -34,7 +34,7 @@ def test_the_samples_of_an_export_are_those_of_its_model(make_model, tmp_path):
 
 
 def test_exports_of_the_same_weights_may_be_other_models(make_model, tmp_path):
-    model = make_model(prior=priors.FlowMatchingPrior(4, hidden_sizes=(8,)))
+    model = make_model(prior=priors.FlowMatchingPrior(4))
     for steps in (2, 3):
         model.prior.steps = steps
         export(model, tmp_path / f"{steps}")

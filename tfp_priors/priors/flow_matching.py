@@ -1,5 +1,6 @@
 """The continuous flow that flow matching learns."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -22,6 +23,11 @@ from tfp_priors.priors.standardization import LatentStandardization
 tfb = tfp.bijectors
 
 _GUIDANCE = Scoped("guidance")
+
+# Ways along the flow.
+_FROM_BASE, _TO_BASE, _DENSITY = "from_base", "to_base", "density"
+
+_graph = functools.partial(tf.function, reduce_retracing=True, autograph=False)
 
 # What is folded into a step's seed for uses other than dropout.
 _LEFT_OUT, _SIGNS = 1, 2
@@ -141,7 +147,28 @@ class FlowMatchingPrior(FlowPrior):
         if seed is not None:
             seed = fold_in(seed, _SIGNS)
         guidance = _GUIDANCE.of(self)
-        return _ContinuousFlow(self._network, self.steps, told, guidance, seed)
+        flow = _ContinuousFlow(self._network, self.steps, told, guidance, seed)
+        if seed is None:
+            flow.graphs = {
+                _FROM_BASE: self._graph_from_base,
+                _TO_BASE: self._graph_to_base,
+                _DENSITY: self._graph_of_density,
+            }
+        return flow
+
+    # Apart, as TensorFlow warns of a function that is traced for many uses.
+
+    @_graph
+    def _graph_from_base(self, z0, *known):
+        return _ContinuousFlow(self._network, *known).along(z0, _FROM_BASE)
+
+    @_graph
+    def _graph_to_base(self, z, *known):
+        return _ContinuousFlow(self._network, *known).along(z, _TO_BASE)
+
+    @_graph
+    def _graph_of_density(self, z, *known):
+        return _ContinuousFlow(self._network, *known).along(z, _DENSITY)
 
     def _forward(self, z0, context):
         # Draws in a step of training are of their contexts.
@@ -225,9 +252,11 @@ class _ContinuousFlow(tfb.Bijector):
         self._seed = seed
         # The last solution of the inverse: its z, z0 and log-determinant.
         self._solved = (None, None, None)
+        # `along` by direction, where there are graphs: op by op it takes seconds.
+        self.graphs = {}
 
     def _forward(self, z0):
-        return self._along(z0, 0.0, 1.0, self._guided)[0]
+        return self._solution_of(z0, _FROM_BASE)[0]
 
     def _inverse(self, z):
         return self._solution(z)[0]
@@ -237,16 +266,27 @@ class _ContinuousFlow(tfb.Bijector):
 
     def _solution(self, z):
         if self._solved[0] is not z:
-            # Back in time, so that the divergence's integral has its sign.
-            self._solved = (z, *self._along(z, 1.0, 0.0, self._with_divergence))
+            self._solved = (z, *self._solution_of(z, _DENSITY))
         return self._solved[1:]
 
     def to_base(self, z):
         """The inverse alone: its density takes several times as long."""
-        return self._along(z, 1.0, 0.0, self._unguided)[0]
+        return self._solution_of(z, _TO_BASE)[0]
 
-    def _along(self, y, start, end, velocity_of):
+    def _solution_of(self, y, direction):
+        if not self.graphs or not tf.executing_eagerly():
+            return self.along(y, direction)
+        graph = self.graphs[direction]
+        return graph(y, self._steps, self._context, self._guidance)
+
+    def along(self, y, direction):
         """The end of the way, and the integral of the divergence over it."""
+        start, end, velocity_of = {
+            _FROM_BASE: (0.0, 1.0, self._guided),
+            _TO_BASE: (1.0, 0.0, self._unguided),
+            # Back in time, so that the divergence's integral has its sign.
+            _DENSITY: (1.0, 0.0, self._with_divergence),
+        }[direction]
 
         def of_rows(y, context):
             return self._integrated(y, start, end, velocity_of(y, context))
@@ -287,7 +327,7 @@ class _ContinuousFlow(tfb.Bijector):
         return velocity
 
     def _integrated(self, y, start, end, velocity):
-        """As `_along`, of rows."""
+        """As `along`, of rows."""
         h = (end - start) / self._steps
 
         def slope(y, t):

@@ -144,7 +144,7 @@ class Search(Source):
     ):
         self._optuna = imported("optuna", "search", "--search")
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
-        self._trials = trials
+        self._wanted = trials
         self._planner = planner
         self._spaces = spaces
         self.metric = metric
@@ -152,7 +152,7 @@ class Search(Source):
         self._is_left = is_left
         self._study = self._opened(Path(out) / JOURNAL)
         self._numbers: dict[str, list[int]] = {}
-        for trial in self._study.get_trials(deepcopy=False):
+        for trial in self._trials:
             if len(trial.params) < len(spaces) and not trial.state.is_finished():
                 # The process that asked for it died meanwhile.
                 self._study.tell(trial.number, state=self._states.FAIL)
@@ -170,7 +170,7 @@ class Search(Source):
         while True:
             if self._open:
                 trial = self._open.popleft()
-            elif len(self._asked()) < self._trials:
+            elif len(self._asked()) < self._wanted:
                 trial = self._ask()
             else:
                 return None
