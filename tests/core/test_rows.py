@@ -55,6 +55,8 @@ def test_labels_become_one_hot_vectors():
     labels = np.array([2, 0, 2])
     np.testing.assert_array_equal(checked_context(labels, None, 3), np.eye(3)[labels])
     np.testing.assert_array_equal(checked_context(labels, 4, 3), np.eye(4)[labels])
+    column = checked_context(labels[:, None], 4, 3)
+    np.testing.assert_array_equal(column, np.eye(4)[labels])
     with pytest.raises(UserError, match="labels below 65,536, .* received 1,000,000"):
         checked_context(np.array([0, 10**6]), None, 2)
 

@@ -191,8 +191,10 @@ def test_image_folder_of_grey_images_has_one_channel(tmp_path):
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(UserError, match="found none"):
-        prepare("image_folder/none", tmp_path, str(tmp_path / "data"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "cats").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="found none, left out, a link to a folder"):
+        prepare("image_folder/none", tmp_path / "in", str(tmp_path / "data"))
     with pytest.raises(UserError, match="is none"):
         prepare("image_folder/none", tmp_path / "nowhere", str(tmp_path / "data"))
 

@@ -75,6 +75,12 @@ def test_images_that_are_none(images, message, convert):
         check_images(convert(images), SHAPE)
 
 
+def test_a_mask_is_refused():
+    with pytest.raises(UserError, match="without a mask"):
+        check_images(np.ma.masked_greater(IMAGES, 0.5), SHAPE)
+    check_images(np.ma.asarray(IMAGES), SHAPE)
+
+
 @pytest.mark.parametrize("images", [IMAGES, PIXELS, IMAGES > 0.5, IMAGES[:0]])
 def test_images(images):
     check_images(images, SHAPE)

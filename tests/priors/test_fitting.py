@@ -253,6 +253,7 @@ def test_mistakes(codes, settings, message):
         (np.arange(39), "for each of the 40 codes"),
         (np.arange(40), "labels from 0 to 2, .* received 0 to 39"),
         (np.zeros((40, 2)), "context of 3 numbers"),
+        (np.array(["a", "b"] * 20), "received <U1: number labels"),
     ],
 )
 def test_mistakes_of_the_context(context, message):

@@ -183,6 +183,13 @@ def checked_context(context, size: int | None, rows: int):
       UserError: if there are others, or they are no finite numbers.
     """
     context = np.asarray(context)
+    if context.dtype.kind in "OSU":
+        raise UserError(
+            f"Expected a context of numbers, received {context.dtype}: number labels "
+            "from 0, as numpy.unique does with return_inverse=True."
+        )
+    if context.ndim == 2 and context.shape[1] == 1 and size not in (None, 1):
+        context = context[:, 0]  # Labels as a column of a table.
     if context.shape[:1] != (rows,):
         raise UserError(
             f"Expected a context for each of the {rows} codes, received one of shape "

@@ -64,6 +64,11 @@ def check_images(images, image_shape) -> None:
         beyond 1.
     """
     images = _array(images)
+    if np.ma.is_masked(images):
+        raise UserError(
+            "Expected images without a mask, received masked numbers: give their "
+            "filled(0), or leave such images out."
+        )
     if getattr(images.shape, "rank", 0) is None:
         raise UserError(
             "Expected images of a known rank: give tf.data an output_signature such as "

@@ -160,12 +160,14 @@ class CheckedModel(Configured, keras.Model):
             )
         if "image" in batch:
             check_images(batch["image"], self.image_shape)
-        values = batch.get(self.target)
-        if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
-            raise UserError(
-                f"Expected numbers as {self.target}, received {values.dtype}: number "
-                "them from 0, as numpy.unique does with return_inverse=True."
-            )
+        for name, values in batch.items():
+            # Keras makes tensors of all features.
+            if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
+                raise UserError(
+                    f"Expected numbers as {name}, received {values.dtype}: number them "
+                    "from 0, as numpy.unique does with return_inverse=True, or leave "
+                    "them out."
+                )
 
     def batch_of(self, data) -> dict[str, Any]:
         """What `fit` takes as tensors by name, with images as float32 in [0, 1].

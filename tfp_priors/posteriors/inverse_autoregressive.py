@@ -70,7 +70,7 @@ class InverseAutoregressivePosterior(NormalPosterior):
     def code(self, parameters):
         """The image of the normal's mean under the flow; q's own mean is not known."""
         base, context = self._split(parameters)
-        return self._bijector(context).forward(base.mean())
+        return self._bijector(context).forward(base.loc)
 
     def _split(self, parameters):
         normal, context = tf.split(

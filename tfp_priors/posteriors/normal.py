@@ -46,6 +46,10 @@ class NormalPosterior(Posterior):
         scale = self.scale_floor + tf.nn.softplus(raw_scale + 0.5413248)
         return tfd.MultivariateNormalDiag(loc=mean, scale_diag=scale)
 
+    def code(self, parameters):
+        # The mean of TFP's distribution takes an operation that ONNX has not.
+        return tf.split(parameters, 2, axis=-1)[0]
+
 
 class FixedScaleNormalPosterior(Posterior):
     """q(z|x) = N(mean(x), scale^2 I): noise of one known strength on every code.
@@ -73,3 +77,6 @@ class FixedScaleNormalPosterior(Posterior):
         return tfd.MultivariateNormalDiag(
             loc=parameters, scale_diag=tf.fill(tf.shape(parameters), self.scale)
         )
+
+    def code(self, parameters):
+        return parameters  # As of `NormalPosterior`.

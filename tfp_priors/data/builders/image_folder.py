@@ -126,7 +126,7 @@ class _Found:
         if not found and not beside:
             raise UserError(
                 f"Expected PNG, JPEG, WebP, TIFF, BMP or GIF files in {folder} or its "
-                "subfolders, found none."
+                f"{', '.join(['subfolders, found none', *self._told_left_out()])}."
             )
         return dict(found) or {"all": beside}
 
@@ -164,12 +164,14 @@ class _Found:
             f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:])
             for row in rows
         ]
-        lines += [
+        return [*lines, *self._told_left_out(), *self._shares()]
+
+    def _told_left_out(self):
+        return [
             f"left out, {reason}: {number}"
             for reason, number in sorted(self.left_out.items())
             if number
         ]
-        return [*lines, *self._shares()]
 
     def _shares(self):
         """Lines that say which share of the pictures has each attribute."""
