@@ -240,3 +240,22 @@ def test_operations_that_a_format_does_not_have_are_told(make_model, tmp_path, f
     with pytest.raises(UserError, match="has no operations for .* of a SearchingPrior"):
         export(model, tmp_path / "model", format)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "posterior",
+    [posteriors.NormalPosterior(4), posteriors.FixedScaleNormalPosterior(4)],
+    ids=["learned scale", "fixed scale"],
+)
+def test_onnx_of_keras(posterior, make_model, tmp_path):
+    import onnxruntime
+
+    model = make_model(posterior=posterior)
+    images = np.random.RandomState(0).rand(3, 8, 8, 1).astype(np.float32)
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (given,) = session.get_inputs()
+    (reconstructed,) = session.run(None, {given.name: images})
+    np.testing.assert_allclose(reconstructed, model(images), atol=1e-5)
