@@ -363,7 +363,7 @@ def test_the_phase_ends_early_and_is_not_begun_again(run, views, least):
     assert again.finished and (again.start_step, again.step) == (result.step,) * 2
 
 
-def test_resumes_within_the_phase_exactly(run, tmp_path):
+def test_resumes_within_the_phase_exactly(run, tmp_path, capsys):
     settings = at_rest(7, lambda: flow(dropout=0.3), evaluations=7, patience=1.0)
 
     def stop_at(step):
@@ -374,12 +374,15 @@ def test_resumes_within_the_phase_exactly(run, tmp_path):
         return on_step
 
     whole = run(**settings)
+    assert "of this training, to step 9; that of step" in capsys.readouterr().err
     (tmp_path / "run").rename(tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.SignalStop, "on_step", stop_at(6))
         stopped = run(**settings)
     assert (stopped.finished, stopped.step) == (False, 6)
+    assert "codes at rest" not in capsys.readouterr().err
     resumed = run(**settings)
+    assert " s, to step 9; that of step" in capsys.readouterr().err
     assert (resumed.start_step, resumed.step) == (6, 9)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)

@@ -228,16 +228,17 @@ class Trainer:
         if run.is_stopped:
             return result._replace(finished=False)
         at_border, has_learned = time.monotonic(), result.step > start
+        before = max([result.step, *rest.steps()])
         result = self._rest(run, training, result)
-        if workers.is_chief and result.finished and has_learned:
+        if workers.is_chief and result.finished and result.step > before:
             rested, whole = (time.monotonic() - t for t in (at_border, began))
             best, _ = rest.best()
+            share = f" {rested / whole:.0%} of this training," if has_learned else ""
             chosen = f"; that of step {best} is the best on held-out images"
             chosen = "" if best is None else chosen
             print(
-                f"The prior learned from codes at rest for {rested:.0f} s, "
-                f"{rested / whole:.0%} of this training, to step {result.step}"
-                f"{chosen}.",
+                f"The prior learned from codes at rest for {rested:.0f} s,{share} to "
+                f"step {result.step}{chosen}.",
                 file=sys.stderr,
             )
         return result
