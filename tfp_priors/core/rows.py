@@ -8,7 +8,7 @@ import numpy as np
 from tfp_priors.errors import UserError
 
 # Numbers that are looked at at a time.
-_AT_ONCE = 2**24
+_AT_ONCE = 2**22
 
 # float32 may move a number by no more than this share of the standard deviation.
 _ROUNDED = 0.1
