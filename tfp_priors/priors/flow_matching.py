@@ -159,16 +159,19 @@ class FlowMatchingPrior(FlowPrior):
     # Apart, as TensorFlow warns of a function that is traced for many uses.
 
     @_graph
-    def _graph_from_base(self, z0, *known):
-        return _ContinuousFlow(self._network, *known).along(z0, _FROM_BASE)
+    def _graph_from_base(self, z0, context, steps, guidance):
+        flow = _ContinuousFlow(self._network, steps, context, guidance)
+        return flow.along(z0, context, _FROM_BASE)
 
     @_graph
-    def _graph_to_base(self, z, *known):
-        return _ContinuousFlow(self._network, *known).along(z, _TO_BASE)
+    def _graph_to_base(self, z, context, steps, guidance):
+        flow = _ContinuousFlow(self._network, steps, context, guidance)
+        return flow.along(z, context, _TO_BASE)
 
     @_graph
-    def _graph_of_density(self, z, *known):
-        return _ContinuousFlow(self._network, *known).along(z, _DENSITY)
+    def _graph_of_density(self, z, context, steps, guidance):
+        flow = _ContinuousFlow(self._network, steps, context, guidance)
+        return flow.along(z, context, _DENSITY)
 
     def _forward(self, z0, context):
         # Draws in a step of training are of their contexts.
@@ -274,24 +277,24 @@ class _ContinuousFlow(tfb.Bijector):
         return self._solution_of(z, _TO_BASE)[0]
 
     def _solution_of(self, y, direction):
-        if not self.graphs or not tf.executing_eagerly():
-            return self.along(y, direction)
-        graph = self.graphs[direction]
-        return graph(y, self._steps, self._context, self._guidance)
-
-    def along(self, y, direction):
         """The end of the way, and the integral of the divergence over it."""
+
+        def of_rows(y, context):
+            if self.graphs and tf.executing_eagerly():
+                return self.graphs[direction](y, context, self._steps, self._guidance)
+            return self.along(y, context, direction)
+
+        return by_rows(of_rows, y, self._context)
+
+    def along(self, y, context, direction):
+        """As `_solution_of`, of rows and their context."""
         start, end, velocity_of = {
             _FROM_BASE: (0.0, 1.0, self._guided),
             _TO_BASE: (1.0, 0.0, self._unguided),
             # Back in time, so that the divergence's integral has its sign.
             _DENSITY: (1.0, 0.0, self._with_divergence),
         }[direction]
-
-        def of_rows(y, context):
-            return self._integrated(y, start, end, velocity_of(y, context))
-
-        return by_rows(of_rows, y, self._context)
+        return self._integrated(y, start, end, velocity_of(y, context))
 
     # Of rows and their context: functions of y and t to velocity and divergence.
 
@@ -327,7 +330,7 @@ class _ContinuousFlow(tfb.Bijector):
         return velocity
 
     def _integrated(self, y, start, end, velocity):
-        """As `along`, of rows."""
+        """The end of a way, and the integral of the divergence."""
         h = (end - start) / self._steps
 
         def slope(y, t):
