@@ -236,7 +236,7 @@ class Batches(keras.utils.PyDataset):
     ids=["dataset", "arrays", "split", "generator", "PyDataset", "batch"],
 )
 def test_batches_that_replicas_cannot_share_are_refused(replicated, fit):
-    with pytest.raises(UserError, match="evenly.* drop_remainder=True"):
+    with pytest.raises(UserError, match="evenly.* drop_remainder=True\\)\\.$"):
         fit(replicated())
 
 

@@ -173,6 +173,7 @@ def test_draws_op_by_op_are_those_of_a_graph(prior):
 
 def test_a_flow_op_by_op_is_that_of_a_graph():
     prior = FlowMatchingPrior(3, units=8, steps=2, context_size=2)
+    prior.build((None, 3))
     z, context = (np.random.RandomState(i).randn(5, n) for i, n in ((0, 3), (1, 2)))
 
     def guided():

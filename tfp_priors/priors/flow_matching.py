@@ -24,9 +24,6 @@ tfb = tfp.bijectors
 
 _GUIDANCE = Scoped("guidance")
 
-# Ways along the flow.
-_FROM_BASE, _TO_BASE, _DENSITY = "from_base", "to_base", "density"
-
 _graph = functools.partial(tf.function, reduce_retracing=True, autograph=False)
 
 # What is folded into a step's seed for uses other than dropout.
@@ -147,31 +144,30 @@ class FlowMatchingPrior(FlowPrior):
         if seed is not None:
             seed = fold_in(seed, _SIGNS)
         guidance = _GUIDANCE.of(self)
-        flow = _ContinuousFlow(self._network, self.steps, told, guidance, seed)
-        if seed is None:
-            flow.graphs = {
-                _FROM_BASE: self._graph_from_base,
-                _TO_BASE: self._graph_to_base,
-                _DENSITY: self._graph_of_density,
-            }
-        return flow
+        # Op by op a way takes seconds.
+        graphs = {
+            _ContinuousFlow.from_base_of_rows: self._graph_from_base,
+            _ContinuousFlow.to_base_of_rows: self._graph_to_base,
+            _ContinuousFlow.density_of_rows: self._graph_of_density,
+        }
+        return _ContinuousFlow(self._network, self.steps, told, guidance, seed, graphs)
 
     # Apart, as TensorFlow warns of a function that is traced for many uses.
 
     @_graph
     def _graph_from_base(self, z0, context, steps, guidance):
         flow = _ContinuousFlow(self._network, steps, context, guidance)
-        return flow.along(z0, context, _FROM_BASE)
+        return flow.from_base_of_rows(z0, context)
 
     @_graph
     def _graph_to_base(self, z, context, steps, guidance):
         flow = _ContinuousFlow(self._network, steps, context, guidance)
-        return flow.along(z, context, _TO_BASE)
+        return flow.to_base_of_rows(z, context)
 
     @_graph
     def _graph_of_density(self, z, context, steps, guidance):
         flow = _ContinuousFlow(self._network, steps, context, guidance)
-        return flow.along(z, context, _DENSITY)
+        return flow.density_of_rows(z, context)
 
     def _forward(self, z0, context):
         # Draws in a step of training are of their contexts.
@@ -244,9 +240,11 @@ class _ContinuousFlow(tfb.Bijector):
       context: of `_told`, or None.
       guidance: None, or a scalar, for the way from z0.
       seed: of an estimated divergence in a step of training, or None.
+      graphs: what takes the place of a way of rows that is asked op by op, outside of a
+        step of training.
     """
 
-    def __init__(self, network, steps, context, guidance=None, seed=None):
+    def __init__(self, network, steps, context, guidance=None, seed=None, graphs=None):
         super().__init__(forward_min_event_ndims=1, name="continuous_flow")
         self._network = network
         self._steps = steps
@@ -255,11 +253,10 @@ class _ContinuousFlow(tfb.Bijector):
         self._seed = seed
         # The last solution of the inverse: its z, z0 and log-determinant.
         self._solved = (None, None, None)
-        # `along` by direction, where there are graphs: op by op it takes seconds.
-        self.graphs = {}
+        self._graphs = graphs if seed is None else None
 
     def _forward(self, z0):
-        return self._solution_of(z0, _FROM_BASE)[0]
+        return self._along(_ContinuousFlow.from_base_of_rows, z0)[0]
 
     def _inverse(self, z):
         return self._solution(z)[0]
@@ -269,32 +266,32 @@ class _ContinuousFlow(tfb.Bijector):
 
     def _solution(self, z):
         if self._solved[0] is not z:
-            self._solved = (z, *self._solution_of(z, _DENSITY))
+            self._solved = (z, *self._along(_ContinuousFlow.density_of_rows, z))
         return self._solved[1:]
 
     def to_base(self, z):
         """The inverse alone: its density takes several times as long."""
-        return self._solution_of(z, _TO_BASE)[0]
+        return self._along(_ContinuousFlow.to_base_of_rows, z)[0]
 
-    def _solution_of(self, y, direction):
-        """The end of the way, and the integral of the divergence over it."""
-
+    def _along(self, way, y):
         def of_rows(y, context):
-            if self.graphs and tf.executing_eagerly():
-                return self.graphs[direction](y, context, self._steps, self._guidance)
-            return self.along(y, context, direction)
+            if self._graphs and tf.executing_eagerly():
+                return self._graphs[way](y, context, self._steps, self._guidance)
+            return way(self, y, context)
 
         return by_rows(of_rows, y, self._context)
 
-    def along(self, y, context, direction):
-        """As `_solution_of`, of rows and their context."""
-        start, end, velocity_of = {
-            _FROM_BASE: (0.0, 1.0, self._guided),
-            _TO_BASE: (1.0, 0.0, self._unguided),
-            # Back in time, so that the divergence's integral has its sign.
-            _DENSITY: (1.0, 0.0, self._with_divergence),
-        }[direction]
-        return self._integrated(y, start, end, velocity_of(y, context))
+    # Ways of rows: their ends, and the integrals of the divergence over them.
+
+    def from_base_of_rows(self, z0, context):
+        return self._integrated(z0, 0.0, 1.0, self._guided(z0, context))
+
+    def to_base_of_rows(self, z, context):
+        return self._integrated(z, 1.0, 0.0, self._unguided(z, context))
+
+    def density_of_rows(self, z, context):
+        # Back in time, so that the divergence's integral has its sign.
+        return self._integrated(z, 1.0, 0.0, self._with_divergence(z, context))
 
     # Of rows and their context: functions of y and t to velocity and divergence.
 
@@ -330,7 +327,6 @@ class _ContinuousFlow(tfb.Bijector):
         return velocity
 
     def _integrated(self, y, start, end, velocity):
-        """The end of a way, and the integral of the divergence."""
         h = (end - start) / self._steps
 
         def slope(y, t):
