@@ -89,7 +89,7 @@ def make_model():
             "posterior": posteriors.DeterministicPosterior(latent_size),
             "likelihood": likelihoods.BernoulliLikelihood(),
             "prior": priors.RealNVPPrior(
-                latent_size, couplings=2, hidden_sizes=(16,), standardize=True
+                latent_size, couplings=1, hidden_sizes=(16,), standardize=True
             ),
             "divergence": divergences.KLDivergence(),
             "beta": 0.0,

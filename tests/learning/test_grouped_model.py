@@ -141,6 +141,29 @@ def test_a_factor_of_the_loss_by_hand_is_refused():
         )
 
 
+def test_a_scale_of_the_user_is_not_scaled_again():
+    model = Classifier(Network(), classes=3)
+    mine = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    model.compile(mine, precision="mixed_float16")
+    (scaled,) = model.optimizers.values()
+    assert type(scaled.inner_optimizer) is keras.optimizers.SGD
+
+
+def test_each_batch_of_an_accumulation_has_noise_of_its_own():
+    seeds = []
+
+    class Noisy(Classifier):
+        def objective_on(self, batch, step, seed):
+            seeds.append(tuple(seed.numpy()))
+            return super().objective_on(batch, step, seed)
+
+    model = Noisy(Network(), classes=3)
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model.compile(optimizer, run_eagerly=True)
+    model.fit(tf.data.Dataset.from_tensors(BATCH).repeat(4), verbose=0, shuffle=False)
+    assert len(seeds) == len(set(seeds)) == 4
+
+
 def test_weights_without_decay_stay_so():
     optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.5)
     optimizer.exclude_from_weight_decay(var_names=["kernel"])

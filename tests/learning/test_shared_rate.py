@@ -60,6 +60,9 @@ def test_what_cannot_reach_all_groups_is_refused(make_model):
         compiled(make_model()).evaluate(IMAGES, verbose=0, callbacks=[average])
     with pytest.raises(UserError, match="leave use_ema out"):
         make_model().compile(keras.optimizers.Adam(use_ema=True))
+    inner = keras.optimizers.SGD(use_ema=True)
+    with pytest.raises(UserError, match="leave use_ema out"):
+        make_model().compile(keras.optimizers.LossScaleOptimizer(inner))
 
 
 class HalfLater(keras.optimizers.schedules.LearningRateSchedule):

@@ -83,6 +83,8 @@ def check_variables(variables: list[keras.Variable]) -> None:
 
 def check_optimizer(group: str, optimizer: keras.optimizers.Optimizer) -> None:
     """Raises: UserError: if a group's optimizer would not do what it says."""
+    # Of one that scales the loss, what it scales it for.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     _check_rate(group, optimizer)
     if getattr(optimizer, "loss_scale_factor", None):
         raise UserError(

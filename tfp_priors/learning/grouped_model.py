@@ -239,7 +239,9 @@ class GroupedModel(CheckedModel):
             group_optimizer._all_reduce_sum_gradients = list
         if precision == "mixed_float16":
             optimizers = {
-                name: keras.optimizers.LossScaleOptimizer(inner)
+                name: inner
+                if isinstance(inner, keras.optimizers.LossScaleOptimizer)
+                else keras.optimizers.LossScaleOptimizer(inner)
                 for name, inner in optimizers.items()
             }
         # Each optimizer owns one group only. Built here: `fit` would build the one
@@ -295,7 +297,7 @@ class GroupedModel(CheckedModel):
             raise UserError(
                 "Nothing learns from such batches: the prior has no variables."
             )
-        step = self._optimizers[groups[0]].iterations
+        step = batches_seen(self._optimizers[groups[0]])
         seed = self.step_seed(self.seed, step)
         if self.accumulation == 1:
             objective, gradients = self._gradients(batch, groups, step, seed)
@@ -492,6 +494,11 @@ class GroupedModel(CheckedModel):
         """A stateless seed for one step, int32 `[2]`, the same on all replicas."""
         # TFP takes int32 seeds only. The second number keeps the noise of earlier runs.
         return fold_in(fold_in(tf.constant([seed, 0], tf.int32), step), 0)
+
+
+def batches_seen(optimizer: keras.optimizers.Optimizer):
+    """Steps on batches: `iterations` stands still where it accumulates gradients."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._iterations
 
 
 def filled(gradients: Sequence, variables: Sequence) -> list:

@@ -21,6 +21,7 @@ from tfp_priors.learning.code_learner import CodeLearner
 from tfp_priors.learning.code_learner import means
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
+from tfp_priors.learning.grouped_model import batches_seen
 from tfp_priors.learning.grouped_model import describe
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.generative_model import GenerativeModel
@@ -518,7 +519,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
 
     def test_step(self, data):
         # A model of fixed parts has no optimizer.
-        steps = (optimizer.iterations for optimizer in self._optimizers.values())
+        steps = map(batches_seen, self._optimizers.values())
         step = next(steps, tf.zeros([], tf.int64))
         batch, rows = self.padded_batch(data)
         seed = self.step_seed(self.seed, step)
