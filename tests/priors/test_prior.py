@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.stats
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.conftest import randomize
 from tfp_priors.errors import UserError
@@ -13,6 +15,7 @@ from tfp_priors.priors import GaussianMixturePrior
 from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import MaskedAutoregressivePrior
 from tfp_priors.priors import MixtureStandardization
+from tfp_priors.priors import Prior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
 from tfp_priors.priors import VampPrior
@@ -121,6 +124,43 @@ def test_contexts_that_do_not_fit(conditional, context, message):
 def test_a_new_prior_is_built_when_it_is_used(make):
     assert make().sample(3).shape == (3, 4)
     assert make().log_prob(CODES).shape == (40,)
+
+
+class Scaled(Prior):
+    """Of a user, whose `build` does not call that of the base."""
+
+    independent = 1
+
+    def build(self, input_shape=None):
+        self.log_scale = self.add_weight(shape=(self.latent_size,), initializer="zeros")
+
+    def standard_distribution(self, context=None, temperature=1.0):
+        scale = temperature * tf.exp(self.log_scale)
+        return tfp.distributions.Independent(
+            tfp.distributions.Normal(tf.zeros_like(scale), scale), self.independent
+        )
+
+
+def test_a_build_of_the_user_need_not_call_the_bases():
+    prior = Scaled(4, standardize=True)
+    codes = 3.0 + 2.0 * CODES
+    prior.fit(codes, epochs=1)
+    normal = scipy.stats.norm(codes[:36].mean(0), codes[:36].std(0))
+    assert prior.evaluate(codes)["nll"] == pytest.approx(
+        -normal.logpdf(codes).sum(1).mean(), rel=0.05
+    )
+
+
+def test_a_density_of_each_number_is_told(make_model):
+    class Numbers(Scaled):
+        independent = 0
+
+    with pytest.raises(UserError, match="event shape .4., .* wrap it in tfd.Indep"):
+        Numbers(4).fit(CODES)
+    model = make_model(prior=Numbers(4))
+    model.compile("sgd", jit_compile=False)
+    with pytest.raises(UserError, match="Numbers.standard_distribution with event"):
+        model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)
 
 
 @pytest.mark.parametrize(

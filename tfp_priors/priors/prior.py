@@ -176,11 +176,18 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
             self.build(config["input_shape"])
 
     def build(self, input_shape=None):
-        if self._standardization is not None and not self._standardization.built:
-            self._standardization.build((None, *self.own_shape))
-        if self._context_standardization is not None:
-            self._context_standardization.build((None, self.context_size))
+        for part, shape in (
+            (self._standardization, self.own_shape),
+            (self._context_standardization, [self.context_size]),
+        ):
+            if part is not None and not part.built:
+                part.build((None, *shape))
         self.built = True
+
+    def _post_build(self):
+        # A layer's `build` need not call that of its base.
+        Prior.build(self)
+        super()._post_build()
 
     def call(self, z, context=None):
         """Returns `log_prob(z, context)`."""
@@ -234,7 +241,14 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
 
     def _log_prob(self, z, context):
         standard, log_det = self.standardization(z)
-        return self.standard_distribution(context).log_prob(standard) + log_det
+        log_prob = self.standard_distribution(context).log_prob(standard)
+        if log_prob.shape.rank not in (None, 1):
+            raise UserError(
+                f"Expected a {type(self).__name__}.standard_distribution with event "
+                f"shape [{self.latent_size}], whose log_prob of codes is [batch], "
+                f"received {log_prob.shape}: wrap it in tfd.Independent."
+            )
+        return log_prob + log_det
 
     def nll(self, z, beta, seed=None, context=None):
         """-log p(z), or an upper bound of it, with the gradients of equations 6 and 7.
