@@ -72,8 +72,8 @@ def test_processes_share_the_chunks_of_a_folder(tmp_path):
         for features, _ in parts:
             np.testing.assert_array_equal(features, array.reshape(-1, 4))
     assert set(reads) == {*range(0, 20_500, 1000)}
-    # Only what another had in hand at the end is done twice.
-    assert len(reads) <= 21 + 2
+    # Only what each had in hand when nothing was left to begin is done again.
+    assert sum(reads.count(start) > 1 for start in set(reads)) <= 3
     assert not list(tmp_path.rglob("*.claim"))
 
 
