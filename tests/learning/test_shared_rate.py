@@ -5,6 +5,7 @@ from keras.optimizers.schedules import CosineDecay
 
 from tfp_priors.errors import UserError
 from tfp_priors.priors import RealNVPPrior
+from tfp_priors.training import create_strategy
 
 IMAGES = np.random.RandomState(0).rand(4, 8, 8, 1).astype("float32")
 
@@ -22,7 +23,7 @@ def compiled(model, autoencoder=1e-3, prior=4e-3, **kwargs):
 
 
 def rates(model):
-    return [float(optimizer.learning_rate) for optimizer in model.optimizers.values()]
+    return [o.learning_rate.numpy() for o in model.optimizers.values()]
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
@@ -35,6 +36,18 @@ def test_all_rates_change_by_one_factor(make_model, precision):
             model.optimizer.learning_rate = rate
         np.testing.assert_allclose(rates(model), [rate, 4 * rate], rtol=1e-6)
         assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+
+
+def test_rates_of_replicas(make_model, tmp_path):
+    with create_strategy("mirrored").scope():
+        model = compiled(make_model())
+        with pytest.raises(UserError, match="rate >= 0 for the prior, received -1"):
+            compiled(make_model(), prior=-1.0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    model.optimizer.learning_rate = 5e-4
+    np.testing.assert_allclose(rates(model), [5e-4, 2e-3], rtol=1e-6)
+    model.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(rates(model), [1e-3, 4e-3], rtol=1e-6)
 
 
 def test_callbacks_reach_all_groups(make_model):

@@ -102,6 +102,8 @@ def _check_rate(group, optimizer):
     """Raises: UserError: if a rate, or the first of a schedule, is negative or inf."""
     rate = getattr(optimizer, "_learning_rate", 0.0)
     rate = getattr(rate, "initial_learning_rate", rate)
+    if isinstance(rate, keras.Variable):
+        rate = rate.numpy()
     try:
         rate = float(rate)
     except (TypeError, ValueError):

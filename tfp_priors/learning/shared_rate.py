@@ -57,9 +57,9 @@ def share_rate(optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
 
         def assign_all(rate):
             # A checkpoint that brings the same rate back changes none.
-            if float(rate) != float(variable):
+            if _number(rate) != _number(variable):
                 for other, ratio in ratios():
-                    other.learning_rate = ratio * float(rate)
+                    other.learning_rate = ratio * _number(rate)
             return assign(rate)
 
         variable.assign = assign_all
@@ -87,7 +87,12 @@ def _has_schedule(optimizer):
 
 
 def _rate(optimizer):
-    return float(getattr(optimizer, "inner_optimizer", optimizer).learning_rate)
+    return _number(getattr(optimizer, "inner_optimizer", optimizer).learning_rate)
+
+
+def _number(rate):
+    # A variable of several replicas is no number for Python.
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def copied(optimizer: str | dict | keras.optimizers.Optimizer):
