@@ -186,6 +186,23 @@ def check_widths(
     return tuple(widths)
 
 
+def check_per_row(what: str, shape: Any) -> None:
+    """Checks the shape of what a part gives for each row of a batch.
+
+    Args:
+      what: whose shape it is, for the message.
+      shape: a `tf.TensorShape`.
+
+    Raises:
+      UserError: if it is known, and not `[batch]`.
+    """
+    if shape.rank not in (None, 1):
+        raise UserError(
+            f"Expected {what} to be [batch], received {shape}: give the sum over each "
+            "row, as tfd.Independent does."
+        )
+
+
 def check_seed(seed: int, name: str = "a seed") -> None:
     """Raises: UserError: if it is no whole number in [0, 2^31)."""
     if not (isinstance(seed, numbers.Integral) and 0 <= seed < 2**31):

@@ -339,6 +339,18 @@ def test_what_is_no_argument_is_refused():
         divergences.HingeLoss(margin=2.0)
 
 
+def test_an_argument_that_is_kept_nowhere_is_told(tmp_path):
+    class Renamed(priors.StandardNormalPrior):
+        def __init__(self, latent_size, scale=1.0):
+            super().__init__(latent_size)
+            self.factor = scale
+
+    with pytest.raises(UserError, match="takes scale and .* set self.scale = scale"):
+        Renamed(2).save(tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+    assert repr(Renamed(2)).startswith("Renamed(")
+
+
 class Behind(priors.GaussianMixturePrior):
     def __init__(self, latent_size, *args, **kwargs):
         super().__init__(latent_size, *args, **kwargs)

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.conftest import small_decoder
 from tests.conftest import small_encoder
 from tfp_priors import likelihoods
+from tfp_priors import posteriors
 from tfp_priors import priors
 from tfp_priors.errors import UserError
 
@@ -315,3 +317,36 @@ def test_a_frozen_prior_stays_as_it_is(make_model):
     model.fit(np.random.RandomState(0).rand(8, *SHAPE), verbose=0)
     for old, new in zip(before, model.prior.weights, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+class Pixels(likelihoods.BernoulliLikelihood):
+    """Of a user, without a sum."""
+
+    def log_prob(self, images, outputs):
+        return -tf.math.squared_difference(images, self.mean(outputs))
+
+
+class Numbers(posteriors.NormalPosterior):
+    """Of a user, without `tfd.Independent`."""
+
+    def distribution(self, parameters):
+        mean, scale = tf.split(parameters, 2, axis=-1)
+        return tfp.distributions.Normal(mean, tf.exp(scale))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"likelihood": Pixels()},
+            "shape of Pixels.log_prob to be .batch., rec",
+        ),
+        ({"posterior": Numbers(4)}, "shape of Numbers.distribution to be .batch."),
+    ],
+    ids=["likelihood", "posterior"],
+)
+def test_numbers_that_are_not_of_rows_are_told(make_model, parts, message):
+    model = make_model(**parts)
+    model.compile("sgd", jit_compile=False)
+    with pytest.raises(UserError, match=message):
+        model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)

@@ -155,11 +155,11 @@ def test_a_density_of_each_number_is_told(make_model):
     class Numbers(Scaled):
         independent = 0
 
-    with pytest.raises(UserError, match="event shape .4., .* wrap it in tfd.Indep"):
+    with pytest.raises(UserError, match="of Numbers.standard_dist.*tfd.Independent"):
         Numbers(4).fit(CODES)
     model = make_model(prior=Numbers(4))
     model.compile("sgd", jit_compile=False)
-    with pytest.raises(UserError, match="Numbers.standard_distribution with event"):
+    with pytest.raises(UserError, match="log_prob to be .batch., rec"):
         model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)
 
 

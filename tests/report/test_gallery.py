@@ -65,6 +65,8 @@ def test_a_row_of_draws_for_each_label(tmp_path):
     for row in rows:
         assert abs(float(row["mean"]) - expected[row["label"]]) < 1e-2
     assert gallery.rows_of(linear_world.evaluator(**parts), 3).keys() == {"0", "1"}
+    with pytest.raises(UserError, match="conditional on label: see labels"):
+        draw("interpolations", tmp_path, **parts)
     with pytest.raises(UserError, match="world has no labels that it is given"):
         draw("labels", tmp_path)
 

@@ -142,7 +142,7 @@ def _compare(run_dirs, out, name, may_lack=False):
     # Rows of one condition below each other.
     rows = {
         f"{condition}, {label}".removeprefix(", "): draws[condition, label]
-        for condition, label in sorted(draws, key=lambda key: int(key[0] or 0))
+        for condition, label in sorted(draws, key=lambda key: int(key[0] or -1))
     }
     if rows:
         title = f"Uncurated draws of seed {evaluation.SEED.value}"

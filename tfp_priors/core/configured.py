@@ -6,6 +6,8 @@ import textwrap
 import keras
 import numpy as np
 
+from tfp_priors.errors import UserError
+
 # Of a representation on one line.
 _WIDTH = 80
 
@@ -71,7 +73,13 @@ class Configured:
 
     def _argument(self, name):
         """The value of an argument of the constructor."""
-        return getattr(self, name)
+        try:
+            return getattr(self, name)
+        except AttributeError as error:
+            raise UserError(
+                f"The constructor of {type(self).__name__} takes {name} and keeps it "
+                f"nowhere, which files and copies need: set self.{name} = {name}."
+            ) from error
 
     @classmethod
     def from_config(cls, config):

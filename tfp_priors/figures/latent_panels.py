@@ -43,7 +43,7 @@ def save_latent_panels(
     with new_figure(14, 3.9, layout="constrained") as figure:
         axes = figure.subplots(1, 4)
         if base_codes is None:
-            axes[0].text(0.5, 0.5, "the prior has no inverse", ha="center")
+            axes[0].text(0.5, 0.5, "no base codes", ha="center")
             axes[0].set_axis_off()
         else:
             scatter_classes(axes[0], base_codes, labels, **style)

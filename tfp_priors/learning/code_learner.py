@@ -11,6 +11,7 @@ from tfp_priors.core.order import shuffled_indices
 from tfp_priors.core.order import some_numbers
 from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_per_row
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import filled
@@ -99,6 +100,8 @@ class CodeLearner(PriorModel):
     def compared(self, posterior, beta, seed, context, first_row):
         """Codes of q(z|x), the seed of what else is drawn for them, and the
         divergence's terms; see `prior_objective`."""
+        name = f"{type(self.posterior).__name__}.distribution"
+        check_per_row(f"the batch shape of {name}", posterior.batch_shape)
         z = replicas.sample(posterior, seed, first_row)
         if first_row is not None:
             seed = fold_in(seed, first_row)

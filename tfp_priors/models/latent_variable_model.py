@@ -12,6 +12,7 @@ from tfp_priors.core.replicas import fold_in
 from tfp_priors.divergences import Divergence
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_part
+from tfp_priors.errors import check_per_row
 from tfp_priors.errors import check_seed
 from tfp_priors.errors import check_within
 from tfp_priors.learning.batches import check_images
@@ -390,11 +391,17 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         posterior = self.posterior.distribution(rows)
         z = replicas.sample(posterior, seed)
         terms = (
-            self.likelihood.log_prob(x, self._outputs(z, condition=condition)),
+            self._log_likelihood(x, self._outputs(z, condition=condition)),
             self.log_prob(z, condition),
             posterior.log_prob(z),
         )
         return tuple(tf.reshape(term, [draws, -1]) for term in terms)
+
+    def _log_likelihood(self, images, outputs):
+        log_prob = self.likelihood.log_prob(images, outputs)
+        name = f"{type(self.likelihood).__name__}.log_prob"
+        check_per_row(f"the shape of {name}", log_prob.shape)
+        return log_prob
 
     def _check_densities(self):
         """Raises: UserError: if `log_terms` has none."""
@@ -485,7 +492,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             posterior, beta, seed, self.context(condition), first_row
         )
         outputs = self._outputs(z, training, condition)
-        reconstruction = -self.likelihood.log_prob(images, outputs)  # [B]
+        reconstruction = -self._log_likelihood(images, outputs)  # [B]
         loss = tf.reduce_mean(reconstruction) + tf.reduce_mean(divergence.loss)
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
         for i, regularizer in enumerate(self.regularizers):

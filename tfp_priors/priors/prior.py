@@ -17,6 +17,7 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.core.scoped import Scoped
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_per_row
 from tfp_priors.files import written_by_name
 from tfp_priors.priors import fitting
 from tfp_priors.priors.given_codes import GivenCodes
@@ -242,12 +243,8 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
     def _log_prob(self, z, context):
         standard, log_det = self.standardization(z)
         log_prob = self.standard_distribution(context).log_prob(standard)
-        if log_prob.shape.rank not in (None, 1):
-            raise UserError(
-                f"Expected a {type(self).__name__}.standard_distribution with event "
-                f"shape [{self.latent_size}], whose log_prob of codes is [batch], "
-                f"received {log_prob.shape}: wrap it in tfd.Independent."
-            )
+        name = f"{type(self).__name__}.standard_distribution"
+        check_per_row(f"the shape of {name}().log_prob", log_prob.shape)
         return log_prob + log_det
 
     def nll(self, z, beta, seed=None, context=None):

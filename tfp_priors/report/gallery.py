@@ -322,9 +322,9 @@ def _of(evaluator, indices):
 def _refuse_condition(evaluator):
     condition = evaluator.subject.condition
     if condition is not None:
+        others = "labels" if condition == "label" else "poses, transfers, appearances"
         raise UserError(
-            f"{evaluator.subject.name} is conditional on {condition}: see poses, "
-            "transfers and appearances."
+            f"{evaluator.subject.name} is conditional on {condition}: see {others}."
         )
 
 
