@@ -87,6 +87,7 @@ PRIORS = {
         (CODES[:, :3], r"codes \[n, 4\], received \[40, 3\]"),
         (CODES.reshape(10, 4, 4), r"codes \[n, 4\], received \[10, 4, 4\]"),
         (CODES.astype(str), "codes of numbers, received <U"),
+        (CODES.astype(object), "received object: give their astype..float32"),
         (CODES.astype(complex), "codes of numbers, received complex"),
         (None, "codes as an array, received a NoneType: load"),
         ([[1.0], [1.0, 2.0]], "rows of different lengths"),

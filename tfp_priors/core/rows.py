@@ -77,7 +77,9 @@ def as_array(values) -> np.ndarray:
             "load or collect them first."
         )
     if array.dtype.kind not in "fiub":
-        raise UserError(f"Expected codes of numbers, received {array.dtype}.")
+        # Of columns of several types, or with missing numbers.
+        cure = ': give their astype("float32")' if array.dtype.kind == "O" else ""
+        raise UserError(f"Expected codes of numbers, received {array.dtype}{cure}.")
     return array
 
 
