@@ -43,6 +43,9 @@ def test_rates_of_replicas(make_model, tmp_path):
         model = compiled(make_model())
         with pytest.raises(UserError, match="rate >= 0 for the prior, received -1"):
             compiled(make_model(), prior=-1.0)
+        accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
+        with pytest.raises(UserError, match="compile with accumulation"):
+            make_model().compile(accumulating)
     model.save_weights(tmp_path / "model.weights.h5")
     model.optimizer.learning_rate = 5e-4
     np.testing.assert_allclose(rates(model), [5e-4, 2e-3], rtol=1e-6)

@@ -81,7 +81,9 @@ def check_variables(variables: list[keras.Variable]) -> None:
             )
 
 
-def check_optimizer(group: str, optimizer: keras.optimizers.Optimizer) -> None:
+def check_optimizer(
+    group: str, optimizer: keras.optimizers.Optimizer, replicas: int
+) -> None:
     """Raises: UserError: if a group's optimizer would not do what it says."""
     # Of one that scales the loss, what it scales it for.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
@@ -90,6 +92,12 @@ def check_optimizer(group: str, optimizer: keras.optimizers.Optimizer) -> None:
         raise UserError(
             "The loss is not multiplied by hand: leave loss_scale_factor out, and "
             "compile with precision='mixed_float16', which scales it."
+        )
+    if replicas > 1 and getattr(optimizer, "gradient_accumulation_steps", None):
+        raise UserError(
+            "Keras accumulates no gradients over several replicas: leave "
+            "gradient_accumulation_steps out, and compile with accumulation, which "
+            "splits each batch."
         )
     if getattr(optimizer, "use_ema", False):
         raise UserError(

@@ -234,7 +234,7 @@ class GroupedModel(CheckedModel):
         check_variables([v for group in groups.values() for v in group])
         optimizers = {name: copied(optimizer[name]) for name in learning}
         for name, group_optimizer in optimizers.items():
-            check_optimizer(name, group_optimizer)
+            check_optimizer(name, group_optimizer, self.replicas)
             # `apply_gradients` sums over the replicas, before it clips.
             group_optimizer._all_reduce_sum_gradients = list
         if precision == "mixed_float16":
