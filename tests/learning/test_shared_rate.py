@@ -46,6 +46,8 @@ def test_rates_of_replicas(make_model, tmp_path):
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
         with pytest.raises(UserError, match="compile with accumulation"):
             make_model().compile(accumulating)
+        with pytest.raises(UserError, match="leave steps_per_execution out"):
+            make_model().compile("sgd", steps_per_execution=2)
     model.save_weights(tmp_path / "model.weights.h5")
     model.optimizer.learning_rate = 5e-4
     np.testing.assert_allclose(rates(model), [5e-4, 2e-3], rtol=1e-6)

@@ -37,6 +37,11 @@ def check_arguments(
     at_once = kwargs.get("steps_per_execution", 1)
     if at_once != "auto":
         check_counts("compile", steps_per_execution=at_once)
+    if at_once != 1 and model.replicas > 1:
+        raise UserError(
+            "Keras takes one step at a time on several replicas: leave "
+            "steps_per_execution out."
+        )
 
 
 def checked_clip_norm(clip_norm, groups):
