@@ -23,6 +23,7 @@ from tfp_priors import training
 from tfp_priors.configuration import parse
 from tfp_priors.core.rows import warn_of_few
 from tfp_priors.core.rows import warn_of_idle
+from tfp_priors.data.datasets import CODES
 from tfp_priors.errors import UserError
 from tfp_priors.runs.run_dir import CONFIG
 from tfp_priors.runs.run_dir import OPERATIVE_CONFIG
@@ -157,6 +158,12 @@ def fit_prior(
     size = [f"CODES = {dataset.size}"]
     # The training reads them anew.
     del dataset
+    parse(gin_files, gin_params, [*filter(None, given), *size], strict=False)
+    if gin.query_parameter("load_dataset.name") != CODES:
+        raise UserError(
+            "Expected files of priors of codes, such as gin/priors/flow.gin, received "
+            f"{', '.join(gin_files)}: bin/train takes those of images."
+        )
     return train(run_dir, gin_files, [*filter(None, given), *gin_params], given=size)
 
 

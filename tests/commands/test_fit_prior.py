@@ -194,7 +194,7 @@ def test_mistakes_leave_nothing(codes, tmp_path):
     line = commands.refused("fit_prior", context=codes / "codes.npy", steps=0, **flags)
     assert "PostHoc.steps must be at least 1" in line
     line = commands.refused("fit_prior", gin_file="gin/mnist_beta0.gin", **flags)
-    assert "has no effect" in line
+    assert "such as gin/priors/flow.gin, received gin/mnist_beta0.gin: bin/" in line
     assert not run_dir.exists()
 
 

@@ -146,8 +146,14 @@ def test_pictures_of_any_size_are_read_as_they_are_prepared(tmp_path, settings):
 
 
 def test_bad_folders(tmp_path):
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="nothing is not there"):
         images.from_folder(tmp_path / "nothing", (4, 4, 1))
+    with pytest.raises(UserError, match="no pictures"):
+        images.from_folder(tmp_path, (4, 4, 1))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is no folder"):
+        images.from_folder(tmp_path / "file", (4, 4, 1))
+    (tmp_path / "file").unlink()
     (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(UserError, match="Cannot read the image .*a.png"):
         list(images.from_folder(tmp_path, (4, 4, 1)))

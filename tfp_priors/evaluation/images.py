@@ -223,7 +223,10 @@ def from_folder(
         size.
     """
     folder = Path(folder)
-    paths, _ = find_pictures(folder) if folder.is_dir() else ([], None)
+    if not folder.is_dir():
+        state = "no folder" if folder.exists() else "not there"
+        raise UserError(f"Expected a folder of pictures: {folder} is {state}.")
+    paths, _ = find_pictures(folder)
     if not paths:
         raise UserError(
             f"There are no pictures (PNG, JPEG, WebP, TIFF, BMP or GIF) in {folder}."

@@ -156,7 +156,8 @@ class GroupedModel(CheckedModel):
           clip_norm: largest global norm of each group's gradient, or a dict of them
             by group; None, and groups that it leaves out: no limit.
           jit_compile: compile the step with XLA; "auto" does so on a single GPU or
-            TPU. On a CPU TensorFlow's own convolutions are the faster ones.
+            TPU. On a CPU TensorFlow's own convolutions are the faster ones. With XLA
+            images after the first batch are not checked for their range.
           precision: "float32", "mixed_bfloat16" or "mixed_float16": what `networks`
             compute in, whatever `dtype` their layers were made with. Variables, losses
             and all other parts stay float32. Under float16 each optimizer scales the
