@@ -350,3 +350,42 @@ def test_numbers_that_are_not_of_rows_are_told(make_model, parts, message):
     model.compile("sgd", jit_compile=False)
     with pytest.raises(UserError, match=message):
         model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)
+
+
+class Shifted(priors.FlowPrior):
+    """Of a user, with a layer that its build does not build."""
+
+    def __init__(self, latent_size):
+        super().__init__(latent_size)
+        self.shift = keras.layers.Dense(latent_size, name="shift")
+
+    def bijector(self, context=None):
+        return tfp.bijectors.Shift(self.shift(tf.ones([1, 1]))[0])
+
+
+class Moved(priors.FlowPrior):
+    """Of a user, with a variable that Keras does not know."""
+
+    def __init__(self, latent_size):
+        super().__init__(latent_size)
+        self.shift = tf.Variable(tf.zeros([latent_size]), name="my_shift")
+
+    def bijector(self, context=None):
+        return tfp.bijectors.Shift(self.shift)
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (Shifted, "Shifted.build to build its shift, or to call super"),
+        (Moved, "my_shift:0 is TensorFlow's own, .* by self.add_weight"),
+    ],
+)
+def test_what_would_never_learn_is_told(make_model, prior, message):
+    codes = np.random.RandomState(0).randn(50, 4).astype("f4")
+    with pytest.raises(UserError, match=message):
+        prior(4).fit(codes)
+    with pytest.raises(UserError, match=message):
+        model = make_model(prior=prior(4))
+        model.compile("sgd", jit_compile=False)
+        model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)

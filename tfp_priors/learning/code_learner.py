@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +13,7 @@ from tfp_priors.core.order import some_numbers
 from tfp_priors.core.replicas import fold_in
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_per_row
+from tfp_priors.learning.compile_checks import check_known
 from tfp_priors.learning.compile_checks import check_own_losses
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import filled
@@ -46,6 +48,22 @@ _FITTED_BYTES = 2**27
 # Bytes of rows that are kept in memory as they are; of more, standard codes are
 # computed step by step.
 _KEPT_BYTES = 2**29
+
+
+def build_part(part: keras.layers.Layer, shape) -> None:
+    """Builds a part of a model, unless it is.
+
+    Raises:
+      UserError: if a layer within it has no weights then, which would never learn.
+    """
+    if not part.built:
+        part.build(shape)
+    for layer in part._flatten_layers(include_self=False):
+        if not layer.built:
+            raise UserError(
+                f"Expected {type(part).__name__}.build to build its {layer.name}, or "
+                "to call super().build(input_shape)."
+            )
 
 
 class CodeLearner(PriorModel):
@@ -106,7 +124,9 @@ class CodeLearner(PriorModel):
         if first_row is not None:
             seed = fold_in(seed, first_row)
         own = fold_in(seed, _DRAWS)
-        terms = self.divergence.terms(posterior, z, self.prior, beta, own, context)
+        with tf.GradientTape() as tape:
+            terms = self.divergence.terms(posterior, z, self.prior, beta, own, context)
+        check_known(self, tape.watched_variables())
         return z, seed, terms
 
     def groups_on(self, batch):

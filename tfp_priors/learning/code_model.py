@@ -11,6 +11,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.learning.code_learner import CONTEXT
 from tfp_priors.learning.code_learner import POSTERIOR
 from tfp_priors.learning.code_learner import CodeLearner
+from tfp_priors.learning.code_learner import build_part
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.learning.grouped_model import describe
 from tfp_priors.posteriors import DeterministicPosterior
@@ -59,8 +60,7 @@ class CodeModel(CodeLearner):
             (prior, prior.latent_size),
             (divergence, prior.latent_size + prior.context_size),
         ):
-            if not part.built:
-                part.build((None, width))
+            build_part(part, (None, width))
         divergence.check(posterior, prior, 0.0)
         self.track(["loss", *self.divergence_names()])
         self.built = True

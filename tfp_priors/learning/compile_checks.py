@@ -2,10 +2,11 @@
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
@@ -136,6 +137,23 @@ def check_own_losses(parts: list[keras.layers.Layer]) -> None:
             f"The layer {names[0]} has a loss of its own, by add_loss or an "
             "activity_regularizer: the objective takes regularizers of weights alone, "
             "and those of tfp_priors.regularizers."
+        )
+
+
+def check_known(model: keras.Model, watched: Sequence[tf.Variable]) -> None:
+    """Raises: UserError: if what was read is a variable that Keras does not know.
+
+    It would neither learn nor be saved. On several replicas it is not looked for.
+    """
+    if model.replicas > 1:
+        return
+    known = {id(variable.value) for variable in model.variables}
+    unknown = [variable.name for variable in watched if id(variable) not in known]
+    if unknown:
+        raise UserError(
+            f"The variable {unknown[0]} is TensorFlow's own, as those of tf.Variable, "
+            "tf_keras and TFP's networks are, and would not learn: make it by "
+            "self.add_weight in build, or by a layer of Keras 3."
         )
 
 

@@ -19,6 +19,7 @@ from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.code_learner import POSTERIOR
 from tfp_priors.learning.code_learner import CodeLearner
+from tfp_priors.learning.code_learner import build_part
 from tfp_priors.learning.code_learner import means
 from tfp_priors.learning.grouped_model import Objective
 from tfp_priors.learning.grouped_model import Summary
@@ -196,19 +197,18 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"Expected a decoder of outputs of shape {self.image_shape}, those of "
                 f"the encoder's images, received {outputs_shape[1:]}."
             )
-        build_by_call(self.encoder, images)
-        build_by_call(self.decoder, codes)
         joint_shape = (None, self.latent_size + self.prior.context_size)
+        for network, inputs in ((self.encoder, images), (self.decoder, codes)):
+            build_by_call(network, inputs)
+            if not network.built:
+                network.build(shapes(inputs))
         for part, shape in (
-            (self.encoder, shapes(images)),
             (self.posterior, features_shape),
-            (self.decoder, shapes(codes)),
             (self.likelihood, outputs_shape),
             (self.prior, latent_shape),
             (self.divergence, joint_shape),
         ):
-            if not part.built:
-                part.build(shape)
+            build_part(part, shape)
         if self.likelihood.squashes:
             self._check_logits(codes)
         self.divergence.check(self.posterior, self.prior, self.beta)

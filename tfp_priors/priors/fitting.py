@@ -22,6 +22,7 @@ from tfp_priors.errors import check_within
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
+from tfp_priors.learning.compile_checks import check_known
 from tfp_priors.learning.shared_rate import copied
 from tfp_priors.priors.standardization import moments_of_context
 
@@ -71,6 +72,7 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     by_steps = prior.learns_by_steps
     if not by_steps:
         _refuse_settings_of_steps(prior, settings)
+        _refuse_unknown_variables(model, learned[1])
     epochs = settings.epochs
     if epochs is None:
         epochs = prior.usual_epochs if by_steps else _ITERATIONS
@@ -177,6 +179,13 @@ def _refuse_settings_of_steps(prior, settings):
             f"The {type(prior).__name__} is fitted without gradient steps: leave "
             f"{', '.join(given)} out."
         )
+
+
+def _refuse_unknown_variables(model, context):
+    """Raises: UserError: if what learns nothing has variables that Keras knows not."""
+    with tf.GradientTape() as tape:
+        model.prior.sample(1, context=None if context is None else context[:1])
+    check_known(model, tape.watched_variables())
 
 
 def _finite(prior, history):
