@@ -143,11 +143,11 @@ def check_own_losses(parts: list[keras.layers.Layer]) -> None:
 def check_known(model: keras.Model, watched: Sequence[tf.Variable]) -> None:
     """Raises: UserError: if what was read is a variable that Keras does not know.
 
-    It would neither learn nor be saved. On several replicas it is not looked for.
+    It would neither learn nor be saved.
     """
-    if model.replicas > 1:
-        return
-    known = {id(variable.value) for variable in model.variables}
+    values = [variable.value for variable in model.variables]
+    # A variable of a strategy has one in it for each replica.
+    known = {id(v) for value in values for v in (value, *getattr(value, "values", ()))}
     unknown = [variable.name for variable in watched if id(variable) not in known]
     if unknown:
         raise UserError(
