@@ -196,7 +196,7 @@ class DensityContract(PriorContract):
     def test_nll_scales_the_gradient_of_the_code(self, beta):
         prior, _ = self.built(standardize=True)
         z = tf.Variable(tf.random.stateless_normal([7, self.latent_size], [5, 6]))
-        # Two tapes: of one that is persistent TensorFlow expects gradients of gradients.
+        # Two tapes: TensorFlow prepares a persistent one for gradients of gradients.
         with tf.GradientTape() as tape:
             log_prob = prior.log_prob(z)
         expected = -beta * tape.gradient(log_prob, z)
