@@ -154,17 +154,18 @@ def fit_prior(
         f"CODE_SHAPE = {tuple(shape)}" if len(shape) > 1 else "",
         "" if context is None else f"CONTEXT_SIZE = {dataset.context.shape[1]}",
     ]
+    params = [*filter(None, given), *gin_params]
     # Files that set PRIOR_STEPS have no use for it.
     size = [f"CODES = {dataset.size}"]
     # The training reads them anew.
     del dataset
-    parse(gin_files, gin_params, [*filter(None, given), *size], strict=False)
+    parse(gin_files, params, size, strict=False)
     if gin.query_parameter("load_dataset.name") != CODES:
         raise UserError(
             "Expected files of priors of codes, such as gin/priors/flow.gin, received "
             f"{', '.join(gin_files)}: bin/train takes those of images."
         )
-    return train(run_dir, gin_files, [*filter(None, given), *gin_params], given=size)
+    return train(run_dir, gin_files, params, given=size)
 
 
 def trainer() -> training.Trainer:

@@ -337,10 +337,7 @@ class Numbers(posteriors.NormalPosterior):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        (
-            {"likelihood": Pixels()},
-            "shape of Pixels.log_prob to be .batch., rec",
-        ),
+        ({"likelihood": Pixels()}, "shape of Pixels.log_prob to be .batch."),
         ({"posterior": Numbers(4)}, "shape of Numbers.distribution to be .batch."),
     ],
     ids=["likelihood", "posterior"],
