@@ -186,20 +186,21 @@ def check_widths(
     return tuple(widths)
 
 
-def check_per_row(what: str, shape: Any) -> None:
+def check_per_row(what: str, shape: Any, or_scalar: bool = False) -> None:
     """Checks the shape of what a part gives for each row of a batch.
 
     Args:
       what: whose shape it is, for the message.
       shape: a `tf.TensorShape`.
+      or_scalar: it may be of all rows together.
 
     Raises:
       UserError: if it is known, and not `[batch]`.
     """
-    if shape.rank not in (None, 1):
+    if shape.rank not in (None, 1, *([0] if or_scalar else [])):
         raise UserError(
-            f"Expected {what} to be [batch], received {shape}: give the sum over each "
-            "row, as tfd.Independent does."
+            f"Expected {what} to be [batch]{' or a scalar' * or_scalar}, received "
+            f"{shape}: give the sum over each row, as tfd.Independent does."
         )
 
 

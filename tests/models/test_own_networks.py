@@ -8,9 +8,11 @@ import tensorflow_probability as tfp
 
 from tests.conftest import small_decoder
 from tests.conftest import small_encoder
+from tfp_priors import divergences
 from tfp_priors import likelihoods
 from tfp_priors import posteriors
 from tfp_priors import priors
+from tfp_priors import regularizers
 from tfp_priors.errors import UserError
 
 SHAPE = (8, 8, 1)
@@ -334,19 +336,95 @@ class Numbers(posteriors.NormalPosterior):
         return tfp.distributions.Normal(mean, tf.exp(scale))
 
 
+class Squares(divergences.Divergence):
+    """Of a user: its terms, and names for their metrics."""
+
+    def __init__(self, gives, names=("squares",)):
+        super().__init__()
+        self.gives = gives
+        self.names = names
+
+    def metric_names(self, posterior, prior, beta):
+        return self.names
+
+    def terms(self, posterior, z, prior, beta, seed, context=None):
+        return self.gives(tf.square(z))
+
+
+class Squared(regularizers.Regularizer):
+    """Of a user, without a sum over each row."""
+
+    name = "squared"
+
+    def term(self, model, z, seed, condition=None):
+        return tf.square(z)
+
+
+class Unnamed(Squared):
+    """Of a user, without a name."""
+
+    name = None
+
+
+def _of_rows(squares):
+    total = tf.reduce_sum(squares, axis=-1)
+    return divergences.DivergenceTerms(total, {"squares": total})
+
+
+def _of_numbers(squares):
+    return divergences.DivergenceTerms(squares, {"squares": squares})
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"likelihood": Pixels()}, "shape of Pixels.log_prob to be .batch."),
-        ({"posterior": Numbers(4)}, "shape of Numbers.distribution to be .batch."),
+        ({"likelihood": Pixels()}, "shape of Pixels.log_prob to be .batch.,"),
+        ({"posterior": Numbers(4)}, "shape of Numbers.distribution to be .batch.,"),
+        (
+            {"divergence": Squares(tf.reduce_sum)},
+            "result of Squares.terms to be a DivergenceTerms, received a Symb",
+        ),
+        (
+            {"divergence": Squares(_of_numbers)},
+            "the loss of Squares.terms to be .batch. or a scalar, received .None, 4",
+        ),
+        (
+            {"divergence": Squares(_of_rows, names=("square",))},
+            "Expected metrics of loss, .* square, .* received squares: name it",
+        ),
+        (
+            {"regularizers": (Squared(1.0),)},
+            "the shape of Squared.term to be .batch. or a scalar, received .None, 4",
+        ),
     ],
-    ids=["likelihood", "posterior"],
+    ids=[
+        "likelihood",
+        "posterior",
+        "no terms",
+        "terms of numbers",
+        "a metric without a name",
+        "regularizer",
+    ],
 )
 def test_numbers_that_are_not_of_rows_are_told(make_model, parts, message):
     model = make_model(**parts)
     model.compile("sgd", jit_compile=False)
     with pytest.raises(UserError, match=message):
         model.fit(np.ones((4, 8, 8, 1), np.float32), verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"divergence": Squares(_of_rows, names=("loss",))},
+        {"regularizers": (Unnamed(1.0),)},
+        {"regularizers": (Squared(1.0), Squared(2.0))},
+    ],
+    ids=["of the loss", "none", "twice"],
+)
+def test_a_metric_has_a_name_of_its_own(make_model, parts):
+    with pytest.raises(UserError, match="a name of its own for each metric, received "):
+        make_model(**parts)
 
 
 class Shifted(priors.FlowPrior):

@@ -11,7 +11,10 @@ from tfp_priors.core import replicas
 from tfp_priors.core.order import shuffled_indices
 from tfp_priors.core.order import some_numbers
 from tfp_priors.core.replicas import fold_in
+from tfp_priors.divergences import CriticTerms
+from tfp_priors.divergences import DivergenceTerms
 from tfp_priors.errors import UserError
+from tfp_priors.errors import check_part
 from tfp_priors.errors import check_per_row
 from tfp_priors.learning.compile_checks import check_known
 from tfp_priors.learning.compile_checks import check_own_losses
@@ -126,6 +129,10 @@ class CodeLearner(PriorModel):
         own = fold_in(seed, _DRAWS)
         with tf.GradientTape() as tape:
             terms = self.divergence.terms(posterior, z, self.prior, beta, own, context)
+        name = f"{type(self.divergence).__name__}.terms"
+        check_part(f"result of {name}", terms, DivergenceTerms)
+        loss = tf.convert_to_tensor(terms.loss)
+        check_per_row(f"the loss of {name}", loss.shape, or_scalar=True)
         check_known(self, tape.watched_variables())
         return z, seed, terms
 
@@ -153,6 +160,8 @@ class CodeLearner(PriorModel):
         group = "discriminator"
         with tf.GradientTape() as tape:
             terms = self.divergence.critic_terms(z, self.prior, seed, context)
+            name = f"{type(self.divergence).__name__}.critic_terms"
+            check_part(f"result of {name}", terms, CriticTerms)
             check_own_losses([self.divergence])
             loss = self.scaled_loss(terms.loss, [group])
         variables = self.divergence.trainable_variables

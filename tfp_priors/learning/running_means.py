@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_priors.errors import UserError
+
 
 class RunningMeans(keras.metrics.Metric):
     """The mean of each of several scalars since the last reset.
@@ -13,11 +15,21 @@ class RunningMeans(keras.metrics.Metric):
 
     Args:
       names: of the scalars.
+
+    Raises:
+      UserError: if one is no name, or of two scalars.
     """
 
     def __init__(self, names, **kwargs):
         super().__init__(**kwargs)
         self.names = tuple(names)
+        for name in self.names:
+            if not isinstance(name, str) or self.names.count(name) > 1:
+                raise UserError(
+                    "Expected a name of its own for each metric, received "
+                    f"{', '.join(map(str, self.names))}: see Divergence.metric_names "
+                    "and Regularizer.name."
+                )
         state = {"shape": (len(self.names),), "initializer": "zeros"}
         self.total = self.add_variable(name="total", **state)
         self.count = self.add_variable(name="count", **state)
@@ -26,7 +38,10 @@ class RunningMeans(keras.metrics.Metric):
         """Args: values by name, of which missing ones do not count; their weight."""
         unknown = sorted(set(scalars) - set(self.names))
         if unknown:
-            raise ValueError(f"Expected scalars of {self.names}, received {unknown}.")
+            raise UserError(
+                f"Expected metrics of {', '.join(self.names)}, received "
+                f"{', '.join(unknown)}: name it in metric_names."
+            )
         values = [tf.cast(scalars.get(name, 0.0), tf.float32) for name in self.names]
         weight = tf.cast(weight, tf.float32)
         # The mean over no rows is NaN.

@@ -497,7 +497,9 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         metrics = {"reconstruction": reconstruction, **divergence.metrics}
         for i, regularizer in enumerate(self.regularizers):
             own = fold_in(seed, _REGULARIZERS + i)
-            term = regularizer.term(self, z, own, condition)
+            term = tf.convert_to_tensor(regularizer.term(self, z, own, condition))
+            name = f"{type(regularizer).__name__}.term"
+            check_per_row(f"the shape of {name}", term.shape, or_scalar=True)
             loss += regularizer.weight * tf.reduce_mean(term)
             metrics[regularizer.name] = term
         return Objective(loss, means(metrics), z)

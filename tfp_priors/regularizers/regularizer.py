@@ -12,7 +12,7 @@ class Regularizer(Configured):
     """
 
     #: The metric that reports the term, without its weight.
-    name: str
+    name: str | None = None
 
     def __init__(self, weight: float):
         check_within(type(self).__name__, "[0, inf)", weight=weight)
