@@ -11,6 +11,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.learning.code_model import CodeModel
 from tfp_priors.likelihoods import PerceptualLikelihood
 from tfp_priors.models import POSTERIOR
+from tfp_priors.models import LatentVariableModel
 from tfp_priors.networks import MLP
 from tfp_priors.networks import VGG19Features
 from tfp_priors.posteriors import DeterministicPosterior
@@ -403,6 +404,26 @@ def test_at_rest_holds_the_autoencoder_fixed(make_model):
     compiled(second)
     assert set(second.optimizers) == {"prior"}
     assert second.optimizer is second.optimizers["prior"]
+
+
+class Doubled(LatentVariableModel):
+    """Of a user, with codes of its own, and `slope` beside what it passes on."""
+
+    def __init__(self, slope=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.slope = slope
+
+    def posterior_parameters(self, images, training=False, condition=None):
+        rows = super().posterior_parameters(images, training, condition)
+        return self.slope * rows
+
+
+def test_at_rest_a_subclass_stays_one(make_model):
+    parts = make_model().get_config() | {"slope": 3.0}
+    model = Doubled.from_config(parts)
+    at_rest = model.at_rest()
+    np.testing.assert_allclose(at_rest.encode(images()), model.encode(images()))
+    assert at_rest.slope == 3.0 and at_rest.beta == 0.0
 
 
 def test_optimizers_must_match_the_groups(make_model):

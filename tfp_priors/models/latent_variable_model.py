@@ -258,7 +258,8 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     ) -> "LatentVariableModel":
         """A model of the same autoencoder, held fixed from now on, whose prior learns.
 
-        Its beta is 0: the prior comes to the code.
+        Its beta is 0: the prior comes to the code. It is of this model's class if that
+        is built of these parts, else a `LatentVariableModel`.
 
         Args:
           prior: None: this model's own goes on.
@@ -274,14 +275,17 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             )
         for part in self.autoencoder.values():
             part.trainable = False
-        return LatentVariableModel(
+        parts = {
             **self.autoencoder,
-            prior=prior or self.prior,
-            divergence=divergence or self.divergence,
-            beta=0.0,
-            seed=self.seed,
-            conditioner=self.conditioner,
-        )
+            "prior": prior or self.prior,
+            "divergence": divergence or self.divergence,
+        }
+        kind, own = type(self), {n: self._argument(n) for n in self._defaults()}
+        if not set(parts) <= set(own):
+            kind = LatentVariableModel
+            own = {"seed": self.seed, "conditioner": self.conditioner}
+        own.pop("regularizers", None)
+        return kind(**own | parts | {"beta": 0.0})
 
     def export(self, filepath, *args, **kwargs):
         """The reconstruction as Keras exports it; `export.export` has the sampler."""
