@@ -231,6 +231,17 @@ def test_evaluation(tmp_path):
         evaluator.evaluate("lpips_diversity_alex_v0.1_4c2p")
 
 
+def test_conditions_are_taken_as_numpy_has_them():
+    model, images = make(), batch()["image"]
+    z = model.encode(images, tf.constant(standing()))
+    decoded = model.decode(z, condition=tf.constant(standing()))
+    for given in (standing().astype(np.float64), standing().tolist()):
+        np.testing.assert_array_equal(model.encode(images, given), z)
+        np.testing.assert_array_equal(model.decode(z, condition=given), decoded)
+    with pytest.raises(UserError, match=r"keypoints of shape \[batch, 15, 2\], rec"):
+        model.encode(images, standing()[:, :14])
+
+
 def test_a_condition_that_is_missing():
     with pytest.raises(
         UserError, match=r"conditional on keypoints: .*\[batch, 15, 2\]"

@@ -20,6 +20,7 @@ from tfp_priors.posteriors import NormalPosterior
 from tfp_priors.priors import GeneratorPrior
 from tfp_priors.priors import RealNVPPrior
 from tfp_priors.priors import StandardNormalPrior
+from tfp_priors.training import CyclicalAnnealing
 from tfp_priors.training import LinearAnnealing
 from tfp_priors.training import create_strategy
 
@@ -184,6 +185,22 @@ def test_annealed_beta_is_used(make_model):
     assert np.abs(whole - start).max() > 1e-3
     compiled(model).fit(dataset(), verbose=0, shuffle=False)
     assert model.optimizer.iterations == 3
+
+
+class Falling:
+    """Of a user: from 4 to its `value`, in a step."""
+
+    value = 0.0
+
+    def __call__(self, step):
+        return tf.where(step < 1, 4.0, self.value)
+
+
+def test_a_schedule_is_zero_if_it_always_is(make_model):
+    falling = make_model(posterior=NormalPosterior(4), beta=Falling())
+    assert falling.beta_at(tf.constant(0)) == 4.0
+    assert make_model(beta=LinearAnnealing(0.0, 10)).beta == 0.0
+    assert make_model(beta=CyclicalAnnealing(0.0)).beta == 0.0
 
 
 def test_round_trip_of_every_variable(make_model, tmp_path):

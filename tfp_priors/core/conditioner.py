@@ -39,7 +39,7 @@ class Conditioner(Configured, keras.layers.Layer):
         return f"[{', '.join(['batch', *map(str, self.condition_shape)])}]"
 
     def given(self, condition):
-        """Conditions `[batch, *condition_shape]` as a tensor.
+        """Conditions `[batch, *condition_shape]` as a tensor, fractions as float32.
 
         Single numbers may be `[batch, 1]`, as data sets of Keras have labels.
 
@@ -47,6 +47,8 @@ class Conditioner(Configured, keras.layers.Layer):
           UserError: if they have another shape.
         """
         condition = tf.convert_to_tensor(condition)
+        if condition.dtype.is_floating:
+            condition = tf.cast(condition, tf.float32)
         if self.condition_shape == () and condition.shape[1:] == (1,):
             condition = tf.squeeze(condition, axis=1)
         shape = condition.shape

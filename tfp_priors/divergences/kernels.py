@@ -21,7 +21,8 @@ class GaussianKernel(Configured):
     """k = sum_s exp(-|x - y|^2 / (2 s^2)), a mixture over bandwidths.
 
     Args:
-      bandwidths: the standard deviations s. The default is that of Li et al. 2015.
+      bandwidths: the standard deviations s. The default has the numbers of Li et al.
+        2015, which there are s^2.
     """
 
     def __init__(self, bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)):

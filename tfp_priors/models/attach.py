@@ -110,7 +110,22 @@ def attach(
     return model
 
 
-class ForeignEncoder(Configured, keras.layers.Layer):
+class _Foreign(Configured, keras.layers.Layer):
+    """A function of others as a layer."""
+
+    def build(self, input_shape):
+        self.built = True
+
+    def get_config(self):
+        if not isinstance(self.network, keras.layers.Layer):
+            raise UserError(
+                f"A .keras file cannot hold {self.network!r}, the function that the "
+                "model is attached to: take export.export, or save the prior alone."
+            )
+        return super().get_config()
+
+
+class ForeignEncoder(_Foreign):
     """Images in [0, 1] to codes, by a function of images in another range."""
 
     def __init__(
@@ -128,13 +143,6 @@ class ForeignEncoder(Configured, keras.layers.Layer):
         self._code_shape = checked_code_shape(latent_size, type(self).__name__)
         self.value_range = tuple(value_range)
 
-    def build(self, input_shape):
-        self.built = True
-
-    def get_config(self):
-        _refuse_functions(self.network)
-        return super().get_config()
-
     def call(self, images):
         low, high = self.value_range
         codes = _as_it_is(self.network, low + (high - low) * images)
@@ -144,7 +152,7 @@ class ForeignEncoder(Configured, keras.layers.Layer):
         return (input_shape[0], *self._code_shape)
 
 
-class ForeignDecoder(Configured, keras.layers.Layer):
+class ForeignDecoder(_Foreign):
     """Codes to images in [0, 1], by a function to images in another range."""
 
     def __init__(
@@ -161,13 +169,6 @@ class ForeignDecoder(Configured, keras.layers.Layer):
         self.image_shape = tuple(image_shape)
         self.value_range = tuple(value_range)
 
-    def build(self, input_shape):
-        self.built = True
-
-    def get_config(self):
-        _refuse_functions(self.network)
-        return super().get_config()
-
     def call(self, z):
         low, high = self.value_range
         images = _as_it_is(self.network, tf.reshape(z, [-1, *self.code_shape]))
@@ -182,14 +183,6 @@ def _as_it_is(network, inputs):
     if isinstance(network, keras.layers.Layer):
         return network(inputs, training=False)
     return network(inputs)
-
-
-def _refuse_functions(network):
-    if not isinstance(network, keras.layers.Layer):
-        raise UserError(
-            f"A .keras file cannot hold {network!r}, the function that the model is "
-            "attached to: take export.export, or save the prior alone."
-        )
 
 
 def _check_parts(encoder, decoder, prior):

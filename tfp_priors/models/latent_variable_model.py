@@ -27,9 +27,8 @@ from tfp_priors.learning.grouped_model import batches_seen
 from tfp_priors.learning.grouped_model import describe
 from tfp_priors.likelihoods import Likelihood
 from tfp_priors.models.generative_model import GenerativeModel
-from tfp_priors.models.network_shapes import build_by_call
+from tfp_priors.models.network_shapes import build_network
 from tfp_priors.models.network_shapes import output_shape
-from tfp_priors.models.network_shapes import shapes
 from tfp_priors.models.output_range import output_range
 from tfp_priors.posteriors import ACTIVE_VARIANCE
 from tfp_priors.posteriors import Posterior
@@ -152,8 +151,8 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
         self.likelihood = likelihood
         self.prior = prior
         self.divergence = divergence
-        # A schedule that rises to 0 is the number 0, which cuts gradients off.
-        self._beta = 0.0 if getattr(beta, "value", None) == 0 else beta
+        # A schedule that is always 0 is the number, which cuts gradients off.
+        self._beta = 0.0 if getattr(beta, "is_zero", False) else beta
         self.seed = seed
         self.regularizers = tuple(regularizers)
         self.conditioner = conditioner
@@ -199,9 +198,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
             )
         joint_shape = (None, self.latent_size + self.prior.context_size)
         for network, inputs in ((self.encoder, images), (self.decoder, codes)):
-            build_by_call(network, inputs)
-            if not network.built:
-                network.build(shapes(inputs))
+            build_network(network, inputs)
         for part, shape in (
             (self.posterior, features_shape),
             (self.likelihood, outputs_shape),
@@ -314,7 +311,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
                 f"The model is conditional on {self.conditioner.feature}: pass a "
                 f"condition of shape {self.conditioner.shape_of_batch}."
             )
-        return x, condition
+        return x, self.conditioner.given(condition)
 
     def posterior_parameters(self, images, training=False, condition=None):
         """What `posterior.distribution` makes q(z|x) of, a row per image."""

@@ -12,7 +12,7 @@ from tfp_priors.errors import first_line
 _COMPUTE_OUTPUT_SHAPE = keras.layers.Layer.compute_output_shape
 
 
-def shapes(specs):
+def _shapes(specs):
     """The shape of inputs, or those of a pair."""
     return tf.nest.map_structure(lambda spec: tuple(spec.shape), specs)
 
@@ -28,7 +28,7 @@ def output_shape(name, network, specs):
     Raises:
       UserError: if it does not take them, or returns no single tensor.
     """
-    inputs, input_shape = getattr(network, "inputs", None), shapes(specs)
+    inputs, input_shape = getattr(network, "inputs", None), _shapes(specs)
     expected = len(specs) if isinstance(specs, tuple) else 1
     for what, own, count in (
         ("input(s)", inputs, expected),
@@ -84,11 +84,18 @@ def output_shape(name, network, specs):
     return tuple(shape)
 
 
-def build_by_call(network, specs):
-    """Builds a user's layer that leaves that to its first call."""
+def build_network(network, specs):
+    """Builds a network, unless it is; by a call if its layer leaves that to the first.
+
+    Args:
+      network: a Keras layer.
+      specs: as in `output_shape`.
+    """
     if not network.built and type(network).build is keras.layers.Layer.build:
         zeros = [tf.zeros([1, *s.shape[1:]], s.dtype) for s in tf.nest.flatten(specs)]
         network(tf.nest.pack_sequence_as(specs, zeros))
+    if not network.built:
+        network.build(_shapes(specs))
 
 
 def _symbolic(spec):

@@ -12,7 +12,7 @@ from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.grouped_model import GroupedModel
 from tfp_priors.learning.grouped_model import Summary
-from tfp_priors.models.network_shapes import build_by_call
+from tfp_priors.models.network_shapes import build_network
 from tfp_priors.models.network_shapes import output_shape
 
 
@@ -63,9 +63,7 @@ class Predictor(GroupedModel):
     def build(self, input_shape):
         images = tf.TensorSpec((None, *self.image_shape))
         features_shape = output_shape("network", self.network, images)
-        build_by_call(self.network, images)
-        if not self.network.built:
-            self.network.build(input_shape)
+        build_network(self.network, images)
         if len(features_shape) != 2:
             raise UserError(
                 f"Expected a network of features [batch, size], received one of "

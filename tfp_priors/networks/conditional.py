@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_priors.core.conditioner import Conditioner
 from tfp_priors.core.configured import Configured
+from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 
 
@@ -39,9 +40,7 @@ class ConditionalEncoder(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.conditioner = conditioner
-        inputs = getattr(encoder, "inputs", None)
-        shape = inputs[0].shape[1:] if inputs else encoder.image_shape
-        *sides, channels = self._inner_shape = tuple(shape)
+        *sides, channels = self._inner_shape = image_shape_of(encoder)
         if channels <= conditioner.context_size:
             raise UserError(
                 f"Expected an encoder of images with {conditioner.context_size} more "

@@ -89,13 +89,12 @@ class _Residual(keras.layers.Layer):
 
 def _widths(size: int, width: int, max_width: int, owner: str) -> list[int]:
     """Channels at each side from `size` down to that of the code's first picture."""
-    sides = [size // 2**i for i in range(size.bit_length())]
-    if size not in {SIDE * 2**i for i in range(1, 20)}:
+    levels = (size // SIDE).bit_length()
+    if levels < 2 or size != SIDE * 2 ** (levels - 1):
         raise UserError(
             f"{owner} expects a side of {2 * SIDE}, {4 * SIDE}, {8 * SIDE} or another "
             f"power of two in pixels, received {size}."
         )
-    levels = sides.index(SIDE) + 1
     return [min(width * 2**i, max_width) for i in range(levels)]
 
 

@@ -13,11 +13,11 @@ from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
 from tfp_priors.errors import check_within
 from tfp_priors.networks import MLP
+from tfp_priors.networks.conditional import beside
 from tfp_priors.networks.map_conditioner import MapConditioner
 from tfp_priors.networks.map_conditioner import stays_in
 from tfp_priors.priors.affine import bounded
 from tfp_priors.priors.flow import FlowPrior
-from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfb = tfp.bijectors
@@ -212,7 +212,7 @@ class CouplingPrior(FlowPrior):
 
     def _coupling(self, index, context):
         def outputs_given(kept, context):
-            inputs = with_context(kept, context)
+            inputs = beside(kept, context)
             return self._conditioners[index](inputs, dropout=self._dropout(index))
 
         def bijector_fn(kept):

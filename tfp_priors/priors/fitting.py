@@ -80,10 +80,17 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
     if not by_steps:
         return _finite(prior, _history_of(model, learned, held_out))
     each = math.ceil(len(learned[0]) / batch_size)
-    patience = settings.patience
-    if patience is None:
-        patience = max(1, int(prior.usual_patience * epochs))
-    best = _BestInMemory(model, held_out, each, patience)
+    patience = settings.patience or max(1, int(prior.usual_patience * epochs))
+    variables, best = prior.trainable_variables, []
+
+    def keep(step, value):
+        del step, value
+        best[:] = [variable.numpy() for variable in variables]
+
+    callbacks = list(settings.callbacks)
+    if held_out is not None and model.is_measurable:
+        measure = model.measure(*held_out)
+        callbacks.insert(0, BestOnHeldOut(measure, keep, each, patience * each))
     model.compile(settings.optimizer or _adam(prior, epochs * each), _CLIP_NORM)
     history = model.fit(
         model.code_batches(*learned, batch_size, data.seed),
@@ -91,9 +98,10 @@ def fit(prior, data: FitData, settings: FitSettings) -> keras.callbacks.History:
         steps_per_epoch=each,
         shuffle=False,
         verbose=settings.verbose,
-        callbacks=[*best.callbacks, *settings.callbacks],
+        callbacks=callbacks,
     )
-    best.restore()
+    for variable, value in zip(variables, best, strict=False):
+        variable.assign(value)
     return _finite(prior, history)
 
 
@@ -218,29 +226,6 @@ def _warn_of_scale(prior, codes, context):
             )
 
 
-class _BestInMemory:
-    """Keeps the weights that are best on held-out codes, if there are any."""
-
-    def __init__(self, model, held_out, every, patience):
-        self._variables = model.prior.trainable_variables
-        self._weights = None
-        self.callbacks = []
-        if held_out is not None and model.is_measurable:
-            measure = model.measure(*held_out)
-            self.callbacks = [
-                BestOnHeldOut(measure, self._keep, every, patience * every)
-            ]
-
-    def _keep(self, step, value):
-        del step, value
-        self._weights = [variable.numpy() for variable in self._variables]
-
-    def restore(self):
-        """Gives the variables the weights that were kept, if any were."""
-        for variable, weight in zip(self._variables, self._weights or (), strict=False):
-            variable.assign(weight)
-
-
 def _history_of(model, learned, held_out):
     history = keras.callbacks.History()
     history.set_model(model)
@@ -287,8 +272,9 @@ def _checked(prior, codes, context):
     """
     if isinstance(codes, tf.data.Dataset):
         codes, context = _collected(codes, context)
-    is_lazy = hasattr(codes, "dtype") and not hasattr(codes, "toarray")
-    if not is_lazy or tf.is_tensor(codes):
+    # What is read in parts has NumPy's types, unlike tensors of any library.
+    is_lazy = isinstance(getattr(codes, "dtype", None), np.dtype)
+    if not is_lazy or hasattr(codes, "toarray"):
         codes = as_array(codes)
     codes, shape = checked_rows("codes", codes)
     if not shape and prior.latent_size == 1:

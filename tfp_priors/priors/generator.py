@@ -8,8 +8,8 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_widths
 from tfp_priors.networks import MLP
+from tfp_priors.networks.conditional import beside
 from tfp_priors.priors.prior import Prior
-from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
 
 _NOISES = ("normal", "uniform")
@@ -71,10 +71,10 @@ class GeneratorPrior(Prior):
 
     def standard_sample(self, n, seed, temperature=1.0, context=None):
         z0 = self._sample_base(n, seed, temperature, context)
-        return self._generator(with_context(z0, context))
+        return self._generator(beside(z0, context))
 
     def _from_base(self, z0, context):
-        return self.unstandardized(self._generator(with_context(z0, context)))
+        return self.unstandardized(self._generator(beside(z0, context)))
 
     def _why_no_base(self):
         return "the generator is a network without an inverse"

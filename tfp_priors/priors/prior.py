@@ -35,7 +35,7 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
 
     A subclass with a density defines `standard_distribution`; one without defines
     `standard_sample` and says so with `has_density = False`. Those with a base space
-    define `to_base` or `from_base` too. "Standard" codes are codes before the
+    define `_to_base` or `_from_base` too. "Standard" codes are codes before the
     map of `standardize`, and codes themselves without it, and so are contexts. Methods
     whose names begin with `standard_` or `_` have contexts that are standard.
 
@@ -506,8 +506,3 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
         if context is None or self._context_standardization is None:
             return context
         return self._context_standardization(context)
-
-
-def with_context(inputs, context):
-    """Inputs of a network, with the context, if any, beside them."""
-    return inputs if context is None else tf.concat([inputs, context], axis=-1)

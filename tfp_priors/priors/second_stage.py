@@ -12,8 +12,8 @@ from tfp_priors.core.gradients import scale_gradient
 from tfp_priors.errors import check_widths
 from tfp_priors.errors import check_within
 from tfp_priors.networks import MLP
+from tfp_priors.networks.conditional import beside
 from tfp_priors.priors.prior import Prior
-from tfp_priors.priors.prior import with_context
 from tfp_priors.priors.standardization import LatentStandardization
 
 tfd = tfp.distributions
@@ -72,13 +72,11 @@ class SecondStageVAEPrior(Prior):
         context = self.standard_context(context)
         z = scale_gradient(z, beta)
         standard, log_det = self.standardization(z)
-        outputs = self._encoder(with_context(standard, context))
+        outputs = self._encoder(beside(standard, context))
         mean, raw_scale = tf.split(outputs, 2, axis=-1)
         q = tfd.MultivariateNormalDiag(mean, 1e-3 + tf.nn.softplus(raw_scale))
         z0 = replicas.sample(q, seed)
-        error = tf.math.squared_difference(
-            standard, self._decoder(with_context(z0, context))
-        )
+        error = tf.math.squared_difference(standard, self._decoder(beside(z0, context)))
         gamma = self.variance()
         per_dimension = error / gamma + tf.math.log(2.0 * math.pi * gamma)
         base = tfd.MultivariateNormalDiag(tf.zeros_like(mean), tf.ones_like(mean))
@@ -89,11 +87,11 @@ class SecondStageVAEPrior(Prior):
         seeds = tf.random.experimental.stateless_split(seed, 2)
         z0 = temperature * replicas.noise(n, self.latent_size, seeds[0])
         noise = replicas.noise(n, self.latent_size, seeds[1])
-        mean = self._decoder(with_context(z0, context))
+        mean = self._decoder(beside(z0, context))
         return mean + temperature * tf.sqrt(self.variance()) * noise
 
     def _from_base(self, z0, context):
-        return self.unstandardized(self._decoder(with_context(z0, context)))
+        return self.unstandardized(self._decoder(beside(z0, context)))
 
     def _why_no_base(self):
         return "its z0 is a random function of z"

@@ -54,6 +54,7 @@ class LinearAnnealing(Configured):
         check_within(name, "[0, inf)", start=start, value=value)
         check_within(name, f"[0, {value}]", initial=initial)
         self.value = value
+        self.is_zero = value == 0
         self.steps = steps
         self.start = start
         self.initial = initial
@@ -90,6 +91,7 @@ class CyclicalAnnealing(Configured):
         check_within(name, "[0, inf)", value=value)
         check_within(name, "(0, 1]", rise=rise)
         self.value = value
+        self.is_zero = value == 0
         self.period = period
         self.rise = rise
         self.cycles = cycles
