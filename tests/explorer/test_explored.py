@@ -54,6 +54,13 @@ def labelled(make_model):
     )
 
 
+@pytest.fixture
+def with_attributes(make_model):
+    prior = priors.RealNVPPrior(4, couplings=2, hidden_sizes=(8,), context_size=CLASSES)
+    conditioner = networks.AttributeContext(CLASSES)
+    return explored(make_model(prior=prior, conditioner=conditioner))
+
+
 def test_draws_are_those_of_the_model(run):
     settings = Settings(seed=3, temperature=0.5)
     z = run.codes(settings, 10)
@@ -164,16 +171,10 @@ def test_labels_are_given(labelled):
         labelled.codes(how._replace(given=()))
 
 
-def test_attributes_are_given(make_model):
-    model = make_model(
-        prior=priors.RealNVPPrior(
-            4, couplings=2, hidden_sizes=(8,), context_size=CLASSES
-        ),
-        conditioner=networks.AttributeContext(CLASSES),
-    )
-    run = explored(model)
+def test_attributes_are_given(with_attributes):
+    run = with_attributes
     images = run.decoded(run.codes(Settings(given=(0, 2)), 5), (0, 2))
-    expected = model.sample_of_condition(np.float32([1, 0, 1]), 5)
+    expected = run.model.sample_of_condition(np.float32([1, 0, 1]), 5)
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.explorer.test_explored import SHAPE
 from tests.explorer.test_explored import labelled  # noqa: F401
 from tests.explorer.test_explored import run  # noqa: F401
+from tests.explorer.test_explored import with_attributes  # noqa: F401
 from tfp_priors.errors import UserError
 from tfp_priors.explorer import Settings
 from tfp_priors.explorer import picture_of
@@ -45,8 +46,9 @@ def test_other_references_are_there_and_back(index, name):
 
 
 def test_short_references():
-    assert Reference.parse("draw:5") == Reference("draw", 5)
-    assert Reference.parse("draw:5:3") == Reference("draw", 5, Settings(seed=3))
+    for text, seed in (("draw:5", 0), ("draw:5:3", 3)):
+        reference = Reference("draw", 5, Settings(seed, given=None))
+        assert Reference.parse(text) == reference == Reference.parse(str(reference))
 
 
 def test_a_reference_leaves_out_what_another_run_takes(run, labelled):  # noqa: F811
@@ -103,6 +105,22 @@ def test_a_draw_on_a_path_is_given_the_label_of_the_path(labelled):  # noqa: F81
     end = labelled.model.sample_of_condition(2, 64)[5].numpy()
     picture = picture_of(labelled, view, read)[:8, -8:].astype(int)
     assert np.abs(picture - 255 * end).max() <= 1
+
+
+def test_a_draw_keeps_what_it_was_given(labelled, with_attributes):  # noqa: F811
+    """Whatever the page gives now."""
+    for of, chosen in (
+        (with_attributes, ()),
+        (with_attributes, (0,)),
+        (labelled, (1,)),
+    ):
+        how = Settings(3, given=chosen)
+        point = Reference.parse(str(Reference("draw", 5, how))).point(of, read, (2,))
+        assert point.given == chosen
+        np.testing.assert_array_equal(point.z, of.codes(how)[5])
+    # A label there must be, and a draw of a run without one has none.
+    assert Reference("draw", 5).point(labelled, read, (2,)).given == (2,)
+    assert Reference.parse("draw:5").point(with_attributes, read, (2,)).given == (2,)
 
 
 def test_a_label_is_given(labelled):  # noqa: F811

@@ -41,13 +41,13 @@ class Settings(NamedTuple):
       seed: the same one gives the images of `GenerativeModel.sample`.
       temperature: factor on the standard deviation of z0.
       given: number of the label, or numbers of the attributes, of a conditional model;
-        others do without.
+        others do without. None: not said, of a picture named by a text.
       guidance: see `Prior.guided`.
     """
 
     seed: int = 0
     temperature: float = 1.0
-    given: tuple[int, ...] = ()
+    given: tuple[int, ...] | None = ()
     guidance: float = 1.0
 
 
@@ -355,9 +355,9 @@ class Explored:
         """Of a conditional model, the number of labels or of attributes; else 0."""
         return 0 if self.condition is None else self.model.conditioner.context_size
 
-    def own(self, given: tuple[int, ...]) -> tuple[int, ...]:
+    def own(self, given: tuple[int, ...] | None) -> tuple[int, ...] | None:
         """What is given, if the run takes any."""
-        return () if self.condition is None else given
+        return () if self.condition is None and given else given
 
     def fitting(self, settings: Settings) -> Settings:
         """The settings without those that the run does not take."""

@@ -47,7 +47,9 @@ class Reference(NamedTuple):
             return f"test:{self.index}"
         seed, temperature, given, guidance = self.settings
         index = self.index if self.of == DRAWS else f"{self.index}/{self.of}"
-        parts = (index, seed, f"{temperature:g}", _joined(given), f"{guidance:g}")
+        parts = [index, seed, f"{temperature:g}"]
+        if given is not None:
+            parts += [_joined(given), f"{guidance:g}"]
         return ":".join(["draw", *map(str, parts)])
 
     @property
@@ -79,7 +81,10 @@ class Reference(NamedTuple):
         of_known = of in ("", str(DRAWS), str(MANY))
         if kind == "draw" and index.isdecimal() and of_known and len(others) <= 4:
             named = dict(zip(Settings._fields, others, strict=False))
-            return cls("draw", int(index), settings(named), of=int(of or DRAWS))
+            how = settings(named)
+            if "given" not in named:
+                how = how._replace(given=None)
+            return cls("draw", int(index), how, of=int(of or DRAWS))
         raise UserError(
             f"{text!r} is no picture: expected draw:INDEX:SEED, test:INDEX or "
             "file:NAME."
@@ -94,7 +99,10 @@ class Reference(NamedTuple):
     ) -> Point:
         """The picture and its code under a run; `given` where nothing else is."""
         if self.kind == "draw":
-            how = self.settings._replace(given=self.settings.given or given)
+            how, own = self.settings, self.settings.given
+            # None of the attributes is a choice, no label at all is none.
+            if own is None or (own == () and run.condition == "label"):
+                how = how._replace(given=given)
             return run.draw(self.index, run.fitting(how), self.of)
         if self.kind == "test":
             return run.test_image(self.index)
@@ -107,14 +115,12 @@ def settings(values: Mapping[str, str]) -> Settings:
     Raises:
       UserError: if one is out of its range.
     """
-    known = {name: str(values.get(name) or "") for name in Settings._fields}
-    given = known["given"].split("+") if known["given"] else []
-    usual = Settings()
+    given = values.get("given")
     return Settings(
-        _whole("seed", known["seed"] or str(usual.seed)),
-        _number("temperature", known["temperature"] or "1"),
-        tuple(_whole("given", number) for number in given),
-        _number("guidance", known["guidance"] or "1"),
+        _whole("seed", values.get("seed") or "0"),
+        _number("temperature", values.get("temperature") or "1"),
+        tuple(_whole("given", n) for n in given.split("+")) if given else (),
+        _number("guidance", values.get("guidance") or "1"),
     )
 
 
