@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from tests.figures.files import saved
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import new_figure
@@ -49,6 +48,6 @@ def test_columns_as_given(tmp_path):
 
 
 def test_columns_of_unequal_lengths(tmp_path):
-    with pytest.raises(UserError, match="of one length, received a: 2, b: 3"):
+    with pytest.raises(ValueError, match="argument 2 is longer"):
         save_columns({"a": [1, 2], "b": [1, 2, 3]}, tmp_path / "x", digits=3)
     assert not list(tmp_path.iterdir())

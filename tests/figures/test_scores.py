@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from tests.figures.files import numbers
 from tests.figures.files import saved
-from tfp_priors.errors import UserError
 from tfp_priors.figures import scores
 from tfp_priors.figures.scores import save_scores
 
@@ -153,14 +152,3 @@ def test_many_panels_and_lines(tmp_path, figures):
         for line in figures[0].legends[0].legend_handles
     }
     assert len(signs) == 12
-
-
-def test_bad_input(tmp_path):
-    def check(match, **changes):
-        with pytest.raises(UserError, match=match):
-            save([{**ROWS[0], **changes}], tmp_path / "a")
-
-    check("of at least 0 in the column BETA, received -1", BETA=-1)
-    check("column BETA, received 'one'", BETA="one")
-    check("column fid, received 'nan'", fid="nan")
-    assert not list(tmp_path.iterdir())

@@ -206,20 +206,21 @@ def test_curves_are_the_scalars_and_logarithmic_where_they_span_much(monkeypatch
 
 def test_pictures_in_order_with_captions(tmp_path):
     figures = tmp_path / "figures"
-    for name in ("zebra<b>", "attribute_smile", "reconstructions", "samples"):
+    score = "attribute_unevenness100_z_test"
+    for name in ("zebra<b>", "attribute7", score, "reconstructions", "samples"):
         folders.make_picture(figures / f"{name}.png")
-    (figures / "attribute_smile.csv").write_text("a,b\n")
+    (figures / "attribute7.csv").write_text("a,b\n")
     (figures / "notes.txt").write_text("no picture")
     (figures / "samples.svg").write_text("the same once more")
     root = report(folders.make_run(tmp_path / "run"), figures)
     assert [e.text for e in root.all("figcaption")] == [
         run.CAPTIONS["samples"],
         run.CAPTIONS["reconstructions"],
-        f"attribute_smile: {run.CAPTIONS['attribute']} Its numbers are in "
-        "attribute_smile.csv.",
+        f"attribute7: {run.CAPTIONS['attribute']} Its numbers are in attribute7.csv.",
+        f"{score}.png",
         "zebra<b>.png",
     ]
-    assert len(list(root.all("img"))) == 4
+    assert len(list(root.all("img"))) == 5
 
 
 def test_every_figure_of_a_model_has_a_caption():

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
-import tensorflow as tf
 
 from tfp_priors.core.order import some_numbers
 from tfp_priors.data import ImageDataset
@@ -34,13 +33,13 @@ _HOW_TO_GET = {
     "keypoints": "pass --keypoint_regressor=RUN, a run of gin/DATASET_keypoints.gin",
 }
 
-# Of the noise of codes.
+# Tells the noise of codes from that of draws.
 _OF_CODES = 1
 
 # Codes of a file that are measured.
 _MOST_CODES = 50_000
 
-# Of the images that others are compared with, so that photographs fit in memory.
+# Most images that neighbours are searched among, so that photographs fit in memory.
 _NEIGHBOURS_AMONG = 10_000
 
 
@@ -380,17 +379,9 @@ class Evaluator:
         """The distance of two batches of images."""
         return LPIPS(net, version, weights=self._lpips_weights)
 
-    def decisions(self, split: str) -> np.ndarray:
-        """Which decisions of a classifier are right, `[n]` or `[n, attributes]`."""
-        correct = self.subject.ask("correct")
-        outputs, targets = self.predictions(split)
-        return np.asarray(correct(outputs, targets))
-
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """The outputs of a predictor, `[n, outputs]`, and the data's own values."""
-        activations = tf.function(
-            self.subject.ask("activations"), autograph=False, reduce_retracing=True
-        )
+        activations = self.subject.ask("activations")
         outputs, targets = [], []
         for batch in self.dataset(split).batches(500):
             outputs.append(activations(batch["image"])[1])

@@ -6,8 +6,11 @@ import tensorflow as tf
 
 from tfp_priors.errors import UserError
 from tfp_priors.evaluation.activations import Extractor
-from tfp_priors.evaluation.tfgan import inception_metrics
 from tfp_priors.files import saved_model_sha256
+
+# As in TF-GAN's `inception_metrics`.
+_TFHUB = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
+_SIDE = 299
 
 _BATCH_SIZE = 50
 
@@ -26,26 +29,24 @@ def inception(directory: str | Path | None = None) -> Extractor:
     Raises:
       UserError: if the module cannot be had, or the directory holds another one.
     """
-    metrics = inception_metrics()
     if directory is None:
-        directory = _download(metrics.INCEPTION_TFHUB)
+        directory = _download(_TFHUB)
     if not tf.saved_model.contains_saved_model(str(directory)):
         raise UserError(
             f"{directory} holds no SavedModel: expected an unpacked copy of "
-            f"{metrics.INCEPTION_TFHUB}, with saved_model.pb and variables/."
+            f"{_TFHUB}, with saved_model.pb and variables/."
         )
     module = tf.saved_model.load(str(directory))
-    size = metrics.INCEPTION_DEFAULT_IMAGE_SIZE
 
     def function(images):
         # As TF-GAN scales images: bilinear, then [-1, 1].
-        images = tf.image.resize(tf.cast(images, tf.float32), [size, size])
+        images = tf.image.resize(tf.cast(images, tf.float32), [_SIDE, _SIDE])
         if images.shape[-1] == 1:
             images = tf.image.grayscale_to_rgb(images)
         outputs = module(images / 127.5 - 1.0)
         flat = [
             tf.reshape(outputs[key], [tf.shape(images)[0], -1])
-            for key in (metrics.INCEPTION_FINAL_POOL, metrics.INCEPTION_OUTPUT)
+            for key in ("pool_3", "logits")
         ]
         return tuple(flat)
 

@@ -153,15 +153,6 @@ def check_net_and_version(net: str, version: str) -> None:
     _check_choice("version", version, VERSIONS)
 
 
-def converter_command(net: str, version: str) -> str:
-    """The command line that makes a file of weights."""
-    return (
-        f"bin/convert_lpips --net={net} --version={version} "
-        f"--trunk={_TRUNK_FILES[net]} --linear={net}.pth "
-        f"--out=lpips_{net}_v{version}.npz"
-    )
-
-
 def weight_shapes(net: str) -> dict[str, tuple[int, ...]]:
     """The weights of a network: shapes by name.
 
@@ -253,7 +244,11 @@ def load_weights(
       UserError: if there is no such file or it holds anything else.
     """
     check_net_and_version(net, version)
-    make_it = f"make it with {converter_command(net, version)}"
+    make_it = (
+        f"make it with bin/convert_lpips --net={net} --version={version} "
+        f"--trunk={_TRUNK_FILES[net]} --linear={net}.pth "
+        f"--out=lpips_{net}_v{version}.npz"
+    )
     if path is None:
         raise UserError(f"LPIPS expects weights=FILE.npz, received none: {make_it}")
     if not Path(path).is_file():

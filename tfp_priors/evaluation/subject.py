@@ -248,7 +248,7 @@ def subject_of_predictor(
         name=name,
         identity=identity,
         image_shape=tuple(model.image_shape),
-        activations=model.activations,
+        activations=compiled(model.activations),
         correct=getattr(model, "correct", None),
         target=model.target,
         step=step,

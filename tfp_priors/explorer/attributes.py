@@ -18,7 +18,7 @@ from tfp_priors.explorer.views import text_of
 
 TITLE = "Attributes"
 
-# Sliders; more would not be overlooked.
+# Sliders; more could not be taken in at a glance.
 _MOST = 40
 
 

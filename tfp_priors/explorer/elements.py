@@ -100,10 +100,7 @@ def of_runs(runs: Sequence[Explored], made: Callable) -> html.Div:
     """What `made` makes of each run and its number, side by side."""
     columns = []
     for number, run in enumerate(runs):
-        try:
-            content = made(run, number)
-        except UserError as error:
-            content = message(str(error))
+        content = shown(made)(run, number)
         heading = [html.H3(run.name)] if len(runs) > 1 else []
         columns.append(html.Div([*heading, html.Div(content)], className="run"))
     return html.Div(columns, className="runs")
@@ -122,7 +119,7 @@ def labelled(text: str, control, name: str) -> html.Div:
 
 
 def slider(name: str, low: float, high: float, value: float, step: float) -> dcc.Slider:
-    """A slider that tells its value while it is drawn, and keeps it over a reload."""
+    """A slider that tells its value while it is dragged, and keeps it over a reload."""
     return dcc.Slider(
         low,
         high,

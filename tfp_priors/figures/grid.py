@@ -25,18 +25,12 @@ def image_grid(images, columns: int | None = None, padding: int = 2) -> np.ndarr
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    shape = (
-        rows * (height + padding) - padding,
-        columns * (width + padding) - padding,
-        channels,
-    )
-    grid = np.full(shape, 255, np.uint8)
     pixels = np.round(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
-    for i, image in enumerate(pixels):
-        top = (i // columns) * (height + padding)
-        left = (i % columns) * (width + padding)
-        grid[top : top + height, left : left + width] = image
-    return grid
+    white = [(0, rows * columns - n), (0, padding), (0, padding), (0, 0)]
+    tiles = np.pad(pixels, white, constant_values=255)
+    tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2)
+    grid = tiles.reshape(rows * (height + padding), -1, channels)
+    return grid[: len(grid) - padding, : grid.shape[1] - padding]
 
 
 def png(pixels: np.ndarray) -> bytes:

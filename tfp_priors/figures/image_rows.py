@@ -155,18 +155,12 @@ def _canvas(rows, height, width, gap, ends):
 
 
 def _text_width(text):
-    """Pixels of the PNG that a text takes, rounded up."""
+    """Pixels of the PNG that a line of text takes, rounded up."""
+    if not text.strip():
+        return 0
     font = matplotlib.font_manager.FontProperties(family="DejaVu Sans")
-    lines = text.split("\n")
-    inches = max(
-        (
-            TextPath((0, 0), line, size=_FONT, prop=font).get_extents().x1 / 72
-            for line in lines
-            if line.strip()
-        ),
-        default=0.0,
-    )
-    return int(np.ceil(inches * DPI))
+    path = TextPath((0, 0), text, size=_FONT, prop=font)
+    return int(np.ceil(path.get_extents().x1 / 72 * DPI))
 
 
 def _statistics(rows):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfp_priors.errors import UserError
 from tfp_priors.files import write_text
 from tfp_priors.files import written_atomically
 
@@ -41,17 +40,7 @@ def save_columns(
       columns: values by name; None is left empty.
       path: of the file, without suffix.
       digits: significant digits of floating-point numbers.
-
-    Raises:
-      UserError: if the lengths differ.
     """
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise UserError(
-            "columns of a CSV file must be of one length, received "
-            f"{', '.join(f'{name}: {n}' for name, n in lengths.items())}: fill the "
-            "gaps with None."
-        )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -12,7 +12,6 @@ from matplotlib.ticker import FixedLocator
 from matplotlib.ticker import NullLocator
 from matplotlib.ticker import StrMethodFormatter
 
-from tfp_priors.errors import UserError
 from tfp_priors.figures.output import save_columns
 from tfp_priors.figures.output import save_figure
 from tfp_priors.figures.style import LINE_COLOURS
@@ -65,9 +64,6 @@ def save_scores(
       floor: column with the score of real images, whose mean is a dashed line; or None.
       reference: column with a score to compare with at each x, such as that of
         reconstructions, dotted in the colour of each line; or None.
-
-    Raises:
-      UserError: if a number is not one, or an x is below 0.
     """
     lines = list(dict.fromkeys(row["line"] for row in rows))
     panels = {row["panel"]: [] for row in rows}
@@ -86,10 +82,10 @@ def _points(rows, score, x, reference):
         by_x = {}
         for row in rows:
             if row["line"] == name:
-                by_x.setdefault(_number(row, x, minimum=0.0), []).append(row)
+                by_x.setdefault(float(row[x]), []).append(row)
         points[name] = {
             value: _Point(
-                np.array([_number(row, score) for row in group]),
+                np.array([float(row[score]) for row in group]),
                 _mean(group, reference),
             )
             for value, group in sorted(by_x.items())
@@ -101,22 +97,8 @@ def _mean(rows, column):
     """The mean of a column's numbers; None if there are none."""
     if column is None:
         return None
-    values = [_number(row, column) for row in rows if row[column] not in (None, "")]
+    values = [float(row[column]) for row in rows if row[column] not in (None, "")]
     return float(np.mean(values)) if values else None
-
-
-def _number(row, column, minimum=-math.inf):
-    try:
-        value = float(row[column])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value) or value < minimum:
-        least = "" if minimum == -math.inf else f" of at least {minimum:g}"
-        raise UserError(
-            f"expected finite numbers{least} in the column {column}, received "
-            f"{row[column]!r}: leave such rows out or choose another column."
-        )
-    return value
 
 
 def _draw(table, floors, lines, score, x, reference, path):

@@ -34,10 +34,8 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     where angle, in [0, pi], is the one between a and b. Vectors of equal norm are
     joined by a great circle, along which the norm stays; the norm of others changes
     smoothly, and goes far beyond both where they are also nearly opposite. Small
-    angles, and a vector of norm 0, make it `lerp`. Opposite vectors are joined by no
-    unique great circle: the path goes through the coordinate axis that is nearest to
-    orthogonal to a, and the norm is interpolated linearly; in one dimension, where
-    there is no circle, it is `lerp`.
+    angles make it `lerp`, and so do vectors that no one great circle joins: opposite
+    ones, and one of norm 0.
 
     Args:
       a: vectors at t = 0, `[..., d]`.
@@ -53,7 +51,6 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     a, b, t, dtype = _arguments(a, b, t)
     norm_a = np.linalg.norm(a, axis=-1, keepdims=True)  # [..., 1]
     norm_b = np.linalg.norm(b, axis=-1, keepdims=True)
-    has_angle = (norm_a > 0) & (norm_b > 0)
     unit_a = a / np.where(norm_a > 0, norm_a, 1.0)
     unit_b = b / np.where(norm_b > 0, norm_b, 1.0)
     # Precise for all angles; the arc cosine is not, near 0 and pi.
@@ -61,28 +58,13 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
         np.linalg.norm(unit_a - unit_b, axis=-1, keepdims=True),
         np.linalg.norm(unit_a + unit_b, axis=-1, keepdims=True),
     )
-    angle = np.where(has_angle, 2 * half, 0.0)
-    opposite = angle > np.pi - _OPPOSITE
-    angle = np.where(opposite, 0.0, angle)
+    is_circle = (norm_a > 0) & (norm_b > 0) & (2 * half <= np.pi - _OPPOSITE)
+    angle = np.where(is_circle, 2 * half, 0.0)
     # sin(t * angle) / sin(angle) without a division by zero: t if the angle is 0.
     sinc = np.sinc(angle / np.pi)
     weight_a = (1 - t) * np.sinc((1 - t) * angle / np.pi) / sinc
     weight_b = t * np.sinc(t * angle / np.pi) / sinc
-    path = weight_a * a + weight_b * b
-    if a.shape[-1] > 1 and opposite.any():
-        direction = np.cos(np.pi * t) * unit_a + np.sin(np.pi * t) * _orthogonal(unit_a)
-        path = np.where(opposite, ((1 - t) * norm_a + t * norm_b) * direction, path)
-        path = np.where(t == 0, a, np.where(t == 1, b, path))
-    return path.astype(dtype)
-
-
-def _orthogonal(units):
-    """A unit vector orthogonal to each one, `[..., d]`; from the axis furthest off."""
-    axis = np.eye(units.shape[-1])[np.argmin(np.abs(units), axis=-1)]
-    rest = axis - np.sum(axis * units, axis=-1, keepdims=True) * units
-    norm = np.linalg.norm(rest, axis=-1, keepdims=True)
-    # Zero vectors have no direction; what is made of them is not used.
-    return rest / np.where(norm > 0, norm, 1.0)
+    return (weight_a * a + weight_b * b).astype(dtype)
 
 
 def _arguments(a, b, t):

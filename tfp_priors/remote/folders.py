@@ -41,7 +41,8 @@ def _remove(folder, descriptor):
 def new_folder() -> Path:
     """A temporary folder; those of processes that were killed go.
 
-    Their locks tell, which what cleans temporary folders obeys too.
+    A lock on the folder tells that its process lives; what cleans temporary folders
+    respects it too.
     """
     for mark in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_MARK}"):
         left = mark.parent

@@ -23,7 +23,7 @@ _BEATS_OF_THE_DEAD = 6
 
 
 class LostError(StoreError):
-    """What time does not mend."""
+    """An error that trying again does not mend."""
 
 
 class LockLostError(LostError):

@@ -189,16 +189,16 @@ def page(title: str, sections: Sequence[Section]) -> str:
     Returns:
       A text of HTML.
     """
-    names = _anchors(section.title for section in sections)
+    named = [(f"section-{i}", section) for i, section in enumerate(sections, 1)]
     contents = "\n".join(
         f'<li><a href="#{name}">{_escape(section.title)}</a></li>'
-        for name, section in zip(names, sections, strict=True)
+        for name, section in named
     )
     body = "\n".join(
         f'<section aria-labelledby="{name}">\n'
         f'<h2 id="{name}">{_escape(section.title)}</h2>\n{_join(section.blocks)}\n'
         "</section>"
-        for name, section in zip(names, sections, strict=True)
+        for name, section in named
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -273,14 +273,6 @@ def _media_type(content):
     if content.startswith(_PNG) and len(content) >= 24:
         return "image/png"
     return "image/svg+xml" if b"<svg" in content[:1000] else None
-
-
-def _anchors(titles):
-    names: list[str] = []
-    for title in titles:
-        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
-        names.append(name if name not in names else f"{name}-{len(names)}")
-    return names
 
 
 STYLE = """

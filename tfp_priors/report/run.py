@@ -320,8 +320,9 @@ def draw_curves(scalars: Mapping[str, Mapping[int, float]]) -> bytes:
 
 
 def _known(stem):
-    """The longest name in `CAPTIONS` that a picture's name begins with, or None."""
-    return max(filter(stem.startswith, CAPTIONS), key=len, default=None)
+    """The name in `CAPTIONS` of a picture, or None."""
+    name = "draws" if stem.startswith("draws_") else stem.rstrip("0123456789")
+    return name if name in CAPTIONS else None
 
 
 def _caption(path):

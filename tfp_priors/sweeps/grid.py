@@ -281,7 +281,7 @@ def _check_fixed(names, train_flags, asked):
 
 
 def _check_words(names, train_flags, evaluate_flags):
-    """Refuses words that evaluation flags alone name; bindings are trained by."""
+    """Refuses words that evaluation flags alone name: no training differs by them."""
     for name in names:
         # A macro, CLASS.parameter or the seed.
         is_binding = name == SEED or "." in name or name[:1].isupper()

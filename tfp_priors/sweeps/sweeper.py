@@ -56,7 +56,7 @@ class Listed(Source):
         return next(self._left, None)
 
     def ended(self, run):
-        """They do not depend on each other."""
+        """Nothing: the runs do not depend on each other."""
 
 
 class _Work(NamedTuple):

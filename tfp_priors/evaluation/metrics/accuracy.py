@@ -1,5 +1,7 @@
 """How often a classifier is right."""
 
+import numpy as np
+
 from tfp_priors.evaluation.metrics.metric import mean_of
 from tfp_priors.evaluation.metrics.metric import metric
 
@@ -12,5 +14,6 @@ from tfp_priors.evaluation.metrics.metric import metric
 )
 def _accuracy(evaluator, split):
     """Share of right decisions of a classifier; for attributes the mean over them."""
-    right = evaluator.decisions(split)
+    correct = evaluator.subject.ask("correct")
+    right = np.asarray(correct(*evaluator.predictions(split)))
     yield mean_of(right.reshape(len(right), -1).mean(axis=1))
