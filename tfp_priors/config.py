@@ -1,6 +1,6 @@
 """Runs by configuration: trained, resumed and read back.
 
-Only `bin/` and the tests import this module; the library works without gin.
+Only commands, benchmarks and tests import it; the library works without gin.
 """
 
 import functools

@@ -36,25 +36,17 @@ def is_hidden(name: str) -> bool:
 
 @contextlib.contextmanager
 def written_atomically(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path that becomes `path` if the block succeeds.
+    """Yields a path of the same name that becomes `path` if the block succeeds.
 
     The contents are on the disk before the name is; on an error nothing is left.
     """
-    with temporary_beside(path) as temporary:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-
-
-@contextlib.contextmanager
-def written_by_name(path: str | Path) -> Iterator[Path]:
-    """As `written_atomically`, for a writer that goes by the name's ending."""
     with temporary_beside(path) as folder:
         folder.mkdir()
         temporary = folder / Path(path).name
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        with disk_errors_named(path, temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
 
 
 @contextlib.contextmanager

@@ -195,6 +195,7 @@ FIRST = f"{NAMES[0]},0.0,1.0"
         ("txt", "5\n", "6\n", "has 5 rows, its first line says 6"),
         ("txt", "item_id", "item", "Line 2 of .*txt is 'image_name item evalu"),
         ("txt", "query", "val", "Line 6 of .*txt is .*one of train, query, gallery"),
+        ("txt", NAMES[1], "\nx.jpg /", "Line 5 of .*txt is .*one of train, query, ga"),
         ("txt", "   query", "", "Line 6 of .*expected a picture, its item and its"),
         ("txt", NAMES[1], "img/../../x.jpg", "Line 4 .*expected a path within that f"),
         ("txt", NAMES[1], "/x.jpg", "Line 4 of .*txt names /x.jpg: expected a path"),

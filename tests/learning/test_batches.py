@@ -214,8 +214,7 @@ def test_evaluation_on_replicas_is_that_of_one_device(replicated):
 class Batches(keras.utils.PyDataset):
     """Batches of 4 and of 1 image."""
 
-    def __len__(self):
-        return 2
+    num_batches = 2
 
     def __getitem__(self, i):
         return (IMAGES[4 * i : 4 * i + 4][: 4 - 3 * i],)
@@ -402,6 +401,8 @@ def test_numbers_of_numpy_are_norms(make_model, tmp_path):
     model.save(tmp_path / "a.keras")
     loaded = keras.saving.load_model(tmp_path / "a.keras")
     assert loaded.clip_norm == {"prior": 2.0, "autoencoder": 3.0}
+    model.compile("adam", {})
+    assert not model.clip_norm
 
 
 def test_a_norm_is_one_of_a_group_that_is_there(make_model):

@@ -50,6 +50,7 @@ def test_task_of_environment(monkeypatch):
         ('{"cluster": {"worker": ["a:1"]}}', "KeyError: 'task'"),
         (tf_config(index=2), "there is no worker 2 among 2"),
         (tf_config(addresses=["a", "b:2"]), "are not addresses host:port"),
+        (tf_config(addresses=[1, 2]), "are not addresses host:port"),
         (tf_config(addresses=["a:1", "a:1"]), "two workers have one address"),
         (tf_config(ps=["c:3"]), "other than worker"),
     ],

@@ -374,7 +374,7 @@ def test_resumes_within_the_phase_exactly(run, tmp_path, capsys):
         return on_step
 
     whole = run(**settings)
-    assert "of this training, to step 9; that of step" in capsys.readouterr().err
+    assert "codes at rest to step 9; that of step" in capsys.readouterr().err
     (tmp_path / "run").rename(tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.SignalStop, "on_step", stop_at(6))
@@ -382,7 +382,7 @@ def test_resumes_within_the_phase_exactly(run, tmp_path, capsys):
     assert (stopped.finished, stopped.step) == (False, 6)
     assert "codes at rest" not in capsys.readouterr().err
     resumed = run(**settings)
-    assert " s, to step 9; that of step" in capsys.readouterr().err
+    assert "codes at rest to step 9; that of step" in capsys.readouterr().err
     assert (resumed.start_step, resumed.step) == (6, 9)
     for a, b in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)

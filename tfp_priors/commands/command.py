@@ -59,6 +59,11 @@ def say(text: str) -> None:
     print(told(text), flush=True)
 
 
+def tell(text: str) -> None:
+    """Prints what is no result, see `told`, to stderr."""
+    print(told(text), file=sys.stderr, flush=True)
+
+
 def _fail(message, code=2):
     sys.stderr.write(f"{Path(sys.argv[0]).name}: {printable(told(message))}\n")
     sys.exit(code)

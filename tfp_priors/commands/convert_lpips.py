@@ -19,7 +19,6 @@ from absl import flags
 
 from tfp_priors.commands import command
 from tfp_priors.errors import UserError
-from tfp_priors.files import is_disk_full
 
 _NET = flags.DEFINE_enum("net", "alex", ["alex", "vgg", "squeeze"], "The trunk.")
 _VERSION = flags.DEFINE_enum(
@@ -51,12 +50,7 @@ def main():
     from tfp_priors.evaluation.lpips_weights import save_weights
 
     weights = convert(_NET.value, _arrays(_TRUNK.value), _arrays(_LINEAR.value))
-    try:
-        save_weights(_OUT.value, _NET.value, _VERSION.value, weights)
-    except OSError as error:
-        if is_disk_full(error) or isinstance(error, PermissionError):
-            raise  # `command` knows what to say
-        raise UserError(f"cannot write {_OUT.value}: {error.strerror}.") from error
+    save_weights(_OUT.value, _NET.value, _VERSION.value, weights)
     command.say(
         f"LPIPS {_NET.value}, version {_VERSION.value}, in {_OUT.value}\n"
         f'  LPIPS("{_NET.value}", "{_VERSION.value}", weights="{_OUT.value}")'

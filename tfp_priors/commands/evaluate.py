@@ -15,7 +15,6 @@ alone tells the results.
 
 import functools
 import math
-import sys
 from pathlib import Path
 
 from absl import flags
@@ -89,13 +88,9 @@ def main():
             for line in record(out, results, subject.step, networks=used, **context):
                 print(to_json(line), flush=True)
     for name, error in refused.items():
-        _tell(f"{name} is left out: {error}")
+        command.tell(f"{name} is left out: {error}")
     for flag in sorted(networks.keys() - needed.values()):
-        _tell(f"--{flag} was not used: none of these metrics needs it.")
-
-
-def _tell(text):
-    print(command.told(text), file=sys.stderr, flush=True)
+        command.tell(f"--{flag} was not used: none of these metrics needs it.")
 
 
 def _folder():

@@ -32,7 +32,7 @@ SEED = flags.DEFINE_integer(
     upper_bound=2**31 - 1,
 )
 STRATEGY = flags.DEFINE_enum(
-    "strategy", "auto", gin_flags.STRATEGIES, "As of bin/train."
+    "strategy", "auto", gin_flags.STRATEGIES, "As in bin/train."
 )
 flags.adopt_module_key_flags(gin_flags)
 

@@ -60,7 +60,9 @@ def main():
         if width == 1:
             what = "a number; classes would be integers"
         command.say(f"The context of a code is {what}.")
-    best, value = _best(run_dir)
+    from tfp_priors.training import checkpoints_of
+
+    best, value = checkpoints_of(run_dir)[1].best()
     if best is not None:
         command.say(
             f"Step {best} of {result.step} is the best on held-out codes: {value:.3f}."
@@ -72,9 +74,3 @@ def main():
     command.say(f"  bin/sample --run_dir={quoted} {draws} --out=draws.npy")
     command.say(f"  bin/export --run_dir={quoted} --out={quoted}/saved_model")
     command.say(f"  tensorboard --host=localhost --logdir={quoted}")
-
-
-def _best(run_dir):
-    from tfp_priors.training import checkpoints_of
-
-    return checkpoints_of(run_dir)[1].best()

@@ -297,16 +297,15 @@ def _sample_codes(out):
         return model.sample(n, seed, temperature, *given, *guidance)
 
     chunks = from_sampler(compiled(draw), n, _SEED.value, "", *given)
-    with written_atomically(out) as path:
-        codes = None
+    # A memory map on a full disk would be ended by a signal.
+    with written_atomically(out) as path, open(path, "wb") as file:
         for start, stop in chunks.spans():
             part = chunks.read(start, stop).numpy()
-            if codes is None:
-                codes = np.lib.format.open_memmap(
-                    path, "w+", part.dtype, (n, *part.shape[1:])
-                )
-            codes[start:stop] = part
-        codes.flush()
+            if not start:
+                header = {"descr": part.dtype.str, "fortran_order": False}
+                shape = {"shape": (n, *part.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header | shape)
+            file.write(part.data)
     command.say(f"{n} codes of seed {_SEED.value} in {out}")
 
 

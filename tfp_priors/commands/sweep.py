@@ -25,7 +25,6 @@ import math
 import multiprocessing
 import shlex
 import signal
-import sys
 from pathlib import Path
 
 from absl import flags
@@ -54,22 +53,22 @@ _METRIC = flags.DEFINE_string(
 _MAXIMIZE = flags.DEFINE_boolean(
     "maximize", False, "The metric is the better the higher."
 )
-_GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "As of bin/train; repeatable.")
-_GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "As of bin/train; repeatable.")
-_STEPS = flags.DEFINE_integer("steps", None, "As of bin/train.", lower_bound=1)
+_GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "As in bin/train; repeatable.")
+_GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "As in bin/train; repeatable.")
+_STEPS = flags.DEFINE_integer("steps", None, "As in bin/train.", lower_bound=1)
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", None, gin_flags.STRATEGIES, "As of bin/train."
+    "strategy", None, gin_flags.STRATEGIES, "As in bin/train."
 )
 _METRICS = flags.DEFINE_list(
-    "metrics", [], "As of bin/evaluate [how well the prior matches the codes]."
+    "metrics", [], "As in bin/evaluate [how well the prior matches the codes]."
 )
-_CLASSIFIER = flags.DEFINE_string("classifier", None, "As of bin/evaluate.")
+_CLASSIFIER = flags.DEFINE_string("classifier", None, "As in bin/evaluate.")
 _KEYPOINT_REGRESSOR = flags.DEFINE_string(
-    "keypoint_regressor", None, "As of bin/evaluate."
+    "keypoint_regressor", None, "As in bin/evaluate."
 )
-_INCEPTION_DIR = flags.DEFINE_string("inception_dir", None, "As of bin/evaluate.")
-_LPIPS_WEIGHTS = flags.DEFINE_string("lpips_weights", None, "As of bin/evaluate.")
-_CACHE_DIR = flags.DEFINE_string("cache_dir", None, "As of bin/evaluate.")
+_INCEPTION_DIR = flags.DEFINE_string("inception_dir", None, "As in bin/evaluate.")
+_LPIPS_WEIGHTS = flags.DEFINE_string("lpips_weights", None, "As in bin/evaluate.")
+_CACHE_DIR = flags.DEFINE_string("cache_dir", None, "As in bin/evaluate.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data [TFDS's].")
 _LAUNCHER = flags.DEFINE_string(
     "launcher", "local", "Where runs are carried out: local, ray or slurm."
@@ -156,9 +155,11 @@ def main():
         command.import_tensorflow()
         sweeps.write_hparams(out)
     if sweeper.stopped:
-        _say("Stopped; the same command goes on.")
+        command.tell("Stopped; the same command goes on.")
     if halving is not None and not halving.has_values:
-        _say(f"No run has written {_HALVING.value}: none could be stopped by it.")
+        command.tell(
+            f"No run has written {_HALVING.value}: none could be stopped by it."
+        )
     if failures:
         raise RunsFailedError(
             f"{len(failures)} of {count} runs failed: {', '.join(failures)}. See "
@@ -291,7 +292,7 @@ def _grid(out, is_left):
         sweeps.describe(runs)
         listed = sweeps.Listed(runs, is_left)
         done = len(runs) - listed.total
-        _say(f"{len(runs)} runs in {out}, {done} of them done.")
+        command.tell(f"{len(runs)} runs in {out}, {done} of them done.")
         return listed
 
     return runs, source
@@ -313,7 +314,7 @@ def _search(out, is_left):
         )
         # Of fewer trials than there were, none may be new and some still open.
         done = max(0, _TRIALS.value - search.total)
-        _say(f"{_TRIALS.value} trials in {out}, {done} of them done.")
+        command.tell(f"{_TRIALS.value} trials in {out}, {done} of them done.")
         return search
 
     return sweeps.corners(planner, spaces), source
@@ -361,7 +362,3 @@ def _given(*names):
         values = value if isinstance(value, list) else [value]
         given = (one for one in values if one is not None and one is not False)
         yield from (f"--{name}={remote.named(one)}" for one in given)
-
-
-def _say(text):
-    print(command.told(text), file=sys.stderr, flush=True)

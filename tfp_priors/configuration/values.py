@@ -126,4 +126,4 @@ def _is_of_type(value, annotation) -> bool:
     if kind in (int, float):
         numbers = (int, float) if kind is float else int
         return isinstance(value, numbers) and not isinstance(value, bool)
-    return isinstance(value, type(None) if kind is None else kind)
+    return isinstance(value, kind)

@@ -4,7 +4,6 @@ import bisect
 import hashlib
 import lzma
 import math
-import os
 import re
 import tokenize
 import zipfile
@@ -263,7 +262,7 @@ class _NpyFile(_Rows):
 
     def _opened(self):
         try:
-            return open(self._path, "rb", buffering=0)
+            return open(self._path, "rb")
         except OSError as error:
             raise UserError(
                 f"Cannot read {self._path} any more ({error.strerror}): put it back, "
@@ -272,13 +271,9 @@ class _NpyFile(_Rows):
 
     def _read(self, file, rows, start):
         """Fills an array with rows from `start` on."""
-        buffer = memoryview(rows.reshape(-1).view(np.uint8))
-        position = self._offset + start * self._row
-        while len(buffer):
-            done = os.preadv(file.fileno(), [buffer], position)
-            if not done:
-                raise UserError(f"{self._path} ends too early: it was cut off.")
-            buffer, position = buffer[done:], position + done
+        file.seek(self._offset + start * self._row)
+        if file.readinto(rows.reshape(-1).view(np.uint8)) < rows.nbytes:
+            raise UserError(f"{self._path} ends too early: it was cut off.")
 
 
 class _Joined(_Rows):

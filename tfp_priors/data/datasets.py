@@ -3,7 +3,6 @@
 import functools
 import math
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,6 +28,9 @@ from tfp_priors.files import disk_error
 from tfp_priors.files import disk_errors_named
 from tfp_priors.files import exclusive
 from tfp_priors.files import remove
+
+# Its bucket is closed, and asking it leaves an empty temporary folder per builder.
+tfds.core.DatasetInfo.initialize_from_bucket = lambda self: None
 
 #: The name of codes in files.
 CODES = "codes"
@@ -175,7 +177,7 @@ def _prepared_builder(name, data_dir):
             ) from error
     try:
         make = BUILT_IN.get(name) or functools.partial(tfds.builder, name)
-        builder = made(lambda: make(data_dir=data_dir))
+        builder = make(data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise UserError(
             f"Unknown data set {name!r}: expected {', '.join(BUILT_IN)}, "
@@ -209,25 +211,15 @@ def download_and_prepare(
     Returns:
       The builder of the prepared data.
     """
-    folder = Path(made(make_builder).data_dir)
+    folder = Path(make_builder().data_dir)
     with exclusive(folder.parent.parent / f".{folder.parent.name}.lock"):
         for left in folder.parent.glob(f"incomplete.*_{folder.name}"):
             remove(left)  # By a process that was killed.
-        builder = made(make_builder)
+        builder = make_builder()
         if not builder.is_prepared():
             with disk_errors_named(folder):
                 _download_and_prepare(builder)
     return builder
-
-
-def made(make_builder):
-    """The builder, without the empty temporary folder that TFDS leaves for each."""
-    with tempfile.TemporaryDirectory() as folder:
-        before, tempfile.tempdir = tempfile.tempdir, folder
-        try:
-            return make_builder()
-        finally:
-            tempfile.tempdir = before
 
 
 def _download_and_prepare(builder):

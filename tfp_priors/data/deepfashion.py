@@ -156,7 +156,6 @@ def _refuse(table, keypoints, bare, cut):
 def _read_partition(path):
     """The split, "train" or "test", of each picture."""
     count, headings, *rows = [*read_text(path).splitlines(), "", ""]
-    rows = [row for row in rows if row]
     if headings.split() != _HEADINGS:
         raise UserError(
             f"Line 2 of {path} is {headings!r}: expected {' '.join(_HEADINGS)}, after "
@@ -164,6 +163,8 @@ def _read_partition(path):
         )
     splits = {}
     for number, row in enumerate(rows, start=3):
+        if not row:
+            continue
         values = row.split()
         if len(values) != len(_HEADINGS) or values[2] not in _SPLITS:
             raise UserError(

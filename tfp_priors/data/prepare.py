@@ -19,7 +19,6 @@ from tfp_priors.data.builders.image_folder import ImageFolder
 from tfp_priors.data.builders.image_folder import label_of
 from tfp_priors.data.datasets import BUILT_IN
 from tfp_priors.data.datasets import download_and_prepare
-from tfp_priors.data.datasets import made
 from tfp_priors.data.pictures import LARGEST
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
@@ -104,7 +103,7 @@ def prepare(
     if image_size is not None:
         _check_size(image_size)
     make = functools.partial(_maker(name, source, image_size), data_dir=data_dir)
-    builder = made(make)
+    builder = make()
     if builder.is_prepared():
         return Prepared(Path(builder.data_dir), False, [])
     notes = []

@@ -139,10 +139,8 @@ def find_damage(shards: Sequence) -> UserError | None:
 
 
 def _file_size(path):
-    try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.NotFoundError as error:
-        raise _missing(path) from error
+    with _opened(path) as file:
+        return os.fstat(file).st_size
 
 
 def _damaged(path, what):

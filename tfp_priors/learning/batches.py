@@ -179,7 +179,7 @@ def first_batch(x) -> tuple[Any, Any]:
         first = next(x, None)
         x = _again(first, x)
     elif isinstance(x, keras.utils.PyDataset):
-        first = x[0] if len(x) else None
+        first = None if x.num_batches == 0 else x[0]
     elif isinstance(x, tf.data.Dataset):
         leaves = tf.nest.flatten(x.element_spec)
         if not any(leaf.dtype.is_floating or leaf.dtype == tf.uint8 for leaf in leaves):

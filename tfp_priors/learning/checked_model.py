@@ -13,7 +13,7 @@ from tfp_priors.core.configured import Configured
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import raised_in_graph
-from tfp_priors.files import written_by_name
+from tfp_priors.files import written_atomically
 from tfp_priors.learning.batches import batch_of
 from tfp_priors.learning.batches import check_images
 from tfp_priors.learning.batches import check_shares
@@ -138,7 +138,7 @@ class CheckedModel(Configured, keras.Model):
         if not (is_new and is_file and zipped in (None, True)):
             super().save(filepath, overwrite, zipped, **kwargs)
             return
-        with written_by_name(filepath) as temporary:
+        with written_atomically(filepath) as temporary:
             super().save(temporary, zipped=zipped, **kwargs)
 
     def _looked_at(self, x, y=None):

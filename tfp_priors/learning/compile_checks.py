@@ -51,19 +51,16 @@ def checked_clip_norm(clip_norm, groups):
     Raises:
       UserError: if a norm is none, or one of a group that is not there.
     """
-    if clip_norm is None:
-        return None
-    by_group = clip_norm if isinstance(clip_norm, Mapping) else {}
-    unknown = sorted(set(by_group) - set(groups))
+    if not isinstance(clip_norm, Mapping):
+        return None if clip_norm is None else _norm(clip_norm)
+    unknown = sorted(set(clip_norm) - set(groups))
     if unknown:
         raise UserError(
             f"Expected a clip_norm for {', '.join(groups)}, received one for "
             f"{', '.join(unknown)}."
         )
-    if by_group:
-        norms = {group: norm for group, norm in by_group.items() if norm is not None}
-        return {group: _norm(norm) for group, norm in norms.items()}
-    return _norm(clip_norm)
+    norms = {group: norm for group, norm in clip_norm.items() if norm is not None}
+    return {group: _norm(norm) for group, norm in norms.items()}
 
 
 def _norm(norm):

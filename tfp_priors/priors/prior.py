@@ -18,7 +18,7 @@ from tfp_priors.core.scoped import Scoped
 from tfp_priors.core.settings import check_settings
 from tfp_priors.errors import UserError
 from tfp_priors.errors import check_per_row
-from tfp_priors.files import written_by_name
+from tfp_priors.files import written_atomically
 from tfp_priors.priors import fitting
 from tfp_priors.priors.given_codes import GivenCodes
 from tfp_priors.priors.standardization import ContextStandardization
@@ -481,7 +481,7 @@ class Prior(GivenCodes, Configured, keras.layers.Layer):
                 f"{filepath}{', a folder' if Path(filepath).is_dir() else ''}."
             )
         self._build_if_new()
-        with written_by_name(filepath) as temporary:
+        with written_atomically(filepath) as temporary:
             keras.saving.save_model(self, temporary)
 
     @property

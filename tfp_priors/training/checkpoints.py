@@ -13,9 +13,9 @@ import numpy as np
 from absl import logging
 
 from tfp_priors.errors import UserError
-from tfp_priors.files import disk_errors_named
 from tfp_priors.files import sha256
 from tfp_priors.files import sync
+from tfp_priors.files import temporary_beside
 from tfp_priors.models import GroupedModel
 from tfp_priors.runs.run_dir import checkpoints_in
 
@@ -70,22 +70,16 @@ class Checkpoints:
           held_out: what the model is chosen by, the lower the better, if it is known.
           is_borrowed: whether its weights are those of another run.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
         target = self._path(step)
-        temporary = self.directory / f".{target.name}.tmp"
         self._clean()
-        try:
-            with disk_errors_named(target):
-                facts = {"held_out": held_out, "is_borrowed": is_borrowed}
-                self._write(model, step, facts, temporary)
+        with temporary_beside(target) as temporary:
+            facts = {"held_out": held_out, "is_borrowed": is_borrowed}
+            self._write(model, step, facts, temporary)
             if target.exists():
                 # Only a damaged one: a run goes on from the newest good one.
                 self._remove(step)
             os.rename(temporary, target)
-            sync(self.directory)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        sync(self.directory)
         for old in set(self.steps()[: -self.keep]) - {self.best()[0]}:
             self._remove(old)
 

@@ -106,7 +106,7 @@ def task_of_environment() -> Task:
 
 
 def _is_address(address):
-    host, _, port = address.rpartition(":")
+    host, _, port = str(address).rpartition(":")
     return bool(host) and port.isdigit()
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import gc
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,7 +218,6 @@ class Trainer:
         )
         joint, rest = checkpoints_of(run_dir)
         start, borrowed = self._begun(run, model, joint, initialize, is_trained)
-        began = time.monotonic()
         result = TrainingResult(model, start, start, finished=True)
         if not borrowed:
             result = self._learn(run, training, result)
@@ -227,18 +225,14 @@ class Trainer:
             return result
         if run.is_stopped:
             return result._replace(finished=False)
-        at_border, has_learned = time.monotonic(), result.step > start
         before = max([result.step, *rest.steps()])
         result = self._rest(run, training, result)
         if workers.is_chief and result.finished and result.step > before:
-            rested, whole = (time.monotonic() - t for t in (at_border, began))
             best, _ = rest.best()
-            share = f" {rested / whole:.0%} of this training," if has_learned else ""
             chosen = f"; that of step {best} is the best on held-out images"
             chosen = "" if best is None else chosen
             print(
-                f"The prior learned from codes at rest for {rested:.0f} s,{share} to "
-                f"step {result.step}{chosen}.",
+                f"The prior learned from codes at rest to step {result.step}{chosen}.",
                 file=sys.stderr,
             )
         return result
