@@ -352,6 +352,23 @@ def test_bindings_without_effect_do_not_make_another_config(tmp_path, fake_data)
         config.train(tmp_path, [vae], RUN)
 
 
+def test_a_run_goes_on_with_its_pictures_alone(tmp_path, fake_data, monkeypatch):
+    vae = [str(GIN / "mnist_vae.gin")]
+    config.train(tmp_path, vae, [*RUN, "train.validation_share = 0.25"])
+    load = config._load_dataset
+
+    def others(split, data_dir=None):
+        of_run = load(split)
+        pixels = 255 - np.rint(255 * of_run.take(of_run.size)["image"])
+        return ImageDataset(pixels.astype(np.uint8), {}, of_run.image_shape)
+
+    monkeypatch.setattr(config, "_load_dataset", others)
+    with pytest.raises(UserError, match="other pictures than those that"):
+        config.train(
+            tmp_path, vae, [*RUN, "train.validation_share = 0.25", "train.steps = 2"]
+        )
+
+
 @pytest.mark.slow
 def test_the_images_that_a_run_held_out(tmp_path, data_dir):
     """They are a permutation's first ones, in the data set's order."""

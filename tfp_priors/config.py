@@ -304,6 +304,8 @@ def load_run(
                 "train.validation_share is 0: take another split."
             )
         learned, held_out = trained.datasets(load)
+        if dataset != CODES:
+            training.told_pictures(run_dir, learned)
         return held_out if split == "held_out" else learned
 
     return Run(model, load_split, dataset, step, checkpoints.checksum(step))

@@ -294,6 +294,39 @@ def test_steps_on_single_batches_check_them(make_model):
             step(PIXELS.astype("float32"))
 
 
+@pytest.mark.parametrize("use", ["encode", "reconstruct", "log_terms", "classify"])
+def test_within_a_graph_of_the_user_images_are_checked(make_model, use):
+    if use == "classify":
+        network = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten()])
+        function = Classifier(network, classes=3)
+    elif use == "log_terms":
+        parts = {"posterior": posteriors.NormalPosterior(4)}
+        model = make_model(prior=priors.StandardNormalPrior(4), **parts)
+        function = functools.partial(model.log_terms, seed=tf.constant([0, 1]))
+    else:
+        function = getattr(make_model(), use)
+    batches = tf.data.Dataset.from_tensors(255 * IMAGES)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="images in .0, 1., rec"):
+        list(batches.map(function))
+    (values,) = batches.map(lambda images: function(images / 255))
+    for one, other in zip(
+        tf.nest.flatten(values), tf.nest.flatten(function(IMAGES)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_by_their_places_are_refused_too(make_model):
+    model = make_model()
+    model.compile("adam", jit_compile=False)
+    rest = (None, 3, 1, 0, None, 0.0, None, True, None)
+    with pytest.raises(UserError, match="leave sample_weight out"):
+        model.fit(IMAGES, *rest, np.ones(len(IMAGES)))
+    with pytest.raises(UserError, match="leave sample_weight out"):
+        model.evaluate(IMAGES, None, 3, 0, np.ones(len(IMAGES)))
+    model.fit(IMAGES, *rest)
+    assert model.optimizer.iterations == 2
+
+
 @pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
 def test_weights_are_refused_without_labels_too(make_model, name):
     model = make_model()
@@ -302,15 +335,25 @@ def test_weights_are_refused_without_labels_too(make_model, name):
         model.fit(IMAGES, verbose=0, **{name: np.zeros(len(IMAGES))})
 
 
+class Endless(keras.utils.PyDataset):
+    """As Keras has it for one without an end."""
+
+    num_batches = None
+
+    def __getitem__(self, i):
+        return (PIXELS[:2],)
+
+
 @pytest.mark.parametrize(
     "batches",
     [
         lambda: (PIXELS[i : i + 2] for i in (0, 2)),
         lambda: iter([PIXELS[:2], PIXELS[2:4]]),
         lambda: map(lambda i: PIXELS[i : i + 2], (0, 2)),
+        lambda: Endless(),
         lambda: ([PIXELS[i : i + 2], LABELS[i : i + 2]] for i in (0, 2)),
     ],
-    ids=["generator", "list", "map", "pairs"],
+    ids=["generator", "list", "map", "endless", "pairs"],
 )
 def test_an_iterator_of_images(make_model, batches):
     model = make_model()

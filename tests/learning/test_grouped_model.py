@@ -213,6 +213,40 @@ def test_the_networks_alone_compute_in_less():
     assert model.network(BATCH["image"]).dtype == tf.bfloat16
 
 
+def test_a_precision_is_that_of_the_last_model_that_was_compiled():
+    first = classifier()
+    second = Classifier(first.network, classes=3)
+    second.compile("sgd", precision="mixed_bfloat16", jit_compile=False)
+    with pytest.raises(UserError, match="computes in mixed_bfloat16, .* compile again"):
+        first.fit(BATCH, verbose=0)
+    second.fit(BATCH, verbose=0)
+
+
+def test_lists_of_results_begin_with_the_loss(make_model):
+    """As Keras has them, and its idiom of `metrics_names`."""
+    images, labels = (BATCH[name].numpy() for name in ("image", "label"))
+    model = classifier()
+    found = model.test_on_batch(images, labels, return_dict=True)
+    assert model.test_on_batch(images, labels) == [found["loss"], found["accuracy"]]
+    model = make_model()
+    model.compile("sgd", jit_compile=False)
+    images = RANDOM.rand(4, 8, 8, 1).astype("float32")
+    found = model.evaluate(images, verbose=0, return_dict=True)
+    values = model.evaluate(images, verbose=0)
+    assert dict(zip(model.metrics_names, values, strict=False)) == found
+    values = model.train_on_batch(images)
+    assert values[0] == float(model.get_metrics_result()["loss"])
+
+
+def test_a_loss_that_would_not_be_asked_is_told():
+    class Own(Classifier):
+        def compute_loss(self, *args, **kwargs):
+            return 0.0
+
+    with pytest.raises(UserError, match="Own.compute_loss would not be asked: overr"):
+        Own(Network(), classes=3).compile("sgd")
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_low_precision_follows_float32(precision):
     exact, low = classifier(), classifier(precision=precision)

@@ -104,6 +104,28 @@ def test_networks_of_this_library_say_their_shape_themselves():
     np.testing.assert_allclose(model.encode(IMAGES), encoder(IMAGES), atol=1e-6)
 
 
+def test_networks_of_others_keep_their_precision():
+    with_half = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16, dtype="mixed_bfloat16"),
+        ]
+    )
+    prior = GaussianMixturePrior(16, components=1)
+    codes = with_half.predict(IMAGES, verbose=0)
+    prior.fit(codes)
+    decoder = keras.layers.Dense(64, "sigmoid")
+    shaped = lambda z: tf.reshape(decoder(z), [-1, 8, 8, 1])  # noqa: E731
+    model = models.attach(with_half, shaped, prior)
+    model.compile("adam")
+    np.testing.assert_array_equal(model.encode(IMAGES), codes.astype("float32"))
+    half = with_half(IMAGES)
+    assert half.dtype == tf.bfloat16
+    expected = prior.log_prob(tf.cast(half, tf.float32))
+    np.testing.assert_array_equal(prior.log_prob(half), expected)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -93,8 +93,21 @@ def test_a_label_that_is_not_there_is_told_in_one_line(model):
     ):
         with pytest.raises(UserError, match="^Expected a label from 0 to 2.$"):
             use()
-    with pytest.raises(UserError, match="^Expected integers as labels, [^\\\\]*$"):
+    with pytest.raises(UserError, match="^Expected integers as labels, [^\\\\]*astype"):
         model.fit(data["image"], np.full(12, 0.5), verbose=0)
+
+
+def test_one_hot_rows_are_told(model):
+    model.compile("adam", jit_compile=False)
+    data = batch(12)
+    rows = np.eye(CLASSES, dtype=int)[data["label"]]
+    with pytest.raises(UserError, match="received .*: of one-hot rows take argmax"):
+        model.fit(data["image"], rows, verbose=0)
+    model.fit(data["image"], data["label"], verbose=0)
+    # Keras has made a graph of any rank by then.
+    for _ in range(2):
+        with pytest.raises(UserError, match="of one-hot rows take argmax"):
+            model.fit(data["image"], rows, verbose=0)
 
 
 def test_a_prior_at_rest_draws_codes_of_the_label(model):

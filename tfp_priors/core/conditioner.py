@@ -53,8 +53,9 @@ class Conditioner(Configured, keras.layers.Layer):
             condition = tf.squeeze(condition, axis=1)
         shape = condition.shape
         if shape.rank is not None and shape[1:] != self.condition_shape:
+            one_hot = self.condition_shape == () and shape.rank == 2
             raise UserError(
                 f"Expected {self.feature} of shape {self.shape_of_batch}, received "
-                f"{shape.as_list()}."
+                f"{shape.as_list()}{': of one-hot rows take argmax(-1)' * one_hot}."
             )
         return condition

@@ -15,7 +15,15 @@ def checked_labels(labels, classes: int):
     """
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer:
-        raise UserError(f"Expected integers as labels, received {labels.dtype.name}.")
+        raise UserError(
+            f"Expected integers as labels, received {labels.dtype.name}: give their "
+            'astype("int32").'
+        )
+    if labels.shape.rank is None:
+        error = UserError(
+            "Expected one label for each image: of one-hot rows take argmax."
+        )
+        labels = asserted(labels, tf.size(labels) == tf.shape(labels)[0], error)
     if labels.shape.rank is None or labels.shape[1:] == (1,):
         labels = tf.reshape(labels, [-1])
     if labels.shape.rank != 1:

@@ -76,6 +76,8 @@ def as_array(values) -> np.ndarray:
             f"Expected codes as an array, received a {type(array.item()).__name__}: "
             "load or collect them first."
         )
+    if array.dtype.name == "bfloat16":  # Which NumPy itself does not know.
+        array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         # Of columns of several types, or with missing numbers.
         cure = ': give their astype("float32")' if array.dtype.kind == "O" else ""

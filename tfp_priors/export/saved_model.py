@@ -59,20 +59,8 @@ def write_saved_model(model: PriorModel, folder: Path) -> None:
 def _of_images(function, signature):
     """A function of images, traced for float32 and for uint8."""
 
-    @functools.wraps(function)
-    def checked(images, *args, **kwargs):
-        if images.dtype == tf.float32:
-            low, high = tf.reduce_min(images), tf.reduce_max(images)
-            message = "Expected uint8 images, or floats in [0, 1]; received"
-            inside = (low >= -1e-2) & (high <= 1 + 1e-2) | (tf.size(images) == 0)
-            with tf.control_dependencies(
-                [tf.debugging.Assert(inside, [message, low, high])]
-            ):
-                images = tf.identity(images)
-        return function(images, *args, **kwargs)
-
     images, *others = signature
-    traced = tf.function(checked, autograph=False)
+    traced = tf.function(function, autograph=False)
     # The first one is the signature's.
     for dtype in (tf.float32, tf.uint8):
         first = tf.TensorSpec(images.shape, dtype, images.name)

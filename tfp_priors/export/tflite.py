@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from tfp_priors.errors import silenced
+from tfp_priors.export.portable import check_float32
 from tfp_priors.export.portable import no_place
 from tfp_priors.export.portable import portable_functions
 from tfp_priors.models import PriorModel
@@ -42,5 +43,6 @@ def write_tflite(model: PriorModel, path: Path) -> None:
                 path.write_bytes(converter.convert())
         except ConverterError as error:
             # It names the signature, and in many lines the operations.
+            check_float32(model)
             named = re.search("failed while converting: '(\\w+)'", str(error))
             raise no_place(model, named[1] if named else "it", "TFLite") from error

@@ -1,5 +1,6 @@
 """A Keras model that looks at its data before it computes."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class CheckedModel(Configured, keras.Model):
 
     @raised_in_graph()
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        kwargs |= _by_name(keras.Model.fit, (x, y, batch_size, *args), after=3)
         _refuse_weights(kwargs)
         y = _as_column(y)
         x = self._looked_at(x, y)
@@ -63,16 +65,17 @@ class CheckedModel(Configured, keras.Model):
         if self.replicas > 1:
             split = kwargs.get("validation_split", 0.0)
             check_shares(x, self.replicas, batch_size, split)
-        return super().fit(x, y, batch_size, *args, **kwargs)
+        return super().fit(x, y, batch_size, **kwargs)
 
     @raised_in_graph()
     def evaluate(self, x=None, y=None, *args, **kwargs):
+        kwargs |= _by_name(keras.Model.evaluate, (x, y, *args), after=2)
         _refuse_weights(kwargs)
         y = _as_column(y)
         # That is how `fit` calls it.
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._looked_at(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(x, y, **kwargs)
 
     @raised_in_graph()
     def predict(self, x, *args, **kwargs):
@@ -259,6 +262,12 @@ def _as_column(labels):
     """Labels in a list, or in a column of a table, as an array."""
     is_column = hasattr(labels, "__array__") and not tf.is_tensor(labels)
     return np.asarray(labels) if is_column or isinstance(labels, list) else labels
+
+
+def _by_name(method, args, after):
+    """A method's arguments that were given by their places, but for the first ones."""
+    given = inspect.signature(method).bind_partial(None, *args).arguments
+    return dict([*given.items()][after + 1 :])
 
 
 def _refuse_weights(kwargs):

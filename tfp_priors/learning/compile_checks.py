@@ -25,6 +25,11 @@ def check_arguments(
             f"{type(model).__name__}.compile takes no {unknown[0]}: the model has a "
             "loss and metrics of its own. Leave it out."
         )
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        raise UserError(
+            f"{type(model).__name__}.compute_loss would not be asked: override "
+            "objective, which gives the loss, or leave it out."
+        )
     for name, value, known in (
         ("precision", precision, PRECISIONS),
         ("jit_compile", jit_compile, (True, False, "auto")),

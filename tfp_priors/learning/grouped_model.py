@@ -185,7 +185,7 @@ class GroupedModel(CheckedModel):
         self._compiled_ids = _ids(self.variable_groups())
         for network in self.networks():
             check_layers(network, self.replicas)
-            for layer in network._flatten_layers():
+            for layer in _computing(network):
                 layer.dtype_policy = precision
         first = next(iter(self._optimizers.values()), None)
         super().compile(
@@ -267,6 +267,14 @@ class GroupedModel(CheckedModel):
                 "learned when the model was compiled, received others, as after "
                 "trainable = False: compile again."
             )
+        precision = self._compiled_with["precision"]
+        for layer in (one for part in self.networks() for one in _computing(part)):
+            if layer.dtype_policy.name != precision:
+                raise UserError(
+                    f"The layer {layer.name} computes in {layer.dtype_policy.name}, as "
+                    "another model that has it was compiled, and not in "
+                    f"{precision}: compile again."
+                )
         return super().make_train_function(force)
 
     # The step --------------------------------------------------------------------
@@ -460,6 +468,17 @@ class GroupedModel(CheckedModel):
     def metrics(self):
         return [self._means]
 
+    @property
+    def metrics_names(self):
+        """Names of what `evaluate` returns, in its order; more after a training."""
+        return list(self._means.names)
+
+    def _flatten_metrics_in_order(self, logs):
+        """The loss first, as with Keras, which would sort them by their names."""
+        names = [name for name in self.metrics_names if name in logs]
+        values = [logs[name] for name in [*names, *sorted(set(logs) - set(names))]]
+        return values[0] if len(values) == 1 else values
+
     def report(self, scalars: dict[str, Any], rows=1) -> dict[str, Any]:
         """Updates running means with this step's values, and returns the means.
 
@@ -508,6 +527,13 @@ def filled(gradients: Sequence, variables: Sequence) -> list:
         tf.zeros(variable.shape) if gradient is None else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
+
+
+def _computing(network):
+    """The layers of a network that compute in what `compile` says."""
+    if getattr(network, "keeps_precision", False):
+        return []
+    return network._flatten_layers()
 
 
 def _ids(groups):

@@ -113,6 +113,9 @@ def attach(
 class _Foreign(Configured, keras.layers.Layer):
     """A function of others as a layer."""
 
+    #: Whether it computes in what it was made with, whatever `compile` says.
+    keeps_precision = True
+
     def build(self, input_shape):
         self.built = True
 

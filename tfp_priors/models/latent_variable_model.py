@@ -16,6 +16,7 @@ from tfp_priors.errors import check_per_row
 from tfp_priors.errors import check_seed
 from tfp_priors.errors import check_within
 from tfp_priors.learning.batches import check_images
+from tfp_priors.learning.batches import checked
 from tfp_priors.learning.batches import scaled
 from tfp_priors.learning.code_learner import POSTERIOR
 from tfp_priors.learning.code_learner import CodeLearner
@@ -316,7 +317,7 @@ class LatentVariableModel(GenerativeModel, CodeLearner):
     def posterior_parameters(self, images, training=False, condition=None):
         """What `posterior.distribution` makes q(z|x) of, a row per image."""
         check_images(images, self.image_shape)
-        inputs = self._with(scaled(images), condition)
+        inputs = self._with(checked(images), condition)
         features = self.encoder(inputs, training=training)
         return self.posterior(tf.cast(features, tf.float32))
 

@@ -9,7 +9,7 @@ from tfp_priors.core import replicas
 from tfp_priors.core.image_shape import image_shape_of
 from tfp_priors.errors import UserError
 from tfp_priors.learning.batches import check_images
-from tfp_priors.learning.batches import scaled
+from tfp_priors.learning.batches import checked
 from tfp_priors.learning.grouped_model import GroupedModel
 from tfp_priors.learning.grouped_model import Summary
 from tfp_priors.models.network_shapes import build_network
@@ -91,7 +91,7 @@ class Predictor(GroupedModel):
     def _features(self, images, training=False):
         """Features, float32 whatever the network computes in."""
         check_images(images, self.image_shape)
-        return tf.cast(self.network(scaled(images), training=training), tf.float32)
+        return tf.cast(self.network(checked(images), training=training), tf.float32)
 
     def activations(self, images) -> tuple[Any, Any]:
         """Images to features `[batch, size]` and outputs."""

@@ -19,6 +19,7 @@ from tfp_priors.errors import UserError
 from tfp_priors.errors import check_counts
 from tfp_priors.errors import check_seed
 from tfp_priors.errors import check_within
+from tfp_priors.errors import raised_in_graph
 from tfp_priors.learning.callbacks import BestOnHeldOut
 from tfp_priors.learning.code_learner import ROWS_AT_ONCE
 from tfp_priors.learning.code_model import CodeModel
@@ -272,8 +273,9 @@ def _checked(prior, codes, context):
     """
     if isinstance(codes, tf.data.Dataset):
         codes, context = _collected(codes, context)
-    # What is read in parts has NumPy's types, unlike tensors of any library.
-    is_lazy = isinstance(getattr(codes, "dtype", None), np.dtype)
+    # What is read in parts has NumPy's own types, unlike tensors of any library.
+    dtype = getattr(codes, "dtype", None)
+    is_lazy = isinstance(dtype, np.dtype) and dtype.kind != "V"
     if not is_lazy or hasattr(codes, "toarray"):
         codes = as_array(codes)
     codes, shape = checked_rows("codes", codes)
@@ -300,7 +302,8 @@ def _collected(dataset, context):
         )
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise UserError("Expected a finite tf.data.Dataset: add take(n).")
-    batches = list(dataset.as_numpy_iterator())
+    with raised_in_graph():
+        batches = list(dataset.as_numpy_iterator())
     if not batches:
         raise UserError("Expected codes, received an empty tf.data.Dataset.")
     first = batches[0]

@@ -143,12 +143,11 @@ class GivenCodes(OfCodes):
 
 
 def _as_floats(values):
-    """A float32 tensor of what a user gives; floats of a step as they are."""
+    """A float32 tensor of what a user gives."""
     if isinstance(values, keras.KerasTensor):
         return values
     if tf.is_tensor(values):
-        is_float = values.dtype.is_floating and values.dtype.size <= 4
-        return values if is_float else tf.cast(values, tf.float32)
+        return tf.cast(values, tf.float32)
     return tf.constant(as_array(values), tf.float32)
 
 

@@ -34,6 +34,8 @@ from tfp_priors.training.course import TrainingResult
 from tfp_priors.training.early_stopping import EarlyStopping
 from tfp_priors.training.post_hoc import PostHoc
 from tfp_priors.training.post_hoc import learn_at_rest
+from tfp_priors.training.same_pictures import PICTURES
+from tfp_priors.training.same_pictures import told_pictures
 from tfp_priors.training.strategy import create_strategy
 from tfp_priors.training.strategy import visible_devices
 from tfp_priors.training.workers import Workers
@@ -207,11 +209,14 @@ class Trainer:
                 "Codes have no steps of an autoencoder: expected train.steps = 0; "
                 "--steps of bin/fit_prior, or PRIOR_STEPS, are those of the prior."
             )
+        told = {}
+        if not isinstance(training, CodeDataset):
+            told[PICTURES] = told_pictures(run_dir, training)
         run = Course(
             workers,
             Path(run_dir),
             held_out,
-            records,
+            lambda: records() | told,
             self.seed,
             done,
             (self.scalars_every, self.images_every, self.checkpoint_every),
