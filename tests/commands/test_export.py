@@ -70,7 +70,7 @@ def test_an_export_scales_bytes_and_refuses_other_floats(trained):
     np.testing.assert_allclose(
         model.encode(pixels), model.encode(floats), rtol=1e-4, atol=1e-5
     )
-    with pytest.raises(tf.errors.InvalidArgumentError, match="floats in \\[0, 1\\]"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="images in \\[0, 1\\]"):
         model.encode(255 * floats)
 
 
