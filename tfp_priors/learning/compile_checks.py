@@ -28,7 +28,7 @@ def check_arguments(
     if type(model).compute_loss is not keras.Model.compute_loss:
         raise UserError(
             f"{type(model).__name__}.compute_loss would not be asked: override "
-            "objective, which gives the loss, or leave it out."
+            "objective_on, which gives the loss, or leave it out."
         )
     for name, value, known in (
         ("precision", precision, PRECISIONS),
