@@ -187,6 +187,21 @@ def test_annealed_beta_is_used(make_model):
     assert model.optimizer.iterations == 3
 
 
+@pytest.mark.parametrize(
+    "prior", [RealNVPPrior(4, couplings=1, hidden_sizes=(16,)), StandardNormalPrior(4)]
+)
+def test_weights_of_more_than_the_model_are_told(make_model, prior, tmp_path):
+    path = tmp_path / "a.weights.h5"
+    saved = compiled(make_model())
+    saved.train_on_batch(images())
+    saved.save_weights(path)
+    with pytest.raises(
+        UserError, match="has weights of another model, such as .*: bui"
+    ):
+        make_model(prior=prior).load_weights(path)
+    make_model().load_weights(path)
+
+
 class Falling:
     """Of a user: from 4 to its `value`, in a step."""
 

@@ -1,9 +1,11 @@
 """A Keras model that looks at its data before it computes."""
 
 import inspect
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -144,6 +146,23 @@ class CheckedModel(Configured, keras.Model):
         with written_atomically(filepath) as temporary:
             super().save(temporary, zipped=zipped, **kwargs)
 
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        if not skip_mismatch and Path(filepath).is_file():
+            self._check_weights(Path(filepath))
+        super().load_weights(filepath, skip_mismatch, **kwargs)
+
+    def _check_weights(self, path):
+        """Raises: UserError: if a file has more than the model, which Keras leaves."""
+        with tempfile.TemporaryDirectory() as folder:
+            own = Path(folder) / "own.weights.h5"
+            self.save_weights(own)
+            more = sorted(_names_of_weights(path) - _names_of_weights(own))
+        if more:
+            raise UserError(
+                f"{path} has weights of another model, such as {more[0]}: build this "
+                "one as that was, or pass skip_mismatch=True."
+            )
+
     def _looked_at(self, x, y=None):
         """The data, after a look at its first batch."""
         first, x = first_batch(x)
@@ -241,6 +260,19 @@ class CheckedModel(Configured, keras.Model):
             f"A {type(self).__name__} has no loss on held-out data: leave evaluate and "
             "validation_data out, and measure its samples."
         )
+
+
+def _names_of_weights(path):
+    """The places of arrays in a file of weights, but for an optimizer's."""
+    names = set()
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            names.add(name)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return names
 
 
 def rows_of(batch: dict[str, Any]):

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 from absl import logging
 
@@ -213,7 +214,8 @@ class Checkpoints:
             with warnings.catch_warnings():
                 # Keras would go on with a new state of the optimizer.
                 warnings.filterwarnings("error", "Skipping variable loading")
-                model.load_weights(path / _WEIGHTS)
+                # Without a look at what else is there: other workers would wait for it.
+                keras.Model.load_weights(model, path / _WEIGHTS)
         except (ValueError, UserWarning) as error:
             # After the number of parts that do not fit, what is wrong with the first.
             told = str(error).split("\n\n")[:2][-1].splitlines()[0]
