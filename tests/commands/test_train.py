@@ -21,6 +21,7 @@ def test_train_reports_and_names_the_next_commands(trained):
         "finished.json",
         "lock",
         "operative_config.gin",
+        "pictures.json",
         "samples",
         "tensorboard",
     }

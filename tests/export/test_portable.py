@@ -175,7 +175,8 @@ def expected(model, n=5):
 )
 def test_functions_are_those_of_the_model(make_model, tmp_path, name, format):
     model = MODELS[name](make_model)
-    randomize(model.prior, scale=0.2)
+    # As far off, the flow of a U-Net would carry codes to 1e5.
+    randomize(model.prior, scale=0.02 if name == "maps" else 0.2)
     inputs, outputs = expected(model)
     path = tmp_path / FORMATS[format]
     export(model, path, format)
