@@ -97,16 +97,6 @@ def no_place(model: PriorModel, name: str, format: str) -> UserError:
     )
 
 
-def check_float32(model: PriorModel) -> None:
-    """Raises: UserError: if the networks compute in less."""
-    for layer in (one for part in model.networks() for one in part._flatten_layers()):
-        if layer.compute_dtype != "float32":
-            raise UserError(
-                f"The layer {layer.name} computes in {layer.compute_dtype}, which the "
-                "format has no operations for: compile with precision='float32' first."
-            )
-
-
 def _sample(model):
     def sample(z0, condition=None, guidance=1.0):
         with model.prior.guided(guidance):

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from tfp_priors.errors import UserError
 from tfp_priors.errors import silenced
-from tfp_priors.export.portable import check_float32
 from tfp_priors.export.portable import no_place
 from tfp_priors.export.portable import portable_functions
 from tfp_priors.models import PriorModel
@@ -42,7 +42,17 @@ def write_tflite(model: PriorModel, path: Path) -> None:
             with silenced():
                 path.write_bytes(converter.convert())
         except ConverterError as error:
+            _check_float32(model)
             # It names the signature, and in many lines the operations.
-            check_float32(model)
             named = re.search("failed while converting: '(\\w+)'", str(error))
             raise no_place(model, named[1] if named else "it", "TFLite") from error
+
+
+def _check_float32(model):
+    """Raises: UserError: if the networks compute in less."""
+    for layer in (one for part in model.networks() for one in part._flatten_layers()):
+        if layer.compute_dtype != "float32":
+            raise UserError(
+                f"The layer {layer.name} computes in {layer.compute_dtype}, which "
+                "TFLite has no operations for: compile with precision='float32' first."
+            )
